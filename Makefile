@@ -1,0 +1,97 @@
+# make help says what there is. Every stage is a thin command in scripts/; variables are its options.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup data features train submit demo check status clean test lint packages
+# Stages follow each other: -j must not start them side by side.
+.NOTPARALLEL:
+
+# PYTHON=python uses the interpreter you are in; otherwise .venv is made when it is first needed.
+ifdef PYTHON
+  RUN := $(PYTHON)
+  READY := packages
+else
+  RUN := .venv/bin/python
+  READY := .venv/ready
+endif
+
+export PYTHONPATH := src
+# As environment, not as text in a command: a path may hold spaces and quotes.
+export SOURCE DATASET RECIPE CSV
+PICK := $(if $(DATASET),--dataset "$$DATASET")
+STAGE := $(PICK) $(if $(RECIPE),--recipe "$$RECIPE") $(if $(PRECISION),--precision $(PRECISION)) \
+         $(if $(THREADS),--threads $(THREADS))
+
+help: ## this page
+	@echo "Dogs vs. Cats, from nothing to a scored submission. Start with: make demo"
+	@echo
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+	  awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@echo
+	@echo "Variables, as in: make submit RECIPE=best"
+	@echo "  SOURCE=sample    where photos come from: sample, or a folder or zip"
+	@echo "  DATASET=name     which dataset (default: that of the last make data)"
+	@echo "  RECIPE=fast      a name in recipes/, or a .toml file of your own"
+	@echo "  PRECISION=auto   auto, float32 or bfloat16: the arithmetic of the features"
+	@echo "  BATCH=32         photos a step of make features; THREADS=n processor threads"
+	@echo "  CSV=path         the file that make check looks at; YES=1 lets make clean remove"
+	@echo "  PYTHON=python    use this interpreter and make no .venv (notebooks, conda)"
+	@echo "  GPU=1            make setup installs TensorFlow with its CUDA packages"
+	@echo "  WEIGHTS=folder   where the network's weights are kept (default: weights)"
+	@echo "  PHOTOS=folder    real photos for make test, in Kaggle's layout"
+
+setup: ## install the packages (other targets do it when they need to)
+ifdef PYTHON
+	@$(PYTHON) scripts/packages.py
+else
+	@$(if $(GPU),rm -f .venv/ready)
+	@$(MAKE) --no-print-directory .venv/ready
+endif
+
+.venv/ready: requirements.txt
+	@python3 -c 'import sys; v = sys.version_info[:2]; sys.exit((3, 11) <= v <= (3, 13) or \
+	  "error: Expected python3 to be 3.11, 3.12 or 3.13. Received %d.%d. Name another: make ... PYTHON=python3.12" % v)'
+	@echo "setup: packages into .venv (once; about a minute on a fast line)"
+	@python3 -m venv .venv
+	@.venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt \
+	  $(if $(GPU),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
+	@touch .venv/ready
+
+packages:
+	@$(PYTHON) scripts/packages.py --check
+
+data: $(READY) ## photos into a table: decoded, checked, twins found, split in folds
+	@$(RUN) scripts/data.py $(if $(SOURCE),--source "$$SOURCE") $(PICK)
+
+features: $(READY) ## photos once through the frozen network; features cached
+	@$(RUN) scripts/features.py $(STAGE) $(if $(BATCH),--batch $(BATCH))
+
+train: features ## five heads on the features, one a fold; honest figures
+	@$(RUN) scripts/train.py $(STAGE)
+
+submit: train ## predict the test photos; a checked CSV in submissions/
+	@$(RUN) scripts/submit.py $(STAGE)
+
+demo: $(READY) ## the whole road in some minutes, on drawings; needs nothing
+	@$(RUN) scripts/data.py --source sample --dataset demo --keep-current
+	@$(MAKE) --no-print-directory submit DATASET=demo RECIPE=fast
+	@echo
+	@echo "That was the whole road, on 400 drawings of cats and dogs. With photos of your own:"
+	@echo "  make data SOURCE=folder-or-zip     Kaggle's train.zip and test.zip, or Cat/ and Dog/"
+	@echo "  make submit                        then try: make submit RECIPE=best"
+
+check: $(READY) ## check any submission: make check CSV=path
+	@$(RUN) scripts/check.py $(if $(CSV),--csv "$$CSV") $(PICK)
+
+status: $(READY) ## what exists, how big, how fresh
+	@$(RUN) scripts/status.py $(STAGE)
+
+clean: $(READY) ## say what could be freed; YES=1 frees it; never touches downloads
+	@$(RUN) scripts/clean.py $(PICK) $(if $(YES),--yes)
+
+test: $(READY) ## run the tests
+	@$(RUN) -m pytest $(TESTS)
+
+lint: $(READY) ## ruff: check and format
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .

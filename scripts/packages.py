@@ -1,0 +1,55 @@
+"""Install the pinned packages that the current interpreter lacks (for `make setup PYTHON=...`).
+
+For notebooks and conda, where what is there stays as it is: only what can't be imported comes.
+"""
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+IMPORTS = {
+    "filelock": "filelock",
+    "h5py": "h5py",
+    "imagehash": "imagehash",
+    "kaggle": "kaggle",
+    "keras": "keras",
+    "matplotlib": "matplotlib",
+    "numpy": "numpy",
+    "onnx": "onnx",
+    "pandas": "pandas",
+    "pillow": "PIL",
+    "pytest": "pytest",
+    "ruff": "ruff",
+    "scikit-learn": "sklearn",
+    "scipy": "scipy",
+    "tensorflow": "tensorflow",
+    "tqdm": "tqdm",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="install nothing, only say")
+    args = parser.parse_args()
+    missing = {name for name, module in IMPORTS.items() if importlib.util.find_spec(module) is None}
+    if not missing:
+        return 0
+    if args.check:
+        print(
+            f"error: Expected {sys.executable} to have all packages. Received one without "
+            f"{', '.join(sorted(missing))}. Run `make setup PYTHON={sys.executable}`.",
+            file=sys.stderr,
+        )
+        return 1
+    pins = Path(__file__).parents[1].joinpath("requirements.txt").read_text(encoding="utf-8")
+    wanted = [line for line in pins.splitlines() if line.partition("==")[0] in missing]
+    print(f"setup: installing {', '.join(sorted(missing))}")
+    return subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", *wanted], check=False
+    ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

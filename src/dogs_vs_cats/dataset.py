@@ -1,0 +1,230 @@
+"""Datasets: a source of photos becomes a table with groups, folds and a set-aside test set."""
+
+import os
+import random
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from dogs_vs_cats import files, progress, stamps, workspace
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.workspace import Workspace
+
+SAMPLE_SUBMISSIONS = ("sample_submission.csv", "sampleSubmission.csv")
+ZIPS = ("train.zip", "test.zip", "test1.zip")
+SOURCES = """Where do the photos come from?
+
+  make data SOURCE=sample       400 drawings of cats and dogs, made on the spot: to try things out
+  make data SOURCE=path         a folder or zip: Kaggle's train.zip and test.zip, or what is in
+                                them, or a folder for each class (Cat/, Dog/)
+  make data SOURCE=kaggle       not yet: get the competition's files in your browser, put
+                                train.zip and test.zip in a folder, and name the folder
+  make data SOURCE=microsoft    not yet: the same 25,000 photos without an account; get
+                                kagglecatsanddogs_5340.zip in your browser, and name the zip"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where photos come from: `path` is None for the drawings."""
+
+    name: str
+    path: Path | None
+
+    def inputs(self) -> dict:
+        """Return all that decides the table: the source as it is now and our code."""
+        code = files.code_digest(
+            "archives", "dataset", "drawings", "folds", "groups", "layout", "photos", "pixels"
+        )
+        return {
+            "source": str(self.path) if self.path else self.name,
+            "signature": files.signature(self.path) if self.path else "",
+            "code": code,
+        }
+
+
+def source(text: str) -> Source:
+    """Return the source that SOURCE names; UserError if there is none such."""
+    if text == "sample":
+        return Source("sample", None)
+    if text in ("kaggle", "microsoft"):
+        raise UserError(
+            f"Expected SOURCE=sample or a path. Received {text!r}, which this version can't "
+            "download yet: `make data` says how to bring its files yourself."
+        )
+    path = Path(text).expanduser().resolve()
+    if not path.exists():
+        raise UserError(
+            f"Expected SOURCE to be sample, or a folder or zip. Received {text!r}, which isn't "
+            "there."
+        )
+    return Source(workspace.slug(path.stem if path.is_file() else path.name), path)
+
+
+def summary(source: Source, place: Workspace) -> dict | None:
+    """Return the summary of the dataset if it is up to date for its source, else None.
+
+    UserError if a dataset of this name was made from another source.
+    """
+    inputs = source.inputs()
+    stamp = stamps.read(place.data_stamp)
+    if stamp and stamp["inputs"]["source"] != inputs["source"]:
+        raise UserError(
+            f"Expected the dataset {place.dataset!r} to come from {stamp['inputs']['source']}, as "
+            f"before. Received {inputs['source']}. Give it another name with DATASET=..., or "
+            f"remove {place.data}."
+        )
+    return stamps.fresh(place.data_stamp, inputs)
+
+
+def make(source: Source, place: Workspace) -> dict:
+    """Make `place`'s table of photos, class table, answers and stamp; return the summary.
+
+    UserError says what is wrong with the source; what was there before is then still there.
+    """
+    with files.locked(place.data / ".lock", f"data of {place.dataset}"):
+        inputs = source.inputs()
+        folder = _folder(source, place)
+        outputs = _tabulate(folder, source, place)
+        if place.photos.exists():
+            outputs.append(place.photos)
+        result = _summary(place)
+        stamps.write(place.data_stamp, inputs, outputs, result)
+        return result
+
+
+def _folder(source: Source, place: Workspace) -> Path:
+    """Return the folder with the photos themselves, unpacking or drawing them if need be."""
+    if source.path is None:
+        from dogs_vs_cats import drawings
+
+        drawings.draw_all(place.photos)
+        return place.photos
+    from dogs_vs_cats import archives
+
+    if source.path.is_file():
+        archives.unpack(source.path, place.photos)
+        return place.photos
+    zips = [source.path / name for name in ZIPS if (source.path / name).is_file()]
+    if not zips:
+        return source.path
+    for path in zips:
+        archives.unpack(path, place.photos / path.stem)
+    for path in place.photos.iterdir():
+        if path.name not in {path.stem for path in zips}:
+            shutil.rmtree(path)
+    return place.photos
+
+
+def _tabulate(folder: Path, source: Source, place: Workspace) -> list[Path]:
+    import pandas as pd
+
+    from dogs_vs_cats import folds, groups, layout, photos
+
+    found, classes, left_out = layout.find(folder)
+    if left_out:
+        progress.say(
+            f"data: {left_out:,} image files are neither labelled nor test photos; left out"
+        )
+    paths = [_path_text(photo.path) for photo in found]
+    looks = photos.inspect_all([Path(path) for path in paths], place.data / "looks.jsonl")
+    table = pd.DataFrame(looks)
+    table["id"] = [photo.id for photo in found]
+    table["path"] = paths
+    table["label"] = [photo.label or "" for photo in found]
+    table["fold"] = ""
+    good = table["problem"] == ""
+    table["group"] = table["id"]
+    table.loc[good, "group"] = groups.group(*(table.loc[good, c].tolist() for c in _HASHED))
+    answers = None
+    if (table["label"] != "").all():
+        table, answers = _set_aside(table)
+        good = table["problem"] == ""
+    labelled = good & (table["label"] != "")
+    rows = table[labelled]
+    parts = folds.split(rows["label"].tolist(), rows["group"].tolist(), folds.FOLDS)
+    table.loc[labelled, "fold"] = [str(part) for part in parts]
+    # All that can be refused has been: from here on files are replaced.
+    outputs = [place.table, place.classes]
+    photos.write(place, table)
+    photos.write_classes(place, classes)
+    place.answers.unlink(missing_ok=True)
+    if answers is not None:
+        files.write_text(place.answers, answers.to_csv(index=False, lineterminator="\n"))
+        outputs.append(place.answers)
+    place.sample_submission.unlink(missing_ok=True)
+    sample = _sample_submission(folder, source)
+    if sample is not None and answers is None:
+        files.write_text(place.sample_submission, sample)
+        outputs.append(place.sample_submission)
+    return outputs
+
+
+_HASHED = ("id", "sha256", "hashes")
+
+
+def _path_text(path: Path) -> str:
+    """Return the path as the table has it: relative if it is below the current folder."""
+    path = Path(os.path.abspath(path))
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _set_aside(table):
+    """Return the table with a stratified tenth as test photos, and their labels (id, label).
+
+    A group of near-duplicates is never on both sides. Unreadable photos stay where they are, in
+    the training set, and are used by nobody. Ids are 1..n by a seeded shuffle, so that they tell
+    nothing of the class.
+    """
+    import pandas as pd
+
+    from dogs_vs_cats import folds
+
+    good = table[table["problem"] == ""]
+    parts = folds.split(good["label"].tolist(), good["group"].tolist(), folds.TENTHS)
+    chosen = good.index[parts == 0].tolist()
+    random.Random(folds.SEED).shuffle(chosen)
+    ids = [str(number) for number in range(1, len(chosen) + 1)]
+    answers = pd.DataFrame({"id": ids, "label": table.loc[chosen, "label"].tolist()})
+    table = table.copy()
+    # A group is named after a photo, which would tell its class: name it after the first id.
+    first = {}
+    for i, number in zip(chosen, ids, strict=True):
+        first.setdefault(table.loc[i, "group"], number)
+    table.loc[chosen, "group"] = [first[name] for name in table.loc[chosen, "group"]]
+    table.loc[chosen, "id"] = ids
+    table.loc[chosen, "label"] = ""
+    order = [i for i in table.index if table.loc[i, "label"] != ""] + chosen
+    return table.loc[order].reset_index(drop=True), answers
+
+
+def _sample_submission(folder: Path, source: Source) -> str | None:
+    places = [folder] if source.path is None or source.path.is_file() else [folder, source.path]
+    for place in places:
+        for name in SAMPLE_SUBMISSIONS:
+            for path in sorted(place.rglob(name)):
+                return path.read_text(encoding="utf-8", errors="replace")
+            archive = place / f"{name}.zip"
+            if archive.is_file():
+                with zipfile.ZipFile(archive) as opened:
+                    return opened.read(name).decode("utf-8", errors="replace")
+    return None
+
+
+def _summary(place: Workspace) -> dict:
+    from dogs_vs_cats import photos
+
+    table = photos.read(place)
+    problems = table[table["problem"] != ""]
+    train = photos.train(table)
+    twins = train["group"].value_counts()
+    return {
+        "train": len(train),
+        "test": len(photos.test(table)),
+        "classes": photos.read_classes(place),
+        "per_class": train["label"].value_counts().sort_index().to_dict(),
+        "twins": int(twins[twins > 1].sum()),
+        "problems": {row.id: row.problem for row in problems.itertuples()},
+        "unreadable_tests": problems.loc[problems["label"] == "", "id"].tolist(),
+        "answers": place.answers.exists(),
+    }

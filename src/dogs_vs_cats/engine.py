@@ -1,0 +1,58 @@
+"""Keras, started quietly on the backend of the user's choice."""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dogs_vs_cats import hardware
+from dogs_vs_cats.errors import UserError
+
+
+def start(threads: int | None = None):
+    """Return the keras module, on `threads` processor threads (default: all), without chatter.
+
+    Takes some seconds the first time. UserError if the backend is not installed.
+    """
+    backend = hardware.backend()
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if threads:
+        os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
+    with _native_stderr_held_back():
+        try:
+            import keras
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"Expected Keras on {backend}. Received: the package {error.name} is not "
+                "installed. Run `make setup`, or set KERAS_BACKEND to a backend you have."
+            ) from error
+    # It warns of each new shape and model; five heads are five models.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    return keras
+
+
+@contextmanager
+def _native_stderr_held_back() -> Iterator[None]:
+    """Hold back what native libraries write to stderr; show it if the block fails.
+
+    TensorFlow logs before any setting of its own takes effect, straight to file descriptor 2.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except UserError:
+            raise
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,128 @@
+"""Files that appear whole, their digests, locks, and room on the disk. Standard library alone."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dogs_vs_cats import progress
+from dogs_vs_cats.errors import UserError
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; on success it is synced and renamed to `path`.
+
+    Whoever reads `path` sees the old file or the new one, never half of one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        # A write that fails (a full disk) names no file of its own.
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 `text` to `path`, whole. Odd bytes of file names are kept as they came."""
+    with whole(path) as beside:
+        beside.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_digest(*modules: str) -> str:
+    """Return the sha256 over the source of modules of this package, named without `.py`.
+
+    An artifact that records it is rebuilt when the code that decides its bytes changes.
+    """
+    here = Path(__file__).parent
+    sources = b"".join((here / f"{module}.py").read_bytes() for module in modules)
+    return hashlib.sha256(sources).hexdigest()
+
+
+def signature(path: Path) -> str:
+    """Return the sha256 over names, sizes and times of change of a file or a whole folder.
+
+    Reads no file's content, so 40,000 photos take a fraction of a second. OSError if `path`
+    does not exist.
+    """
+    if path.is_file():
+        entries = [("", path.stat())]
+    else:
+        entries = sorted(
+            (os.path.relpath(entry.path, path), entry.stat()) for entry in _walk(str(path))
+        )
+    lines = "".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n" for name, stat in entries)
+    return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
+
+
+def _walk(folder: str) -> Iterator[os.DirEntry]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _walk(entry.path)
+            elif entry.is_file():
+                yield entry
+
+
+def require_free(folder: Path, size: int, what: str) -> None:
+    """Raise UserError unless the disk that holds `folder` has `size` bytes to spare."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise UserError(
+            f"Expected {size_text(size)} of free disk for {what} in {folder}. "
+            f"Received {size_text(free)}. Free some space (`make clean` says what it would free)."
+        )
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock file `path`; where another process holds it, say so once and wait.
+
+    The operating system lets go of the lock when its holder ends, however it ends.
+    """
+    import filelock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        progress.say(f"{what}: another run is at work on this; waiting for it to end")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; 0 where there is none."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(entry.stat().st_size for entry in _walk(str(path))) if path.is_dir() else 0
+
+
+def size_text(size: float) -> str:
+    """Return a number of bytes as people say it: `size_text(12_400_000) == '12.4 MB'`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

@@ -1,0 +1,172 @@
+"""Heads: the small network on top of cached features; built, trained, asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dogs_vs_cats import engine
+from dogs_vs_cats.recipes import Head
+
+ROWS = 512  # rows a step of predicting and measuring; fixed, as it could decide a last bit
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Photos as rows of cached arrays, one array a view, without copying them.
+
+    views: name -> (N, dimension) float16, in memory or memory-mapped. index: name -> (n,) int,
+    where each photo is in that array. labels: (n,) int class indices.
+    """
+
+    views: dict[str, np.ndarray]
+    index: dict[str, np.ndarray]
+    labels: np.ndarray
+
+    def take(self, chosen: np.ndarray, view: str) -> np.ndarray:
+        """Return (len(chosen), dimension) float32 features of the photos at positions `chosen`."""
+        return self.views[view][self.index[view][chosen]].astype(np.float32)
+
+
+def standardisation(rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> np.ndarray:
+    """Return (2, dimension) float32: mean and variance over the chosen photos and views.
+
+    Summed in float64, in order, so that the bytes do not depend on anything. A channel that is
+    (almost) always off gets a floor under its variance, lest one photo that lights it up
+    explode.
+    """
+    total = square = 0.0
+    for view in views:
+        for start in range(0, len(chosen), ROWS):
+            part = rows.take(chosen[start : start + ROWS], view).astype(np.float64)
+            total = total + part.sum(axis=0)
+            square = square + (part**2).sum(axis=0)
+    count = len(chosen) * len(views)
+    mean = total / count
+    variance = np.maximum(square / count - mean**2, 0)
+    return np.stack([mean, np.maximum(variance, 1e-4 * variance.mean())]).astype(np.float32)
+
+
+def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | None, steps: int):
+    """Return a compiled Keras model: (n, dimension) float32 -> (n, 1) or (n, classes).
+
+    Two classes end in one sigmoid, the probability of class 1; more end in a
+    softmax. `moments` (2, dimension) standardise the
+    input; None leaves it as it is. `steps` is the whole training's, for the schedule.
+    """
+    keras = engine.start()
+    policy = "mixed_bfloat16" if settings.precision == "bfloat16" else "float32"
+    layers = keras.layers
+    features = flow = keras.Input((dimension,))
+    if moments is not None:
+        flow = layers.Normalization(mean=moments[0], variance=moments[1])(flow)
+    for width in settings.hidden:
+        flow = layers.Dense(width, activation="relu", dtype=policy)(flow)
+        flow = layers.Dropout(settings.dropout, dtype=policy)(flow)
+    if classes == 2:
+        outputs = layers.Dense(1, activation="sigmoid", dtype="float32")(flow)
+    else:
+        outputs = layers.Dense(classes, activation="softmax", dtype="float32")(flow)
+    model = keras.Model(features, outputs)
+    rate = settings.learning_rate
+    if settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    optimiser = keras.optimizers.get({"class_name": settings.optimiser, "config": {}})
+    optimiser.learning_rate = rate
+    loss = "binary_crossentropy" if classes == 2 else "sparse_categorical_crossentropy"
+    model.compile(optimiser, loss, metrics=["accuracy"], jit_compile=False)
+    return model
+
+
+def train(
+    settings: Head,
+    rows: Rows,
+    fold: int,
+    train_views: tuple[str, ...],
+    classes: int,
+    chosen: np.ndarray,
+    held_out: np.ndarray,
+    measured_view: str,
+    tick: Callable[[], None],
+):
+    """Return (model, history) of one head, trained on the photos at positions `chosen`.
+
+    Each epoch shows each photo once, in a new order, in a view drawn by chance; the recipe's
+    seed and the fold decide both. The held-out photos are only measured, after each epoch, in
+    `measured_view`: nothing is picked by it. `tick` is called after each epoch.
+    """
+    keras = engine.start()
+    keras.utils.set_random_seed(settings.seed + fold)
+    rng = np.random.default_rng([settings.seed, fold])
+    moments = standardisation(rows, chosen, train_views) if settings.standardise else None
+    steps = -(-len(chosen) // settings.batch_size) * settings.epochs
+    dimension = rows.views[train_views[0]].shape[1]
+    model = build(settings, dimension, classes, moments, steps)
+
+    class Batches(keras.utils.PyDataset):
+        """Batches of (n, dimension) float32 and (n,) labels; the last has its own size."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.on_epoch_end()
+
+        def on_epoch_end(self) -> None:
+            self.order = rng.permutation(chosen)
+            self.view = rng.integers(len(train_views), size=len(chosen))
+
+        def __len__(self) -> int:
+            return -(-len(chosen) // settings.batch_size)
+
+        def __getitem__(self, i: int):
+            part = slice(i * settings.batch_size, (i + 1) * settings.batch_size)
+            order, view = self.order[part], self.view[part]
+            batch = np.empty((len(order), dimension), np.float32)
+            for number, name in enumerate(train_views):
+                batch[view == number] = rows.take(order[view == number], name)
+            return batch, rows.labels[order]
+
+    class Measured(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return -(-len(held_out) // ROWS)
+
+        def __getitem__(self, i: int):
+            part = held_out[i * ROWS : (i + 1) * ROWS]
+            return rows.take(part, measured_view), rows.labels[part]
+
+    history = model.fit(
+        Batches(),
+        epochs=settings.epochs,
+        validation_data=Measured(),
+        shuffle=False,  # the order is ours
+        verbose=0,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: tick())],
+    )
+    return model, history.history
+
+
+def predict(model, rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> np.ndarray:
+    """Return (len(chosen), classes) float64 probabilities, averaged over the views."""
+    parts = []
+    for start in range(0, len(chosen), ROWS):
+        part = chosen[start : start + ROWS]
+        shown = [_probabilities(model.predict_on_batch(rows.take(part, view))) for view in views]
+        parts.append(np.mean(shown, axis=0))
+    return np.concatenate(parts)
+
+
+def _probabilities(output) -> np.ndarray:
+    """Return (n, classes) float64 from a model's output, (n, 1) or (n, classes)."""
+    output = np.asarray(output, dtype=np.float64)
+    if output.shape[1] == 1:
+        return np.concatenate([1 - output, output], axis=1)
+    return output
+
+
+def save(model, path: Path) -> None:
+    model.save(path)
+
+
+def load(path: Path):
+    """Return a saved head."""
+    return engine.start().saving.load_model(path, compile=False)

@@ -1,0 +1,131 @@
+"""Layout: which of a folder's files are labelled photos, which are test photos, of which class."""
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from dogs_vs_cats.errors import UserError
+
+SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".avif"]
+)
+KAGGLE_NAME = re.compile(r"([A-Za-z]+)\.(\d+)")  # cat.0.jpg
+TEST_FOLDERS = ("test", "test1")
+EXPECTED = (
+    "Expected photos in Kaggle's layout (train/cat.0.jpg, test/1.jpg, or the zips with them) or "
+    "a folder for each class (Cat/, Dog/)."
+)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo file: `label` is its class's name, None for a test photo."""
+
+    id: str
+    path: Path
+    label: str | None
+
+
+def find(folder: Path) -> tuple[list[Photo], list[str], int]:
+    """Return the photos below `folder`, the class names in order, and how many files were left out.
+
+    Labelled photos come first, by class and number, then test photos by id: the order in which
+    the folder lists its files does not matter. The classes are in alphabetical order, so that
+    cat is 0 and dog is 1. UserError if there are no photos, fewer than two classes, or two
+    photos would have the same id.
+    """
+    by_folder = defaultdict(list)
+    count = 0
+    for path in folder.rglob("*"):
+        hidden = any(p.startswith(".") or p == "__MACOSX" for p in path.relative_to(folder).parts)
+        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+            by_folder[path.parent].append(path)
+            count += 1
+    if not count:
+        raise UserError(f"{EXPECTED} Received {folder}, which holds no photos.")
+    tests = _tests(by_folder)
+    labelled = _kaggle(by_folder) or _classes(folder, by_folder, tests)
+    classes = sorted({photo.label for photo in labelled})
+    if len(classes) < 2:
+        raise UserError(
+            f"{EXPECTED} Received {folder}, where "
+            + (f"every labelled photo is a {classes[0]}." if classes else "no photo has a label.")
+        )
+    labelled.sort(key=lambda photo: (classes.index(photo.label), natural(photo.id)))
+    tests.sort(key=lambda photo: int(photo.id))
+    photos = labelled + tests
+    _require_unique(photos)
+    return photos, classes, count - len(photos)
+
+
+def natural(text: str) -> list:
+    """Return a sort key that puts cat.2 before cat.10: [(0, 'cat.'), (1, 2)]."""
+    parts = re.split(r"(\d+)", text)
+    return [(1, int(p), p) if p.isdecimal() else (0, 0, p) for p in parts if p]
+
+
+def _tests(by_folder: dict[Path, list[Path]]) -> list[Photo]:
+    photos = []
+    for folder, paths in by_folder.items():
+        if folder.name.lower() in TEST_FOLDERS:
+            for path in paths:
+                if not (path.stem.isascii() and path.stem.isdecimal()):
+                    raise UserError(
+                        f"Expected test photos named by their number, such as 1.jpg. "
+                        f"Received {path}."
+                    )
+                photos.append(Photo(str(int(path.stem)), path, None))
+    return photos
+
+
+def _kaggle(by_folder: dict[Path, list[Path]]) -> list[Photo]:
+    """Return the photos of the folders where files are named cat.0.jpg; [] if there are none."""
+    photos = []
+    for folder, paths in by_folder.items():
+        matches = {path: KAGGLE_NAME.fullmatch(path.stem) for path in paths}
+        if not any(matches.values()):
+            continue
+        for path, match in matches.items():
+            if match is None and folder.name.lower() == "train":
+                raise UserError(
+                    f"Expected photos in {folder} to be named like cat.0.jpg. Received {path.name}."
+                )
+            if match:
+                label, number = match[1].lower(), int(match[2])
+                photos.append(Photo(f"{label}.{number}", path, label))
+    return photos
+
+
+def _classes(folder: Path, by_folder: dict[Path, list[Path]], tests: list[Photo]) -> list[Photo]:
+    """Return the photos of a folder for each class, all beside each other."""
+    used = {photo.path.parent for photo in tests}
+    parents = defaultdict(list)
+    for place in by_folder:
+        if place not in used and place != folder:
+            parents[place.parent].append(place)
+    if len(parents) > 1:
+        trains = [parent for parent in parents if parent.name.lower() == "train"]
+        if len(trains) != 1:
+            places = ", ".join(sorted(str(parent) for parent in parents))
+            raise UserError(f"{EXPECTED} Received folders of photos in several places: {places}.")
+        parents = {trains[0]: parents[trains[0]]}
+    photos = []
+    for place in next(iter(parents.values()), []):
+        stems = Counter(path.stem for path in by_folder[place])
+        for path in by_folder[place]:
+            # a.jpg and a.png are two photos: where stems collide the whole name is the id.
+            name = path.stem if stems[path.stem] == 1 else path.name
+            photos.append(Photo(f"{place.name}/{name}", path, place.name.lower()))
+    return photos
+
+
+def _require_unique(photos: list[Photo]) -> None:
+    seen: dict[str, Path] = {}
+    for photo in photos:
+        if photo.id in seen:
+            raise UserError(
+                f"Expected one file for each photo. Received two for id {photo.id}: "
+                f"{seen[photo.id]} and {photo.path}. Remove or rename one."
+            )
+        seen[photo.id] = photo.path

@@ -1,0 +1,67 @@
+"""Pixels: the one place where image files are opened, for training, test and own photos alike."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from dogs_vs_cats.errors import PhotoError
+
+
+def upright(data: bytes) -> Image.Image:
+    """Return a photo's bytes as an RGB image, turned as its EXIF orientation says.
+
+    Any mode becomes RGB: 16-bit and float levels are scaled to 8 bits, transparency is laid on
+    white, of an animation the first frame is taken. Raises PhotoError with the reason if the
+    bytes can't be decoded to the last row, or would be more than twice Pillow's limit of
+    89 million pixels (a decompression bomb).
+    """
+    if not data:
+        raise PhotoError("empty file")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            return _rgb(ImageOps.exif_transpose(image))
+    except Image.UnidentifiedImageError as error:
+        raise PhotoError("not an image") from error
+    except Image.DecompressionBombError as error:
+        raise PhotoError("too many pixels: a decompression bomb") from error
+    # Hostile bytes make Pillow's decoders raise whatever they stumble over (OSError, SyntaxError,
+    # struct.error, ...). Each means the same to us, and the reason is kept.
+    except Exception as error:
+        raise PhotoError(f"can't be decoded: {' '.join(str(error).split())}") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        # 16-bit levels, by whichever mode Pillow reads them: (height, width), 0 to 65535.
+        levels = np.asarray(image, dtype=np.float64)
+        if levels.max() > 255:
+            levels = levels / 257
+        image = Image.fromarray(np.clip(levels, 0, 255).round().astype(np.uint8))
+    if image.mode == "PA" or "A" in image.mode or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def pixels(path: Path, size: int, sha256: str | None = None) -> np.ndarray:
+    """Return a photo as (size, size, 3) uint8 RGB; PhotoError says why it can't be.
+
+    Where `sha256` is given, the file must still have these bytes: features never belong to
+    another photo than the table's.
+
+    The photo is squashed to a square: cropping would cut away ears and tails, padding would
+    spend pixels on nothing, and a dog stays a dog at 4:3. The filter is bilinear; Pillow widens
+    it when it shrinks, so that every source pixel counts and nothing aliases.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PhotoError(error.strerror or str(error)) from error
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise PhotoError("the file has changed since the table of photos was made")
+    image = upright(data)
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))

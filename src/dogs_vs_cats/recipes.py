@@ -1,0 +1,204 @@
+"""Recipes: what to do, as data. A TOML file becomes frozen dataclasses, once."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from dogs_vs_cats.backbones import BACKBONES
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.workspace import NAME
+
+FOLDER = Path(__file__).parents[2] / "recipes"
+POOLINGS = ("flatten", "avg", "avgmax")
+VIEWS = ("plain", "mirror")
+OPTIMISERS = ("adam", "adamw", "rmsprop", "sgd")
+SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is computed once a photo and cached.
+
+    size: height and width in pixels. train_views: the views that a head is trained on;
+    test_views: those whose predictions are averaged, for test photos and out of fold alike.
+    """
+
+    backbone: str
+    tap: str
+    pooling: str
+    size: int
+    train_views: tuple[str, ...]
+    test_views: tuple[str, ...]
+
+    def bytes_decided_by(self) -> dict:
+        """Return the settings that change a feature's bytes; views only add arrays of them."""
+        return {
+            "backbone": self.backbone,
+            "tap": self.tap,
+            "pooling": self.pooling,
+            "size": self.size,
+        }
+
+    def views(self, role: str) -> tuple[str, ...]:
+        """Return the views to cache for the `train` or `test` photos.
+
+        Training photos are predicted out of fold just as test photos are, so they need the
+        test views too.
+        """
+        if role == "test":
+            return self.test_views
+        return tuple(dict.fromkeys(self.train_views + self.test_views))
+
+
+@dataclass(frozen=True)
+class Head:
+    """The small network on top, and how it is trained.
+
+    learning_rate is the first one; `cosine` lets it fall to 0 over all steps. epochs is fixed
+    here: no epoch is picked on the fold that is reported.
+    """
+
+    standardise: bool
+    hidden: tuple[int, ...]
+    dropout: float
+    optimiser: str
+    learning_rate: float
+    schedule: str
+    batch_size: int
+    epochs: int
+    precision: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    about: str
+    features: Features
+    head: Head
+
+
+def names() -> list[str]:
+    """Return the names of the recipes that come with the project."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read(name: str) -> Recipe:
+    """Return the recipe called `name` in recipes/, or in the file `name`.
+
+    UserError names the key that is missing, unknown or has a value that can't be.
+    """
+    path = _find(name)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"Expected {path} to be TOML. Received: {error}.") from error
+    _keys(path, "", table, {"about", "features", "head"})
+    features = _section(path, "features", table["features"], Features)
+    head = _section(path, "head", table["head"], Head)
+    _check(path, "about", table["about"], isinstance(table["about"], str), "a text")
+    return Recipe(path.stem, table["about"], features, head)
+
+
+def _find(name: str) -> Path:
+    if not name.endswith(".toml") and "/" not in name:
+        path = FOLDER / f"{name}.toml"
+        if not path.is_file():
+            raise UserError(
+                f"Expected RECIPE to be one of {', '.join(names())}, or a .toml file. "
+                f"Received {name!r}."
+            )
+        return path
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(f"Expected a recipe file. Received {name!r}, which isn't there.")
+    ours = FOLDER / path.name
+    if not NAME.fullmatch(path.stem) or (ours.exists() and not ours.samefile(path)):
+        raise UserError(
+            "Expected a recipe file with a name of its own, of letters, digits, '.', '_' and "
+            f"'-'. Received {name!r}; {', '.join(names())} are the project's. Rename the file."
+        )
+    return path
+
+
+def _keys(path: Path, section: str, table: dict, expected: set[str]) -> None:
+    where = f"[{section}] of {path.name}" if section else path.name
+    for key in sorted(table.keys() - expected):
+        raise UserError(
+            f"Expected only {', '.join(sorted(expected))} in {where}. Received {key!r} too."
+        )
+    for key in sorted(expected - table.keys()):
+        raise UserError(f"Expected {key!r} in {where}. Received: it is missing.")
+
+
+def _section(path: Path, section: str, table: object, kind: type):
+    _check(path, section, table, isinstance(table, dict), "a section")
+    _keys(path, section, table, {field.name for field in dataclasses.fields(kind)})
+    for key, value in table.items():
+        good, expected = _rules(kind, table)[key](value)
+        _check(path, f"{section}.{key}", value, good, expected)
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+
+
+def _check(path: Path, key: str, value: object, good: bool, expected: str) -> None:
+    if not good:
+        raise UserError(f"Expected {key} in {path.name} to be {expected}. Received {value!r}.")
+
+
+def _rules(kind: type, table: dict) -> dict:
+    """Return, for each key of a section, a function: value -> (is it good, what was expected)."""
+
+    def one_of(choices):
+        return lambda v: (isinstance(v, str) and v in choices, f"one of {', '.join(choices)}")
+
+    def some_of(choices):
+        def rule(v):
+            good = isinstance(v, list) and v and all(isinstance(x, str) for x in v)
+            good = good and len(set(v)) == len(v) and set(v) <= set(choices)
+            return bool(good), f"a list of different ones of {', '.join(choices)}"
+
+        return rule
+
+    def whole_number(least, most):
+        return lambda v: (_is_int(v) and least <= v <= most, f"a whole number, {least} to {most}")
+
+    if kind is Features:
+        taps = BACKBONES[table["backbone"]].taps if _known(table["backbone"]) else ()
+        return {
+            "backbone": one_of(tuple(BACKBONES)),
+            # An unknown backbone is the mistake to speak of, whichever key comes first.
+            "tap": one_of(taps) if taps else lambda v: (True, ""),
+            "pooling": one_of(POOLINGS),
+            "size": whole_number(32, 2048),
+            "train_views": some_of(VIEWS),
+            "test_views": some_of(VIEWS),
+        }
+    return {
+        "standardise": lambda v: (isinstance(v, bool), "true or false"),
+        "hidden": lambda v: (
+            isinstance(v, list) and all(_is_int(x) and 1 <= x <= 65536 for x in v),
+            "a list of layer widths, such as [256] (or [] for none)",
+        ),
+        "dropout": lambda v: (_is_number(v) and 0 <= v < 1, "a number from 0 to below 1"),
+        "optimiser": one_of(OPTIMISERS),
+        "learning_rate": lambda v: (_is_number(v) and 0 < v <= 10, "a number above 0, at most 10"),
+        "schedule": one_of(SCHEDULES),
+        "batch_size": whole_number(1, 65536),
+        "epochs": whole_number(1, 10000),
+        "precision": one_of(PRECISIONS),
+        "seed": whole_number(0, 2**31 - 1),
+    }
+
+
+def _known(backbone: object) -> bool:
+    return isinstance(backbone, str) and backbone in BACKBONES
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

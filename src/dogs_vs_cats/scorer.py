@@ -1,0 +1,28 @@
+"""The scorer: the one reader of the labels of set-aside test photos."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dogs_vs_cats import metrics, photos
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.workspace import Workspace
+
+
+def score(csv: Path, place: Workspace) -> dict[str, float] | None:
+    """Return the metrics of a checked submission, or None where the labels are not known.
+
+    Predictions and labels are joined by id; UserError if an id has no prediction.
+    """
+    if not place.answers.exists():
+        return None
+    answers = pd.read_csv(place.answers, dtype=str, keep_default_na=False).set_index("id")["label"]
+    predicted = pd.read_csv(csv, dtype={"id": str}).set_index("id")["label"]
+    missing = answers.index.difference(predicted.index)
+    if len(missing):
+        raise UserError(f"Expected a prediction for id {missing[0]} in {csv}. Received none.")
+    classes = photos.read_classes(place)
+    labels = answers.map(classes.index).to_numpy()
+    p = predicted.loc[answers.index].to_numpy(dtype=np.float64)
+    return metrics.of(labels, np.stack([1 - p, p], axis=1))

@@ -1,0 +1,65 @@
+"""Status: what exists, how big and how fresh; and what could be freed. Standard library alone."""
+
+import time
+from pathlib import Path
+
+from dogs_vs_cats import features, files, ledger, stamps, training
+from dogs_vs_cats.recipes import Recipe
+from dogs_vs_cats.workspace import Workspace, weights_folder
+
+FREED = ("cache", "models", "reports")
+
+
+def lines(place: Workspace, recipe: Recipe, precision: str) -> list[str]:
+    """Return the lines of `make status` for a dataset and a recipe."""
+    data = stamps.read(place.data_stamp)["summary"]
+    counts = " + ".join(f"{n:,} {name}" for name, n in data["per_class"].items())
+    found = [
+        f"dataset   {place.dataset}",
+        f"recipe    {recipe.name}: {recipe.about}",
+        f"photos    {counts} to train on, {data['test']:,} to predict, "
+        f"{len(data['problems']):,} unreadable{_age(place.data_stamp)}",
+    ]
+    folder = features.folder(place, recipe.features, precision)
+    cached = features.summary(place, recipe.features, precision)
+    found.append(f"features  {_state(folder, cached)}")
+    if cached:
+        found[-1] += f", {cached['rows']:,} rows"
+    metrics = training.summary(place, recipe, precision)
+    found.append(f"heads     {_state(place.model(recipe.name), metrics)}")
+    if metrics:
+        found[-1] += (
+            f", out of fold: accuracy {metrics['accuracy']:.2%}, log loss {metrics['log_loss']:.4f}"
+        )
+    sent = [x for x in ledger.read() if (x["dataset"], x["recipe"]) == (place.dataset, recipe.name)]
+    found.append(f"CSVs      {len(sent)}" + (f", the last {sent[-1]['file']}" if sent else ""))
+    found.append(f"weights   {files.size_text(files.size_of(weights_folder()))}, kept by all")
+    return found
+
+
+def _state(folder: Path, fresh: dict | None) -> str:
+    if not folder.exists():
+        return "none yet"
+    state = "up to date" if fresh else "stale: they will be made again when they are needed"
+    return f"{state}, {files.size_text(files.size_of(folder))} in {folder}{_age(folder)}"
+
+
+def _age(path: Path) -> str:
+    seconds = time.time() - path.stat().st_mtime
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f", {seconds / size:.0f} {unit} old"
+    return ", just made"
+
+
+def freed(dataset: str | None) -> list[tuple[Path, int]]:
+    """Return what `make clean` would remove, and its bytes: of one dataset, or of all.
+
+    Only what the stages can make again: never data/, weights/ or submissions/.
+    """
+    found = []
+    for name in FREED:
+        folder = Path(name, dataset) if dataset else Path(name)
+        if folder.exists():
+            found.append((folder, files.size_of(folder)))
+    return found

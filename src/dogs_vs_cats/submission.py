@@ -1,0 +1,153 @@
+"""Submissions: predictions for the test photos as a checked CSV."""
+
+import math
+from pathlib import Path
+
+from dogs_vs_cats import files, stamps
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.recipes import Recipe
+from dogs_vs_cats.workspace import SUBMISSIONS, Workspace
+
+COLUMNS = ["id", "label"]
+
+
+def stamp(place: Workspace, recipe: Recipe) -> Path:
+    return place.model(recipe.name) / "submission.json"
+
+
+def inputs(place: Workspace, recipe: Recipe) -> dict:
+    """Return all that decides the CSV: the heads, the photos and our code."""
+    return {
+        "heads": files.digest(place.model(recipe.name) / "stamp.json"),
+        "photos": files.digest(place.table),
+        "code": files.code_digest("submission", "heads"),
+    }
+
+
+def summary(place: Workspace, recipe: Recipe) -> dict | None:
+    """Return what the last submission was if it is up to date for the heads, else None."""
+    if not (place.model(recipe.name) / "stamp.json").exists():
+        return None
+    return stamps.fresh(stamp(place, recipe), inputs(place, recipe))
+
+
+def build(place: Workspace, recipe: Recipe, precision: str, threads: int | None = None) -> Path:
+    """Predict the test photos with all heads and views; write the checked CSV; return its path.
+
+    A test photo that can't be read keeps its row and gets the share of dogs among the training
+    photos. UserError if features or heads are missing, or the CSV fails its check.
+    """
+    import hashlib
+
+    import pandas as pd
+
+    from dogs_vs_cats import photos
+
+    table = photos.read(place)
+    classes = photos.read_classes(place)
+    if len(classes) != 2:
+        raise UserError(
+            f"Expected two classes for a submission with the columns id,label. Received "
+            f"{len(classes)}: {', '.join(classes)}."
+        )
+    tests = photos.test(table)
+    good = tests[tests["problem"] == ""]
+    prior = float((photos.train(table)["label"] == classes[1]).mean())
+    values = dict.fromkeys(tests["id"], prior)
+    values |= _predict(place, recipe, precision, threads, good, classes)
+    frame = pd.DataFrame({"id": tests["id"].astype(int), "label": tests["id"].map(values)})
+    text = frame.to_csv(index=False, lineterminator="\n")
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    path = SUBMISSIONS / f"{place.dataset}-{recipe.name}-{sha256[:8]}.csv"
+    with files.whole(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="")
+        check(beside, place)
+    return path
+
+
+def _predict(place: Workspace, recipe: Recipe, precision: str, threads, good, classes) -> dict:
+    """Return id -> probability of the last class, for the test photos that can be read."""
+    import numpy as np
+
+    from dogs_vs_cats import engine, heads, progress, training
+
+    if good.empty:
+        return {}
+    engine.start(threads)
+    rows = training.rows_of(place, recipe, precision, "test", good, classes)
+    everything = np.arange(len(good))
+    models = sorted(place.model(recipe.name).glob("head-*.keras"))
+    predicted = []
+    with progress.bar(len(models), "predicting", " heads") as bar:
+        for path in models:
+            model = heads.load(path)
+            predicted.append(heads.predict(model, rows, everything, recipe.features.test_views))
+            bar.update()
+    mean = np.mean(predicted, axis=0)  # (n, classes)
+    return dict(zip(good["id"], mean[:, 1].tolist(), strict=True))
+
+
+def check(path: Path, place: Workspace) -> int:
+    """Return the number of rows if `path` is a CSV that Kaggle would accept; UserError otherwise.
+
+    The columns are id,label; every test photo has one row, no other id has; labels are finite
+    and in [0, 1]. The test photos are those in photos.csv whose files are there, and, where
+    Kaggle's sample submission is, exactly its ids.
+    """
+    import pandas as pd
+
+    from dogs_vs_cats import photos
+
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise UserError(f"Expected {path.name} to be a CSV. Received: {error}.") from error
+    if list(table.columns) != COLUMNS:
+        raise UserError(
+            f"Expected the columns id,label in {path.name}. Received {','.join(table.columns)}."
+        )
+    tests = photos.test(photos.read(place))
+    expected = set(tests["id"])
+    _check_ids(table["id"].tolist(), expected, path.name)
+    if place.sample_submission.exists():
+        sample = pd.read_csv(place.sample_submission, dtype=str, keep_default_na=False)
+        _check_ids(sample.iloc[:, 0].tolist(), expected, "Kaggle's sample submission")
+    for photo, text in zip(table["id"], table["label"], strict=True):
+        value = _number(text)
+        if not 0 <= value <= 1:  # also false for nan
+            raise UserError(
+                f"Expected each label in {path.name} to be a number from 0 to 1. "
+                f"Received {text!r} for id {photo}."
+            )
+    gone = next((p for p in tests["path"] if not Path(p).exists()), None)
+    if gone is not None:
+        raise UserError(
+            f"Expected the test photos to be where they were. Received none at {gone}. "
+            "Run `make data` again, with the same SOURCE."
+        )
+    return len(table)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _check_ids(ids: list[str], expected: set[str], name: str) -> None:
+    seen = set()
+    for photo in ids:
+        if photo in seen:
+            raise UserError(f"Expected each id once in {name}. Received {photo} twice.")
+        if photo not in expected:
+            raise UserError(
+                f"Expected only ids of test photos in {name}. Received {photo!r}, which is none."
+            )
+        seen.add(photo)
+    missing = sorted(expected - seen, key=int)
+    if missing:
+        raise UserError(
+            f"Expected {len(expected):,} rows in {name}, one for each test photo. "
+            f"Received {len(seen):,}: id {missing[0]} is missing."
+        )

@@ -1,0 +1,160 @@
+"""Training: five heads, one a fold; every photo predicted by the head that never saw it."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from dogs_vs_cats import features, files, hardware, stamps
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.recipes import Recipe
+from dogs_vs_cats.workspace import Workspace
+
+IN_MEMORY = 0.25  # arrays up to this share of the machine's memory are read into it
+
+
+def inputs(place: Workspace, recipe: Recipe, precision: str) -> dict:
+    """Return all that decides the heads, ready for a stamp."""
+    return {
+        "features": dataclasses.asdict(recipe.features),
+        "head": dataclasses.asdict(recipe.head),
+        "cache": features.folder(place, recipe.features, precision).name,
+        "photos": files.digest(place.table),
+        "classes": files.digest(place.classes),
+        "code": files.code_digest("heads", "training", "metrics"),
+        "engine": features.engine() | hardware.versions("numpy"),
+    }
+
+
+def summary(place: Workspace, recipe: Recipe, precision: str) -> dict | None:
+    """Return the metrics of a recipe's heads if they are up to date, else None."""
+    folder = place.model(recipe.name)
+    return stamps.fresh(folder / "stamp.json", inputs(place, recipe, precision))
+
+
+def build(place: Workspace, recipe: Recipe, precision: str, threads: int | None = None) -> dict:
+    """Train a recipe's heads; write them, their history, metrics and predictions; return metrics.
+
+    All of it appears at once, in models/<dataset>/<recipe>/. UserError if features are missing.
+    """
+    folder = place.model(recipe.name)
+    with files.locked(folder.with_name(f".{recipe.name}.lock"), f"heads of {recipe.name}"):
+        beside = folder.with_name(f".{recipe.name}.partial")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        given = inputs(place, recipe, precision)
+        found = _build(place, recipe, precision, threads, beside)
+        _record(beside / "record.json", recipe, given)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+        outputs = sorted(path for path in folder.iterdir())
+        stamps.write(folder / "stamp.json", given, outputs, found)
+        return found
+
+
+def _build(
+    place: Workspace, recipe: Recipe, precision: str, threads: int | None, folder: Path
+) -> dict:
+    import numpy as np
+    import pandas as pd
+
+    from dogs_vs_cats import curves, engine, heads, metrics, photos, progress
+
+    engine.start(threads)
+    table = photos.train(photos.read(place))
+    classes = photos.read_classes(place)
+    rows = rows_of(place, recipe, precision, "train", table, classes)
+    fold_of = table["fold"].to_numpy()
+    folds = sorted(set(fold_of.tolist()))
+    started = time.monotonic()
+    out_of_fold = np.full((len(table), len(classes)), np.nan)  # (n, classes)
+    histories, per_fold = [], []
+    with progress.bar(len(folds) * recipe.head.epochs, "training", " epochs") as bar:
+        for fold in folds:
+            chosen, held_out = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+            model, history = heads.train(
+                recipe.head,
+                rows,
+                fold,
+                recipe.features.train_views,
+                len(classes),
+                chosen,
+                held_out,
+                recipe.features.test_views[0],
+                bar.update,
+            )
+            heads.save(model, folder / f"head-{fold}.keras")
+            predicted = heads.predict(model, rows, held_out, recipe.features.test_views)
+            out_of_fold[held_out] = predicted
+            per_fold.append(
+                {
+                    "fold": fold,
+                    "trained_on": len(chosen),
+                    **metrics.of(rows.labels[held_out], predicted),
+                }
+            )
+            history = {"fold": fold, "epoch": range(1, recipe.head.epochs + 1), **history}
+            histories.append(pd.DataFrame(history))
+    seconds = time.monotonic() - started
+    if not np.isfinite(out_of_fold).all():
+        raise UserError(
+            "Expected finite predictions. Received some that are not: the training diverged. "
+            "Lower learning_rate in the recipe."
+        )
+    found = metrics.of(rows.labels, out_of_fold)
+    found |= {"seconds": round(seconds, 1), "folds": per_fold}
+    history = pd.concat(histories)
+    files.write_text(folder / "history.csv", history.to_csv(index=False, lineterminator="\n"))
+    files.write_text(folder / "metrics.json", json.dumps(found, indent=1) + "\n")
+    predictions = table[["id", "fold", "label"]].copy()
+    for index, name in enumerate(classes):
+        predictions[f"p_{name}"] = out_of_fold[:, index]
+    files.write_text(
+        folder / "out-of-fold.csv", predictions.to_csv(index=False, lineterminator="\n")
+    )
+    curves.draw(history, f"{place.dataset}, {recipe.name}", folder / "curves.png")
+    return found
+
+
+def rows_of(place: Workspace, recipe: Recipe, precision: str, role: str, table, classes: list[str]):
+    """Return heads.Rows of the photos in `table`, joined to their features by sha256.
+
+    Test photos have no label; their labels are -1. Arrays that are small beside the machine's
+    memory are read into it, others stay on the disk.
+    """
+    import numpy as np
+
+    from dogs_vs_cats import heads
+
+    stored = features.load(place, recipe.features, precision, role)
+    ids, digests = table["id"].tolist(), table["sha256"].tolist()
+    size = sum(one.array.nbytes for one in stored.values())
+    small = size <= IN_MEMORY * hardware.memory()
+    views = {view: np.array(one.array) if small else one.array for view, one in stored.items()}
+    index = {view: one.rows_of(digests, ids) for view, one in stored.items()}
+    numbers = {name: number for number, name in enumerate(classes)} | {"": -1}
+    labels = np.array([numbers[label] for label in table["label"]], dtype=np.int64)
+    return heads.Rows(views, index, labels)
+
+
+def _record(path: Path, recipe: Recipe, given: dict) -> None:
+    """Write all that is needed to make the heads again."""
+    record = {
+        "recipe": dataclasses.asdict(recipe),
+        **given,
+        "packages": hardware.versions("keras", "numpy", "pandas", "pillow", "scikit-learn"),
+        "commit": _commit(),
+        "machine": hardware.description(),
+    }
+    files.write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def _commit() -> str:
+    """Return the commit of the code, with '+' if files were changed since; '' outside git."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    if shutil.which("git") is None:
+        return ""
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

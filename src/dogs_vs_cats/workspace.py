@@ -1,0 +1,103 @@
+"""Where everything lives: one place knows the folders."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dogs_vs_cats import files
+from dogs_vs_cats.errors import UserError
+
+CURRENT = Path("data/current")  # the name of the dataset that the last `make data` made
+SUBMISSIONS = Path("submissions")
+LEDGER = SUBMISSIONS / "ledger.csv"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one dataset, relative to the folder that the commands are run in."""
+
+    dataset: str
+
+    @property
+    def data(self) -> Path:
+        return Path("data", self.dataset)
+
+    @property
+    def photos(self) -> Path:
+        """Where archives are unpacked and drawings are drawn."""
+        return self.data / "photos"
+
+    @property
+    def table(self) -> Path:
+        return self.data / "photos.csv"
+
+    @property
+    def classes(self) -> Path:
+        return self.data / "classes.csv"
+
+    @property
+    def sample_submission(self) -> Path:
+        return self.data / "sample_submission.csv"
+
+    @property
+    def answers(self) -> Path:
+        """The labels of the set-aside test photos. The scorer alone reads it."""
+        return self.data / "answers.csv"
+
+    @property
+    def data_stamp(self) -> Path:
+        return self.data / "stamp.json"
+
+    @property
+    def cache(self) -> Path:
+        return Path("cache", self.dataset)
+
+    def model(self, recipe: str) -> Path:
+        return Path("models", self.dataset, recipe)
+
+
+def weights_folder() -> Path:
+    """The folder of downloaded weights, shared by all datasets; `WEIGHTS` moves it."""
+    return Path(os.environ.get("WEIGHTS") or "weights")
+
+
+def check_name(name: str) -> str:
+    """Return a dataset's name if it can be a folder's; UserError otherwise."""
+    if not NAME.fullmatch(name):
+        raise UserError(
+            "Expected DATASET to be letters, digits, '.', '_' and '-', beginning with a letter "
+            f"or digit. Received {name!r}."
+        )
+    return name
+
+
+def slug(text: str) -> str:
+    """Return `text` made fit for a folder's name: `slug('my photos!') == 'my-photos'`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "photos"
+
+
+def remember(dataset: str) -> None:
+    """Make `dataset` the one that later stages take."""
+    files.write_text(CURRENT, dataset + "\n")
+
+
+def current(name: str | None) -> Workspace:
+    """Return the dataset `name`, or that of the last `make data`; UserError if it isn't there."""
+    if name is None:
+        if not CURRENT.exists():
+            raise UserError(
+                "Expected photos. Received none: run `make data SOURCE=...` first "
+                "(`make data` says which sources there are)."
+            )
+        name = CURRENT.read_text(encoding="utf-8").strip()
+    workspace = Workspace(check_name(name))
+    if not workspace.data_stamp.exists():
+        made = sorted(path.parent.name for path in Path("data").glob("*/stamp.json"))
+        raise UserError(
+            f"Expected a dataset named {name!r}. Received: "
+            f"{'these are made: ' + ', '.join(made) if made else 'none is made'}. "
+            f"Run `make data SOURCE=... DATASET={name}` first."
+        )
+    return workspace
