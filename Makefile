@@ -90,7 +90,7 @@ clean: $(READY) ## say what could be freed; YES=1 frees it; never touches downlo
 	@$(RUN) scripts/clean.py $(PICK) $(if $(YES),--yes)
 
 test: $(READY) ## run the tests
-	@$(RUN) -m pytest $(TESTS)
+	@$(RUN) -m pytest -n auto --dist worksteal $(TESTS)
 
 lint: $(READY) ## ruff: check and format
 	@$(RUN) -m ruff check .

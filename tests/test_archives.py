@@ -58,7 +58,9 @@ def test_unpacking_again_mends_what_is_damaged_and_leaves_the_rest(tmp_path, nes
     assert (out / "test/test/1.jpg").stat().st_mtime_ns == kept
 
 
-@pytest.mark.parametrize("name", ["../evil.jpg", "/etc/evil.jpg", "a/../../evil.jpg", "C:\\evil.jpg"])
+@pytest.mark.parametrize(
+    "name", ["../evil.jpg", "/etc/evil.jpg", "a/../../evil.jpg", "C:\\evil.jpg"]
+)
 def test_a_path_that_escapes_is_refused_before_anything_is_written(tmp_path, name):
     path = tmp_path / "evil.zip"
     with zipfile.ZipFile(path, "w") as archive:

@@ -232,7 +232,10 @@ def test_memory_does_not_grow_with_the_number_of_photos(here):
             "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
             "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
         )
-        for script, *options in ("data", "--source", "source"), ("features", "--recipe", "tiny.toml"):
+        for script, *options in (
+            ("data", "--source", "source"),
+            ("features", "--recipe", "tiny.toml"),
+        ):
             path = str(PROJECT / "scripts" / f"{script}.py")
             code = f"import sys; sys.argv = {[path, *options]!r}\n" + probe
             done = subprocess.run(

@@ -28,8 +28,9 @@ def copies(image: Image.Image):
     yield "quarter", saved(image.resize((width // 4, height // 4)), 50)
     yield "squashed", image.resize((200, 200))
     yield "brighter", image.point(lambda level: min(255, int(level * 1.15)))
-    yield "cropped", image.crop(
-        (width // 50, height // 50, width - width // 50, height - height // 50)
+    yield (
+        "cropped",
+        image.crop((width // 50, height // 50, width - width // 50, height - height // 50)),
     )
     yield "mirrored", ImageOps.mirror(image)
 
@@ -63,7 +64,9 @@ def test_different_photos_are_far_beyond_it(hashes):
         nearest.append(distance[np.triu_indices(len(both), 1)])
     nearest = np.concatenate(nearest)
     twins, rest = nearest[nearest <= groups.THRESHOLD], nearest[nearest > groups.THRESHOLD]
-    print(f"{len(twins)} twins up to {twins.max(initial=0):.0f} apart, others from {rest.min():.0f}")
+    print(
+        f"{len(twins)} twins up to {twins.max(initial=0):.0f} apart, others from {rest.min():.0f}"
+    )
     assert twins.max(initial=0) <= groups.THRESHOLD / 2
     assert rest.min() >= groups.THRESHOLD * 1.5
 

@@ -18,10 +18,15 @@ GRADIENT = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
 def test_every_mode_becomes_rgb_that_looks_the_same(mode):
     grey = Image.fromarray(GRADIENT)
     kind = {"CMYK": "JPEG", "YCbCr": "JPEG", "F": "TIFF", "I": "TIFF"}.get(mode, "PNG")
-    image = pixels.upright(encoded(grey.convert("RGB").convert(mode), kind)) if mode not in (
-        "I",
-        "F",
-    ) else pixels.upright(encoded(grey.convert(mode), kind))
+    image = (
+        pixels.upright(encoded(grey.convert("RGB").convert(mode), kind))
+        if mode
+        not in (
+            "I",
+            "F",
+        )
+        else pixels.upright(encoded(grey.convert(mode), kind))
+    )
     assert (image.mode, image.size) == ("RGB", (64, 48))
     levels = np.asarray(image).mean(axis=(0, 2))
     if mode != "1":  # dithered: dark to light all the same
@@ -91,7 +96,9 @@ def bomb() -> bytes:
         return struct.pack(">I", len(data)) + kind + data + crc
 
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999))
+    )
 
 
 BROKEN = {

@@ -150,14 +150,16 @@ def predict(model, rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> np
     parts = []
     for start in range(0, len(chosen), ROWS):
         part = chosen[start : start + ROWS]
-        shown = [_probabilities(model.predict_on_batch(rows.take(part, view))) for view in views]
+        shown = [_probabilities(model, rows.take(part, view)) for view in views]
         parts.append(np.mean(shown, axis=0))
     return np.concatenate(parts)
 
 
-def _probabilities(output) -> np.ndarray:
-    """Return (n, classes) float64 from a model's output, (n, 1) or (n, classes)."""
-    output = np.asarray(output, dtype=np.float64)
+def _probabilities(model, features: np.ndarray) -> np.ndarray:
+    """Return (n, classes) float64, whether the model ends in (n, 1) or (n, classes)."""
+    # Called, not `predict`: compiling a graph costs more than a small head's few products.
+    output = engine.start().ops.convert_to_numpy(model(features, training=False))
+    output = output.astype(np.float64)
     if output.shape[1] == 1:
         return np.concatenate([1 - output, output], axis=1)
     return output

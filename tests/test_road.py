@@ -1,0 +1,139 @@
+"""The whole road on real photos, as `make` runs it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import PROJECT
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess:
+    """Run the project's Makefile in the current folder, with this interpreter."""
+    script = ["make", "--no-print-directory", f"PYTHON={sys.executable}", *arguments]
+    return subprocess.run(script, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture()
+def project(here):
+    """A folder that has the project's code, linked, and no artifacts."""
+    for name in "Makefile", "src", "scripts", "recipes", "requirements.txt":
+        (here / name).symlink_to(PROJECT / name)
+    return here
+
+
+def figures(dataset: str, recipe: str) -> dict:
+    return json.loads(Path("models", dataset, recipe, "metrics.json").read_text())
+
+
+def test_fast_on_all_real_photos_reaches_its_figures_and_then_rests(project, real_photos):
+    done = make("data", "features", "train", "submit", f"SOURCE={real_photos}", "DATASET=real")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    print(done.stdout)
+    found = figures("real", "fast")
+    tests = pd.read_csv(Path(real_photos) / "sample_submission.csv")
+    (path,) = Path("submissions").glob("real-fast-*.csv")
+    table = pd.read_csv(path)
+    assert table["id"].tolist() == sorted(tests["id"])
+    assert table["label"].between(0, 1).all()
+    assert found["accuracy"] >= 0.975
+    assert found["log_loss"] <= 0.068
+    # The same again does no work, and asks neither pandas nor Keras.
+    before = {p: p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        done = make("data", "features", "train", "submit", f"SOURCE={real_photos}", "DATASET=real")
+        seconds.append(time.monotonic() - started)
+        assert done.stdout.count("up to date") == 4, done.stdout
+    print(f"the same again: {min(seconds):.2f} s")
+    assert min(seconds) < 2
+    ignored = {Path("data/current")}
+    after = {p: p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
+    assert {p for p in after if before.get(p) != after[p]} <= ignored
+
+
+@pytest.mark.parametrize(("recipe", "accuracy"), [("seed", 0.90), ("best", 0.95)])
+def test_seed_and_best_on_some_real_photos(project, unpacked, recipe, accuracy):
+    source = project / "some"
+    for kind in "cat", "dog":
+        for number in range(90):
+            name = f"{kind}.{number}.jpg"
+            (source / "train").mkdir(parents=True, exist_ok=True)
+            shutil.copy(unpacked / "train/train" / name, source / "train" / name)
+    (source / "test").mkdir()
+    for number in range(1, 21):
+        shutil.copy(unpacked / f"test/test/{number}.jpg", source / "test")
+    done = make("data", "submit", f"SOURCE={source}", f"RECIPE={recipe}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert figures("some", recipe)["accuracy"] >= accuracy
+    (path,) = Path("submissions").glob(f"some-{recipe}-*.csv")
+    assert pd.read_csv(path)["id"].tolist() == list(range(1, 21))
+
+
+def test_nothing_to_do_needs_the_standard_library_alone(project):
+    """The modules that the up-to-date check imports, in a process where heavier ones can't be."""
+    (project / "blocker").mkdir()
+    for name in "numpy", "pandas", "keras", "tensorflow", "sklearn", "PIL", "kaggle", "tqdm":
+        (project / "blocker" / f"{name}.py").write_text("raise SystemExit('imported ' + __name__)")
+    path = f"{project / 'blocker'}{os.pathsep}{PROJECT / 'src'}"
+    for script in "data", "features", "train", "submit", "status", "clean", "check":
+        done = subprocess.run(
+            [sys.executable, str(PROJECT / "scripts" / f"{script}.py"), "--help"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "usage" in done.stdout
+
+
+def test_demo_ends_with_a_score_and_leaves_the_users_work_alone(project):
+    Path("data").mkdir()
+    Path("data/current").write_text("mine\n")
+    done = make("demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    print(done.stdout)
+    assert "drawings" in done.stdout
+    score = re.search(r"submit: on the set-aside test photos: accuracy ([\d.]+)%", done.stdout)
+    assert float(score[1]) > 75
+    assert Path("data/current").read_text() == "mine\n"
+    assert make("demo").stdout.count("up to date") == 4
+
+
+def test_a_target_runs_what_it_needs_and_a_path_may_be_odd(project):
+    from pictures import class_folder
+
+    source = class_folder(project / 'it\'s a folder, "really"', each=12)
+    done = make("data", "submit", f"SOURCE={source}", "RECIPE=tiny.toml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "written and checked" in done.stdout
+    status = make("status", "RECIPE=tiny.toml")
+    assert status.stdout.count("up to date") == 2, status.stdout
+    assert "it-s-a-folder-really" in status.stdout
+    cleaned = make("clean")
+    assert "make clean YES=1" in cleaned.stdout
+    assert Path("cache").exists()
+    make("clean", "YES=1")
+    assert not Path("cache").exists()
+    assert not Path("models").exists()
+    assert list(Path("submissions").glob("*.csv"))
+    assert Path("data/it-s-a-folder-really/photos.csv").exists()
+
+
+def test_a_mistake_ends_make_with_one_line_of_ours(project):
+    done = make("data", "SOURCE=nowhere")
+    assert done.returncode != 0
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("error: Expected SOURCE")
+    assert all(line.startswith("make") for line in lines[1:])
+    assert make("submit").returncode != 0

@@ -1,0 +1,165 @@
+"""make submit: every test photo exactly one row, joined by id."""
+
+import csv
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pictures import class_folder, encoded, kaggle_folder, picture, write
+from sklearn.metrics import log_loss
+
+from dogs_vs_cats import hardware, heads, photos, recipes, scorer, submission, training
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.workspace import Workspace
+
+PLACE = Workspace("source")
+
+
+def road(run, source, *names) -> Path:
+    run("data", "--source", str(source))
+    for script in "features", "train", "submit":
+        run(script, "--recipe", "tiny.toml")
+    return newest()
+
+
+def newest() -> Path:
+    return max(Path("submissions").glob("*-tiny-*.csv"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def test_rows_are_the_test_photos_in_order_with_their_own_predictions(here, run):
+    source = kaggle_folder(here / "source", tests=12)
+    (source / "test" / "7.jpg").write_bytes(encoded(picture(1))[:500])
+    (source / "test" / "9.jpg").write_bytes((source / "test" / "3.jpg").read_bytes())
+    (source / "train" / "cat.5.jpg").unlink()
+    (source / "train" / "cat.6.jpg").unlink()
+    (source / "sample_submission.csv").write_text(
+        "id,label\n" + "".join(f"{n},0.5\n" for n in range(12, 0, -1))
+    )
+    path = road(run, source)
+    table = pd.read_csv(path)
+    assert table["id"].tolist() == list(range(1, 13))
+    values = table.set_index("id")["label"]
+    assert values[7] == pytest.approx(12 / 22), "unreadable: the prior"
+    assert values[9] == values[3], "the same photo"
+    assert values.drop([7, 9]).is_unique
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert path.name == f"source-tiny-{sha256[:8]}.csv"
+    # Each value, computed again for one photo alone, by its id.
+    recipe = recipes.read("tiny.toml")
+    tests = photos.test(photos.read(PLACE))
+    models = [heads.load(p) for p in sorted(Path("models/source/tiny").glob("*.keras"))]
+    for number in 1, 4, 12:
+        row = tests[tests["id"] == str(number)]
+        rows = training.rows_of(
+            PLACE, recipe, hardware.precision("auto"), "test", row, ["cat", "dog"]
+        )
+        alone = np.mean(
+            [heads.predict(m, rows, np.arange(1), ("plain", "mirror"))[0, 1] for m in models]
+        )
+        assert values[number] == pytest.approx(alone, abs=1e-6)
+
+
+def test_the_ledger_has_one_line_a_submission(here, run):
+    path = road(run, kaggle_folder(here / "source"))
+    run("submit", "--recipe", "tiny.toml")
+    lines = list(csv.DictReader(Path("submissions/ledger.csv").open()))
+    assert [line["file"] for line in lines] == [path.name]
+    assert lines[0]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (lines[0]["dataset"], lines[0]["recipe"]) == ("source", "tiny")
+    assert 0 < float(lines[0]["oof_accuracy"]) <= 1
+    assert lines[0]["score_log_loss"] == "", "Kaggle's test labels are not known"
+    text = (here / "tiny.toml").read_text()
+    (here / "tiny.toml").write_text(text.replace("seed = 1", "seed = 2"))
+    run("train", "--recipe", "tiny.toml")
+    run("submit", "--recipe", "tiny.toml")
+    assert len(Path("submissions/ledger.csv").read_text().splitlines()) == 3
+
+
+def test_the_score_on_set_aside_photos_is_right_and_read_by_id(here, run):
+    folder = class_folder(here / "source", each=40)
+    path = road(run, folder)
+    answers = pd.read_csv("data/source/answers.csv").set_index("id")["label"]
+    table = pd.read_csv(path).set_index("id")["label"]
+    found = scorer.score(path, PLACE)
+    truth = (answers.loc[table.index] == "dog").astype(int)
+    assert found["log_loss"] == pytest.approx(log_loss(truth, table))
+    assert found["accuracy"] == pytest.approx(((table > 0.5) == truth).mean())
+    shuffled = pd.read_csv(path).sample(frac=1, random_state=0)
+    shuffled.to_csv("shuffled.csv", index=False)
+    assert scorer.score(Path("shuffled.csv"), PLACE) == pytest.approx(found)
+    perfect = pd.DataFrame({"id": truth.index, "label": truth.to_numpy()})
+    perfect.to_csv("perfect.csv", index=False)
+    assert scorer.score(Path("perfect.csv"), PLACE)["accuracy"] == 1
+
+
+def test_stale_heads_are_never_used(here, run, refuse):
+    source = kaggle_folder(here / "source")
+    road(run, source)
+    write(source / "train" / "dog.99.jpg", 999)
+    run("data", "--source", str(source))
+    assert "stale" in refuse("submit", "--recipe", "tiny.toml")
+    run("features", "--recipe", "tiny.toml")
+    assert "stale" in refuse("submit", "--recipe", "tiny.toml")
+    run("train", "--recipe", "tiny.toml")
+    run("submit", "--recipe", "tiny.toml")
+    # Features of the test photos gone: refused, not shifted.
+    shutil.rmtree(next(Path("cache/source").glob("*/test-mirror")))
+    newest().unlink()
+    assert "make features" in refuse("submit", "--recipe", "tiny.toml")
+
+
+@pytest.fixture()
+def place(here, run):
+    """A dataset with test photos 1 to 5, and a good CSV for it, good.csv."""
+    run("data", "--source", str(kaggle_folder(here / "source")))
+    Path("good.csv").write_text("id,label\n" + "".join(f"{n},0.{n}\n" for n in range(1, 6)))
+    return PLACE
+
+
+BAD = {
+    "missing": (("3,0.3\n", ""), "Received 4: id 3 is missing"),
+    "extra": (("5,0.5\n", "5,0.5\n6,0.6\n"), "'6', which is none"),
+    "twice": (("3,0.3\n", "3,0.3\n3,0.3\n"), "3 twice"),
+    "as a float": (("3,0.3", "3.0,0.3"), "'3.0'"),
+    "columns": (("id,label", "id,dog"), "Received id,dog"),
+    "swapped columns": (("id,label", "label,id"), "Received label,id"),
+    "nan": (("0.3", "nan"), "'nan' for id 3"),
+    "empty": (("3,0.3", "3,"), "'' for id 3"),
+    "infinite": (("0.3", "inf"), "'inf' for id 3"),
+    "above one": (("0.3", "1.3"), "'1.3' for id 3"),
+    "below zero": (("0.3", "-0.1"), "'-0.1' for id 3"),
+    "a word": (("0.3", "dog"), "'dog' for id 3"),
+    "nothing": (("", None), "to be a CSV"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_csv_is_refused_and_says_where(place, case):
+    (old, new), words = BAD[case]
+    text = Path("good.csv").read_text()
+    Path("bad.csv").write_text("" if new is None else text.replace(old, new, 1))
+    with pytest.raises(UserError, match=r"^Expected .*Received") as error:
+        submission.check(Path("bad.csv"), place)
+    assert words in str(error.value)
+
+
+def test_a_good_csv_passes_and_the_script_says_so(place, run, refuse):
+    assert submission.check(Path("good.csv"), place) == 5
+    assert "5 rows" in run("check", "--csv", "good.csv")
+    assert "no-such.csv" in refuse("check", "--csv", "no-such.csv")
+    assert "CSV=path" in refuse("check")
+
+
+def test_a_sample_submission_that_disagrees_is_noticed(here, place, run):
+    Path("data/source/sample_submission.csv").write_text("id,label\n1,0.5\n")
+    with pytest.raises(UserError, match="sample submission"):
+        submission.check(Path("good.csv"), place)
+
+
+def test_a_test_photo_that_is_gone_is_noticed(here, place):
+    (here / "source/test/4.jpg").unlink()
+    with pytest.raises(UserError, match=r"none at .*4.jpg"):
+        submission.check(Path("good.csv"), place)

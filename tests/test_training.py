@@ -1,0 +1,213 @@
+"""make train: honest figures from heads that never saw the photo they predict."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pictures import kaggle_folder
+
+from dogs_vs_cats import heads, recipes, training
+from dogs_vs_cats.recipes import Head
+from dogs_vs_cats.workspace import Workspace
+
+HEAD = Head(
+    standardise=True,
+    hidden=(32,),
+    dropout=0.2,
+    optimiser="adam",
+    learning_rate=3e-3,
+    schedule="cosine",
+    batch_size=16,
+    epochs=12,
+    precision="float32",
+    seed=7,
+)
+VIEWS = ("plain", "mirror")
+
+
+def made_up(n: int, classes: int = 2, signal: float = 1.5) -> heads.Rows:
+    """Return rows of noise whose first numbers tell the class; the views differ a little.
+
+    The rows of the arrays are in another order than the photos, as in the cache.
+    """
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % classes
+    features = rng.normal(size=(n, 12))
+    features[np.arange(n), labels] += signal
+    views, index = {}, {}
+    for view in VIEWS:
+        order = rng.permutation(n)
+        array = np.empty((n, 12), np.float16)
+        array[order] = features + rng.normal(scale=0.05, size=features.shape)
+        views[view], index[view] = array, order
+    return heads.Rows(views, index, labels)
+
+
+def fit(rows: heads.Rows, settings: Head = HEAD, fold: int = 0, classes: int = 2):
+    everything = np.arange(len(rows.labels))
+    held_out = everything[everything % 5 == fold]
+    chosen = everything[everything % 5 != fold]
+    model, history = heads.train(
+        settings, rows, fold, VIEWS, classes, chosen, held_out, "plain", lambda: None
+    )
+    return heads.predict(model, rows, held_out, VIEWS), rows.labels[held_out], history
+
+
+def test_a_head_learns_and_the_same_seed_gives_the_same_bytes():
+    rows = made_up(400)
+    predicted, labels, history = fit(rows)
+    assert predicted.shape == (80, 2)
+    assert np.allclose(predicted.sum(1), 1)
+    assert (predicted.argmax(1) == labels).mean() > 0.75
+    assert len(history["loss"]) == len(history["val_loss"]) == 12
+    again, _, _ = fit(rows)
+    assert np.array_equal(predicted, again)
+    other, _, _ = fit(rows, dataclasses.replace(HEAD, seed=8))
+    assert not np.array_equal(predicted, other)
+
+
+def test_labels_that_mean_nothing_give_chance():
+    """If any held-out photo leaked into training, noise would be predicted better than chance."""
+    rows = made_up(600, signal=0)
+    hits = [
+        (p.argmax(1) == labels).mean()
+        for p, labels, _ in (
+            fit(rows, dataclasses.replace(HEAD, hidden=(256,), dropout=0.0, epochs=30), fold)
+            for fold in range(3)
+        )
+    ]
+    assert abs(np.mean(hits) - 0.5) < 0.1
+
+
+def test_three_classes_have_three_columns():
+    predicted, labels, _ = fit(made_up(450, classes=3, signal=3), classes=3)
+    assert predicted.shape == (90, 3)
+    assert np.allclose(predicted.sum(1), 1, atol=1e-6)
+    assert (predicted.argmax(1) == labels).mean() > 0.8
+
+
+def test_standardisation_sees_the_chosen_photos_alone():
+    rows = made_up(100)
+    chosen = np.arange(0, 50)
+    for view in VIEWS:
+        rows.views[view][rows.index[view][60:]] = 1000
+    mean, variance = heads.standardisation(rows, chosen, VIEWS)
+    seen = np.concatenate([rows.take(chosen, view) for view in VIEWS]).astype(np.float64)
+    assert np.allclose(mean, seen.mean(0), atol=1e-5)
+    assert np.allclose(variance, seen.var(0), rtol=1e-4)
+
+
+def test_a_channel_that_is_off_does_not_explode():
+    rows = made_up(200)
+    for view in VIEWS:
+        rows.views[view][:, 5] = 0
+    _, variance = heads.standardisation(rows, np.arange(100), VIEWS)
+    assert variance[5] > 1e-6
+    predicted, _, _ = fit(rows)
+    assert np.isfinite(predicted).all()
+
+
+def test_arrays_on_the_disk_train_to_the_same_bytes_as_in_memory(tmp_path):
+    rows = made_up(200)
+    maps = {}
+    for view, array in rows.views.items():
+        np.save(tmp_path / f"{view}.npy", array)
+        maps[view] = np.load(tmp_path / f"{view}.npy", mmap_mode="r")
+    streamed = dataclasses.replace(rows, views=maps)
+    assert np.array_equal(fit(rows)[0], fit(streamed)[0])
+
+
+def test_the_seed_head_is_the_2017_network():
+    model = heads.build(recipes.read("seed").head, 25_088, 2, None, 100)
+    layers = [(type(layer).__name__, layer.get_config()) for layer in model.layers]
+    assert [name for name, _ in layers] == ["InputLayer", "Dense", "Dropout", "Dense"]
+    assert (layers[1][1]["units"], layers[1][1]["activation"]) == (256, "relu")
+    assert layers[2][1]["rate"] == 0.6
+    assert (layers[3][1]["units"], layers[3][1]["activation"]) == (1, "sigmoid")
+    assert model.count_params() == 25_088 * 256 + 256 + 257
+
+
+@pytest.mark.parametrize("optimiser", recipes.OPTIMISERS)
+@pytest.mark.parametrize("precision", recipes.PRECISIONS)
+def test_every_optimiser_and_precision_trains(optimiser, precision):
+    settings = dataclasses.replace(HEAD, optimiser=optimiser, precision=precision, epochs=1)
+    predicted, _, _ = fit(made_up(60), settings)
+    assert np.isfinite(predicted).all()
+
+
+@pytest.fixture()
+def made(here, run):
+    source = kaggle_folder(here / "source")
+    run("data", "--source", str(source))
+    run("features", "--recipe", "tiny.toml")
+    return source
+
+
+def test_everything_is_written_and_joined_by_id(here, made, run):
+    printed = run("train", "--recipe", "tiny.toml")
+    assert "out of fold: accuracy" in printed
+    folder = Path("models/source/tiny")
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        *(f"head-{fold}.keras" for fold in range(5)),
+        "curves.png",
+        "history.csv",
+        "metrics.json",
+        "out-of-fold.csv",
+        "record.json",
+        "stamp.json",
+    }
+    table = pd.read_csv("data/source/photos.csv", dtype=str, keep_default_na=False)
+    predicted = pd.read_csv(folder / "out-of-fold.csv", dtype={"fold": str})
+    joined = table.merge(predicted, on="id", suffixes=("", "_predicted"))
+    assert len(joined) == 24
+    assert joined["fold"].equals(joined["fold_predicted"])
+    assert joined["label"].equals(joined["label_predicted"])
+    assert np.allclose(predicted["p_cat"] + predicted["p_dog"], 1)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    right = (predicted["p_dog"] > 0.5) == (predicted["label"] == "dog")
+    assert metrics["accuracy"] == pytest.approx(right.mean())
+    assert [fold["trained_on"] + fold["n"] for fold in metrics["folds"]] == [24] * 5
+    record = json.loads((folder / "record.json").read_text())
+    assert {"recipe", "packages", "commit", "photos", "cache", "machine"} <= set(record)
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_each_photo_is_predicted_by_the_head_of_its_own_fold(here, made, run):
+    """Recomputed from the saved heads: fold f's photos by head f, which did not train on them."""
+    run("train", "--recipe", "tiny.toml")
+    recipe, place = recipes.read("tiny.toml"), Workspace("source")
+    from dogs_vs_cats import hardware, photos
+
+    table = photos.train(photos.read(place))
+    rows = training.rows_of(
+        place, recipe, hardware.precision("auto"), "train", table, ["cat", "dog"]
+    )
+    predicted = pd.read_csv("models/source/tiny/out-of-fold.csv").set_index("id")
+    for fold in range(5):
+        model = heads.load(Path(f"models/source/tiny/head-{fold}.keras"))
+        held_out = np.flatnonzero(table["fold"] == fold)
+        again = heads.predict(model, rows, held_out, VIEWS)[:, 1]
+        expected = predicted.loc[table["id"].iloc[held_out], "p_dog"]
+        assert np.array_equal(again, expected.to_numpy())
+
+
+def test_it_is_up_to_date_until_something_it_depends_on_changes(here, made, run):
+    run("train", "--recipe", "tiny.toml")
+    assert "up to date" in run("train", "--recipe", "tiny.toml")
+    text = (here / "tiny.toml").read_text()
+    (here / "tiny.toml").write_text(text.replace("VGG16 at 32 px", "another word about it"))
+    assert "up to date" in run("train", "--recipe", "tiny.toml")
+    (here / "tiny.toml").write_text(text.replace("epochs = 3", "epochs = 2"))
+    assert "up to date" in run("features", "--recipe", "tiny.toml")
+    assert "5 heads in" in run("train", "--recipe", "tiny.toml")
+
+
+def test_training_without_features_is_refused(here, made, refuse):
+    shutil.rmtree("cache")
+    assert "make features" in refuse("train", "--recipe", "tiny.toml")
+    assert not Path("models/source/tiny").exists()
