@@ -5,18 +5,17 @@ leaves the machine, and no account is needed.
 """
 
 import base64
-import json
 import os
 import secrets
 import site
 import socket
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dogs_vs_cats import files, rehearsal_faults, rehearsal_judge
+from dogs_vs_cats import rehearsal_faults
+from dogs_vs_cats.rehearsal_book import Book, Competition, Submission, time_text
 from dogs_vs_cats.rehearsal_faults import ALWAYS, Dropped, Fault, Faults, Refused
 from dogs_vs_cats.rehearsal_http import Server
 from dogs_vs_cats.rehearsal_photos import damage, pack, serve_photos
@@ -34,7 +33,8 @@ __all__ = [
 
 USER = "rehearsal-user"
 TEAM = "Rehearsal Team"
-FIRST_REF = 41_000_001
+COMPETITIONS = "competitions.CompetitionApiService"
+SERVICES = {"IntrospectToken": "security.OAuthService"}  # the calls that are not of COMPETITIONS
 
 # Variables that lead the client elsewhere even when they are empty, so they must not be set.
 REMOVE = (
@@ -48,46 +48,6 @@ REMOVE = (
     "VERBOSE_OUTPUT",
     "NETRC",
 )
-
-
-@dataclass(frozen=True)
-class Competition:
-    """A competition to rehearse.
-
-    slug: its name in URLs. metric: "log_loss" (label = P(dog)) or "accuracy" (label 0 or 1).
-    files: name -> the file served under it. answers: test id -> class index (cat 0, dog 1).
-    pending: how many answers about a submission say PENDING before its score appears.
-    public_share: the share of the test ids that the public score is of. leaderboard: the other
-    teams' names and scores.
-    """
-
-    slug: str
-    metric: str
-    files: dict[str, Path]
-    answers: dict[str, int]
-    rules_accepted: bool = True
-    closed: bool = False
-    daily_limit: int = 5
-    pending: int = 2
-    public_share: float = 0.3
-    leaderboard: tuple[tuple[str, float], ...] = ()
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A submission that was received. Scores are text, "" until status is COMPLETE."""
-
-    ref: int
-    file_name: str
-    description: str
-    sha256: str
-    total_bytes: int
-    date: str  # ISO 8601, UTC
-    status: str  # PENDING, COMPLETE or ERROR
-    public_score: str
-    private_score: str
-    error_description: str
-    pending: int  # answers left that say PENDING
 
 
 class Rehearsal:
@@ -106,7 +66,8 @@ class Rehearsal:
         self._faults = Faults(faults)
         self._lock = threading.Lock()
         self._uploads: dict[str, tuple[str, int]] = {}  # token -> file name, bytes announced
-        self._submissions = self._load()
+        self._book = Book(competition, self.folder)
+        _require_names(faults, {*self._calls(), *competition.files, f"{competition.slug}.zip"})
         # Bound but not listening: whoever connects to this port is refused.
         self._dead = socket.socket()
         self._dead.bind(("127.0.0.1", 0))
@@ -155,7 +116,7 @@ class Rehearsal:
     def submissions(self) -> list[Submission]:
         """What was received, oldest first, as Kaggle would show it now."""
         with self._lock:
-            return [_shown(submission) for submission in self._submissions]
+            return self._book.shown()
 
     # What the server asks
 
@@ -182,33 +143,32 @@ class Rehearsal:
         """Return where an upload is to be written, and the bytes it was announced to have."""
         if token not in self._uploads:
             raise Refused(404, "No such upload")
-        folder = self.folder / "uploads"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / token, self._uploads[token][1]
+        return self._book.uploads / token, self._uploads[token][1]
 
     def call(self, service: str, method: str, request: dict) -> dict | str:
         """Return the answer to a call: what becomes JSON, or the URL it redirects to."""
-        calls = {
-            "competitions.CompetitionApiService": {
-                "ListDataFiles": self._list_files,
-                "DownloadDataFile": self._download_one,
-                "DownloadDataFiles": self._download_all,
-                "StartSubmissionUpload": self._start_upload,
-                "CreateSubmission": self._create,
-                "GetSubmission": self._get,
-                "ListSubmissions": self._list,
-                "GetSubmissionLimits": self._limits,
-                "GetLeaderboard": self._leaderboard,
-            },
-            "security.OAuthService": {"IntrospectToken": self._introspect},
-        }
-        if method not in calls.get(service, {}):
+        handler = self._calls().get(method)
+        if handler is None or service != SERVICES.get(method, COMPETITIONS):
             raise Refused(404, "Not found")
         slug = request.get("competitionName")
         if slug is not None and slug != self.competition.slug:
             raise Refused(403, rehearsal_faults.DENIED)
         with self._lock:
-            return calls[service][method](request)
+            return handler(request)
+
+    def _calls(self) -> dict:
+        return {
+            "ListDataFiles": self._list_files,
+            "DownloadDataFile": self._download_one,
+            "DownloadDataFiles": self._download_all,
+            "StartSubmissionUpload": self._start_upload,
+            "CreateSubmission": self._create,
+            "GetSubmission": self._get,
+            "ListSubmissions": self._list,
+            "GetSubmissionLimits": self._limits,
+            "GetLeaderboard": self._leaderboard,
+            "IntrospectToken": self._introspect,
+        }
 
     # Files
 
@@ -217,7 +177,7 @@ class Rehearsal:
             {
                 "name": name,
                 "totalBytes": path.stat().st_size,
-                "creationDate": _time(datetime.fromtimestamp(path.stat().st_mtime, UTC)),
+                "creationDate": time_text(datetime.fromtimestamp(path.stat().st_mtime, UTC)),
             }
             for name, path in sorted(self.competition.files.items())
         ]
@@ -247,102 +207,50 @@ class Rehearsal:
     def _create(self, request: dict) -> dict:
         self._require_open()
         token = request.get("blobFileTokens", "")
-        upload = self.folder / "uploads" / token
+        upload = self._book.uploads / token
         if token not in self._uploads or not upload.exists():
             raise Refused(400, "Submission not allowed: the uploaded file was not found.")
         fault = self._faults.take(rehearsal_faults.CREATE, "CreateSubmission")
-        kind = fault.kind if fault else None
-        if kind == "day-limit" or self._today() >= self.competition.daily_limit:
-            words = rehearsal_faults.DAY_LIMIT.format(limit=self.competition.daily_limit)
-            raise Refused((fault and fault.status) or 400, words, fault and fault.retry_after)
-        name, _ = self._uploads.pop(token)
-        submission = self._received(name, upload, request.get("submissionDescription", ""))
-        if kind == "score-error":
-            submission = _erred(submission, "ERROR: An error occurred while scoring.")
-        elif kind == "no-score":
-            submission = replace(submission, pending=ALWAYS)
-        self._submissions.append(submission)
-        self._save()
+        limit = self.competition.daily_limit
+        if fault and fault.kind == "day-limit":
+            words = rehearsal_faults.DAY_LIMIT.format(limit=limit)
+            raise Refused(fault.status or 400, words, fault.retry_after)
+        if self._book.today() >= limit:
+            raise Refused(400, rehearsal_faults.DAY_LIMIT.format(limit=limit))
+        kind = fault.kind if fault else ""
+        submission = self._book.receive(
+            upload,
+            self._uploads.pop(token)[0],
+            request.get("submissionDescription", ""),
+            pending=ALWAYS if kind == "no-score" else self.competition.pending,
+            error=rehearsal_faults.SCORE_ERROR if kind == "score-error" else None,
+        )
         if kind == "drop-after":
             self.requests.append(("POST", "CreateSubmission", 0))
             raise Dropped
         message = f"Successfully submitted to {self.competition.slug}"
         return {"message": message, "ref": submission.ref}
 
-    def _received(self, name: str, upload: Path, description: str) -> Submission:
-        """Keep an uploaded file under its submission's number, and score it."""
-        ref = FIRST_REF + len(self._submissions)
-        path = upload.replace(self.folder / "uploads" / f"{ref}.csv")
-        submission = Submission(
-            ref=ref,
-            file_name=name,
-            description=description,
-            sha256=files.digest(path),
-            total_bytes=path.stat().st_size,
-            date=_time(datetime.now(UTC)),
-            status="COMPLETE",
-            public_score="",
-            private_score="",
-            error_description="",
-            pending=self.competition.pending,
-        )
-        answers = self.competition.answers
-        try:
-            labels = rehearsal_judge.read(path, set(answers))
-        except rehearsal_judge.MalformedError as error:
-            return _erred(submission, str(error))
-        share, slug = self.competition.public_share, self.competition.slug
-        public = rehearsal_judge.public_ids(list(answers), share, slug)
-        scores = []
-        for part in (True, False):
-            truths = {id: truth for id, truth in answers.items() if (id in public) == part}
-            score = rehearsal_judge.score(labels, truths, self.competition.metric)
-            scores.append(f"{score:.5f}")
-        return replace(submission, public_score=scores[0], private_score=scores[1])
-
     def _get(self, request: dict) -> dict:
-        for at, submission in enumerate(self._submissions):
-            if submission.ref == request.get("ref"):
-                return self._tell(at)
-        raise Refused(404, "Not found")
+        submission = self._book.ask(int(request.get("ref", 0)))
+        if submission is None:
+            raise Refused(404, "Not found")
+        return _told(submission)
 
     def _list(self, request: dict) -> dict:
         """Answer with the newest submissions first, as Kaggle does."""
         size = int(request.get("pageSize") or 20)
-        skip = (int(request.get("page") or 1) - 1) * size
-        newest = list(reversed(range(len(self._submissions))))
-        token = int(request.get("pageToken") or skip)
-        page = {"submissions": [self._tell(at) for at in newest[token : token + size]]}
-        if token + size < len(newest):
-            page["nextPageToken"] = str(token + size)
+        start = request.get("pageToken") or (int(request.get("page") or 1) - 1) * size
+        page = _page("submissions", self._book.refs(), {"pageSize": size, "pageToken": start})
+        # Only those that are told come closer to their score.
+        page["submissions"] = [_told(self._book.ask(ref)) for ref in page["submissions"]]
         return page
 
-    def _tell(self, at: int) -> dict:
-        """Return what is known of a submission; each time brings its score closer."""
-        kept = self._submissions[at]
-        shown = _shown(kept)
-        if kept.pending:
-            self._submissions[at] = replace(kept, pending=kept.pending - 1)
-            self._save()
-        return {
-            "ref": shown.ref,
-            "date": shown.date,
-            "fileName": shown.file_name,
-            "description": shown.description,
-            "totalBytes": shown.total_bytes,
-            "status": shown.status,
-            "publicScore": shown.public_score,
-            "privateScore": shown.private_score,
-            "errorDescription": shown.error_description,
-            "submittedBy": self.username,
-            "teamName": TEAM,
-        }
-
     def _limits(self, request: dict) -> dict:
-        today = self._today()
+        today = self._book.today()
         return {
             "numToday": today,
-            "numTotal": len(self._submissions),
+            "numTotal": len(self._book),
             "numAllowedNow": max(self.competition.daily_limit - today, 0),
         }
 
@@ -350,11 +258,11 @@ class Rehearsal:
         """Answer with the other teams and our best public score, the best team first."""
         scores = list(self.competition.leaderboard)
         falling = self.competition.metric == "accuracy"
-        ours = [float(s.public_score) for s in map(_shown, self._submissions) if s.public_score]
+        ours = [float(s.public_score) for s in self._book.shown() if s.public_score]
         if ours:
             scores.append((TEAM, max(ours) if falling else min(ours)))
         scores.sort(key=lambda team: team[1], reverse=falling)
-        now = _time(datetime.now(UTC))
+        now = time_text(datetime.now(UTC))
         teams = [
             {"teamId": at, "teamName": name, "submissionDate": now, "score": f"{score:.5f}"}
             for at, (name, score) in enumerate(scores, 1)
@@ -366,11 +274,6 @@ class Rehearsal:
             return {"active": False}
         return {"active": True, "username": self.username, "userId": 1}
 
-    def _today(self) -> int:
-        """Return the submissions of this day, UTC."""
-        today = _time(datetime.now(UTC))[:10]
-        return sum(submission.date.startswith(today) for submission in self._submissions)
-
     def _require_rules(self) -> None:
         if not self.competition.rules_accepted:
             raise Refused(403, rehearsal_faults.RULES)
@@ -380,38 +283,38 @@ class Rehearsal:
         if self.competition.closed:
             raise Refused(400, rehearsal_faults.CLOSED)
 
-    def _load(self) -> list[Submission]:
-        path = self.folder / "submissions.json"
-        if not path.exists():
-            return []
-        return [Submission(**kept) for kept in json.loads(path.read_text(encoding="utf-8"))]
 
-    def _save(self) -> None:
-        kept = [asdict(submission) for submission in self._submissions]
-        files.write_text(self.folder / "submissions.json", json.dumps(kept, indent=1) + "\n")
-
-
-def _shown(kept: Submission) -> Submission:
-    """Return a submission as it is shown while its score is on the way."""
-    if not kept.pending:
-        return kept
-    blank = {"public_score": "", "private_score": "", "error_description": ""}
-    return replace(kept, status="PENDING", **blank)
+def _require_names(faults: Sequence[Fault], calls_and_files: set[str]) -> None:
+    """Raise ValueError where a fault is on something that is never asked for."""
+    for fault in faults:
+        if fault.on not in {"any", "download", "upload", *calls_and_files}:
+            known = ", ".join(sorted(calls_and_files))
+            raise ValueError(
+                f"Expected a fault on any, download, upload, {known}. Received {fault.on!r}."
+            )
 
 
-def _erred(submission: Submission, why: str) -> Submission:
-    blank = {"public_score": "", "private_score": ""}
-    return replace(submission, status="ERROR", error_description=why, **blank)
+def _told(submission: Submission) -> dict:
+    """Return a submission as the API tells it."""
+    return {
+        "ref": submission.ref,
+        "date": submission.date,
+        "fileName": submission.file_name,
+        "description": submission.description,
+        "totalBytes": submission.total_bytes,
+        "status": submission.status,
+        "publicScore": submission.public_score,
+        "privateScore": submission.private_score,
+        "errorDescription": submission.error_description,
+        "submittedBy": USER,
+        "teamName": TEAM,
+    }
 
 
-def _page(name: str, entries: list[dict], request: dict) -> dict:
+def _page(name: str, entries: list, request: dict) -> dict:
     """Return one page of `entries`; its token is where the next page begins."""
     start, size = int(request.get("pageToken") or 0), int(request.get("pageSize") or 20)
     page = {name: entries[start : start + size]}
     if start + size < len(entries):
         page["nextPageToken"] = str(start + size)
     return page
-
-
-def _time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

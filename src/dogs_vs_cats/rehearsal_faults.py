@@ -13,6 +13,7 @@ DAY_LIMIT = (
     "Submission not allowed: Your team has used its daily Submission allowance ({limit}) today, "
     "please try again tomorrow UTC."
 )
+SCORE_ERROR = "ERROR: An error occurred while scoring the submission."
 
 # Answers that end a request, for calls, downloads and uploads alike: status and words.
 REFUSALS = {

@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import socket
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -71,8 +72,6 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """Let a client that hangs up pass; anything else is a defect and shows its traceback."""
-        import sys
-
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -87,6 +86,7 @@ def _hang_up(connection: socket.socket) -> None:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
+    what = ""  # the call, or the path, that the log names
 
     def setup(self):
         super().setup()

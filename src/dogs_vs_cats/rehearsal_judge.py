@@ -31,7 +31,8 @@ def public_ids(ids: list[str], share: float, seed: str) -> set[str]:
 def read(path: Path, ids: set[str]) -> dict[str, float]:
     """Return the label of each id. MalformedError unless there is one finite number for each id."""
     try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines(), strict=True))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file, strict=True) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise MalformedError(f"ERROR: The file could not be read as CSV: {error}") from error
     header, *rows = rows or [[]]
