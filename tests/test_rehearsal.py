@@ -1,12 +1,15 @@
 """The rehearsal, asked by the real Kaggle client in processes of its own."""
 
 import csv
+import http.client
 import json
 import math
+import os
 import random
 import socket
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections import Counter
@@ -126,6 +129,18 @@ def test_all_files_come_as_one_archive_with_the_zips_in_it(make, served, home):
         assert {name: archive.read(name) for name in archive.namelist()} == {
             name: path.read_bytes() for name, path in served[0].items()
         }
+
+
+def test_the_archive_of_all_files_follows_a_change_of_the_files(tmp_path):
+    path = tmp_path / "a.csv"
+    competition = Competition(SLUG, "log_loss", {"a.csv": path}, {})
+    for text in ("before", "after, and longer"):
+        path.write_text(text)
+        os.utime(path, (0, 0))
+        with Rehearsal(competition, tmp_path / "state") as rehearsal:
+            archive = rehearsal.blob(f"{SLUG}.zip")
+        with zipfile.ZipFile(archive) as opened:
+            assert opened.read("a.csv").decode() == text
 
 
 def test_a_cut_download_is_resumed_where_it_ended(make, served, home):
@@ -383,14 +398,20 @@ def test_the_server_listens_on_loopback_alone(make):
             socket.create_connection(("127.0.0.2", port), timeout=2)
 
 
-@pytest.mark.parametrize("url", ["https://www.kaggle.com/", "http://storage.googleapis.com/x"])
-def test_a_request_to_any_other_host_ends_at_the_rehearsal(make, home, url):
+@pytest.mark.parametrize(
+    ("url", "logged"),
+    [
+        ("https://www.kaggle.com/", ("CONNECT", "www.kaggle.com:443", 403)),
+        ("http://storage.googleapis.com/x", ("GET", "http://storage.googleapis.com/x", 403)),
+    ],
+)
+def test_a_request_to_any_other_host_ends_at_the_rehearsal(make, home, url, logged):
     ask = f"import requests\ntry:\n    print(requests.get({url!r}, timeout=5).status_code)\n"
     ask += "except requests.exceptions.ProxyError:\n    print('refused')"
     with make() as rehearsal:
         done = script(rehearsal, home, ask)
     assert done.stdout.strip() in ("403", "refused")
-    assert rehearsal.requests[-1][2] == 403
+    assert rehearsal.requests == [logged]
 
 
 def test_the_client_touches_no_other_home(make, home, tmp_path):
@@ -486,6 +507,7 @@ def test_a_dropped_call_gets_no_answer(make, home):
 
 
 def test_a_server_that_never_answers_still_ends_at_once(make, home):
+    threads = threading.active_count()
     with make(Fault("silence", "ListDataFiles")) as rehearsal:
         client = subprocess.Popen(
             [sys.executable, "-m", "kaggle", "competitions", "files", SLUG],
@@ -502,6 +524,18 @@ def test_a_server_that_never_answers_still_ends_at_once(make, home):
         ending = time.monotonic()
     assert time.monotonic() - ending < 2
     assert client.wait(timeout=20) == 1
+    while threading.active_count() > threads and time.monotonic() < ending + 5:
+        time.sleep(0.02)
+    assert threading.active_count() == threads
+
+
+def test_a_connection_that_is_kept_open_ends_with_the_server(make):
+    with make() as rehearsal:
+        connection = http.client.HTTPConnection(rehearsal.url.removeprefix("http://"), timeout=5)
+        connection.request("GET", "/")
+        assert connection.getresponse().read()
+    assert connection.sock.recv(1) == b""
+    connection.close()
 
 
 @pytest.mark.parametrize("status", [206, 500])
@@ -557,6 +591,22 @@ def test_a_dropped_upload_is_sent_again_by_the_client(make, served, home):
     puts = [status for method, _, status in rehearsal.requests if method == "PUT"]
     assert puts == [0, 200]
     assert rehearsal.submissions[0].total_bytes == path.stat().st_size
+
+
+def test_an_upload_has_the_bytes_it_announced_whole_or_in_chunks(make, served, home):
+    text = f"""
+import requests
+from kagglesdk.competitions.types.competition_api_service import ApiStartSubmissionUploadRequest
+request = ApiStartSubmissionUploadRequest()
+request.competition_name, request.file_name, request.content_length = {SLUG!r}, "a.csv", 10
+with api.build_kaggle_client() as client:
+    url = client.competitions.competition_api_client.start_submission_upload(request).create_url
+for body in (b"id,label", b"id,label\\r\\n", iter([b"id,", b"label", b"\\r\\n"])):
+    print(requests.put(url, data=body).status_code)
+"""
+    with make() as rehearsal:
+        done = script(rehearsal, home, text)
+    assert done.stdout.split() == ["400", "200", "200"]
 
 
 def test_a_dead_upload_host_refuses_connections(make, home):

@@ -18,7 +18,7 @@ from dogs_vs_cats import rehearsal_faults
 from dogs_vs_cats.rehearsal_book import Book, Competition, Submission, time_text
 from dogs_vs_cats.rehearsal_faults import ALWAYS, Dropped, Fault, Faults, Refused
 from dogs_vs_cats.rehearsal_http import Server
-from dogs_vs_cats.rehearsal_photos import damage, pack, serve_photos
+from dogs_vs_cats.rehearsal_photos import damage, holds, pack, serve_photos
 
 __all__ = [
     "ALWAYS",
@@ -33,8 +33,6 @@ __all__ = [
 
 USER = "rehearsal-user"
 TEAM = "Rehearsal Team"
-COMPETITIONS = "competitions.CompetitionApiService"
-SERVICES = {"IntrospectToken": "security.OAuthService"}  # the calls that are not of COMPETITIONS
 
 # Variables that lead the client elsewhere even when they are empty, so they must not be set.
 REMOVE = (
@@ -103,7 +101,6 @@ class Rehearsal:
             # files and uploads are on 127.0.0.1, which it asks directly.
             **dict.fromkeys(("http_proxy", "HTTP_PROXY"), self.url),
             **dict.fromkeys(("https_proxy", "HTTPS_PROXY"), self.url),
-            **dict.fromkeys(("all_proxy", "ALL_PROXY"), self.url),
             **dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1"),
         }
 
@@ -134,8 +131,7 @@ class Rehearsal:
             raise Refused(404, "Not found")
         path = self.folder / name
         with self._lock:
-            newest = max(file.stat().st_mtime_ns for file in competition.files.values())
-            if not path.exists() or path.stat().st_mtime_ns < newest:
+            if not holds(path, competition.files):
                 pack(sorted(competition.files.items()), path)
         return path
 
@@ -145,10 +141,10 @@ class Rehearsal:
             raise Refused(404, "No such upload")
         return self._book.uploads / token, self._uploads[token][1]
 
-    def call(self, service: str, method: str, request: dict) -> dict | str:
+    def call(self, method: str, request: dict) -> dict | str:
         """Return the answer to a call: what becomes JSON, or the URL it redirects to."""
         handler = self._calls().get(method)
-        if handler is None or service != SERVICES.get(method, COMPETITIONS):
+        if handler is None:
             raise Refused(404, "Not found")
         slug = request.get("competitionName")
         if slug is not None and slug != self.competition.slug:

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 from dogs_vs_cats import rehearsal_faults as faults
 from dogs_vs_cats.rehearsal_faults import Dropped, Fault, Faults, Refused
 
-CALL = re.compile(r"(?:/api)?/v1/([\w.]+)/(\w+)")
+CALL = re.compile(r"(?:/api)?/v1/[\w.]+Service/(\w+)")
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 CHUNK = 1 << 16
 HTML = b"<!DOCTYPE html><html><head><title>Kaggle</title></head><body>Sign in</body></html>\n"
@@ -32,7 +32,7 @@ class Desk(Protocol):
     requests: list
 
     def known(self, scheme: str, secret: str) -> bool: ...
-    def call(self, service: str, method: str, request: dict) -> dict | str: ...
+    def call(self, method: str, request: dict) -> dict | str: ...
     def blob(self, name: str) -> Path: ...
     def inbox(self, token: str) -> tuple[Path, int]: ...
 
@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
         match = CALL.fullmatch(self.what)
         if match is None:
             raise Refused(404, "Not found")
-        service, self.what = match[1], match[2]
+        self.what = match[1]
         self._fail(self.what)
         if self.what != "IntrospectToken":
             scheme, _, secret = self.headers.get("Authorization", "").partition(" ")
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             request = json.loads(body or b"{}")
         except ValueError as error:
             raise Refused(400, f"The request is no JSON: {error}") from error
-        answer = self.server.desk.call(service, self.what, request)
+        answer = self.server.desk.call(self.what, request)
         if isinstance(answer, str):
             self._send(302, b"", "text/plain", {"Location": answer})
         else:
@@ -258,7 +258,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, b"", "text/plain")
 
     def _body(self):
-        """Yield the request's body. An empty file comes in chunks, of which there are none."""
+        """Yield the request's body. The client sends an empty file in chunks: in none."""
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             yield self.rfile.read(int(self.headers.get("Content-Length") or 0))
             return

@@ -62,6 +62,19 @@ def pack(members: Sequence[tuple[str, Path]], path: Path) -> None:
                 shutil.copyfileobj(file, member, 1 << 20)
 
 
+def holds(path: Path, members: dict[str, Path]) -> bool:
+    """Return whether the zip `path` is there, no older than its members, with all their sizes."""
+    if not path.exists():
+        return False
+    stats = {name: source.stat() for name, source in members.items()}
+    with zipfile.ZipFile(path) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+    made = path.stat().st_mtime_ns
+    return sizes == {name: stat.st_size for name, stat in stats.items()} and all(
+        stat.st_mtime_ns <= made for stat in stats.values()
+    )
+
+
 def damage(archive: Path, to: Path) -> None:
     """Write to `to` a copy of a zip with one bit of its largest member changed: a bad CRC."""
     with zipfile.ZipFile(archive) as opened:
