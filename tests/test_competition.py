@@ -16,8 +16,10 @@ import pytest
 from dogs_vs_cats import competition, credentials
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.rehearsal import ALWAYS, REMOVE, Competition, Fault, Rehearsal, damage
+from servers import scripted, serving
 
 SLUG = competition.REDUX
+SOURCE = Path(competition.__file__).parents[1]
 TESTS = 40
 NAMES = ["train.zip", "test.zip", "sample_submission.csv"]
 
@@ -129,10 +131,14 @@ def test_without_credentials_it_says_where_to_get_some_and_what_needs_none(kaggl
 
 def test_empty_variables_count_as_absent_and_are_named(kaggle, monkeypatch, tmp_path):
     rehearsal = kaggle.start()
-    folder = kaggle.sign_out()
+    kaggle.sign_out()
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("KAGGLE_USERNAME", "")
     refused(["none (KAGGLE_USERNAME is empty)"], competition.download, SLUG, tmp_path / "data")
-    folder.joinpath("kaggle.json").write_text(
+    monkeypatch.setenv("KAGGLE_USERNAME", "")
+    monkeypatch.setenv("KAGGLE_TOKEN", "")
+    kaggle.forget()
+    tmp_path.joinpath("kaggle.json").write_text(
         f'{{"username": "{rehearsal.username}", "key": "{rehearsal.key}"}}'
     )
     assert "KAGGLE_USERNAME is empty and counts as absent" in credentials.find().text()
@@ -220,6 +226,28 @@ def test_what_is_found_is_what_the_client_would_use(kaggle, monkeypatch, tmp_pat
     refused(["/not/there, which isn't there"], credentials.find)
 
 
+def test_without_a_kaggle_folder_the_key_file_is_looked_for_where_the_client_does(
+    kaggle, monkeypatch, tmp_path
+):
+    kaggle.start()
+    kaggle.sign_out().rmdir()
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    folder = kaggle.home / ".config" / "kaggle"
+    folder.mkdir(parents=True)
+    (folder / "kaggle.json").write_text('{"username": "me", "key": "k"}')
+    assert credentials.find().where == "~/.config/kaggle/kaggle.json"
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
+    assert credentials.find() is None
+
+
+@pytest.mark.parametrize("content", ["two words", "t\u00f6ken", "\ufefftoken"])
+def test_a_file_that_is_no_token_is_named(kaggle, content, tmp_path):
+    kaggle.start()
+    (kaggle.sign_out() / "access_token").write_text(content, encoding="utf-8")
+    words = ["~/.kaggle/access_token", "token and nothing else"]
+    refused(words, competition.download, SLUG, tmp_path / "data")
+
+
 # What Kaggle says
 
 
@@ -295,6 +323,18 @@ def test_a_server_that_is_not_there_is_said(kaggle, tmp_path, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     words = ["list the files", "no connection to Kaggle", "Connection refused"]
     refused(words, competition.download, SLUG, tmp_path / "data")
+
+
+def test_a_network_that_wants_a_login_first_is_said(kaggle, csv, tmp_path, monkeypatch):
+    kaggle.start()
+    page = {"Content-Type": "text/html"}
+    handler = scripted(*[(200, page, b"<html>Welcome to our hotel</html>")] * 20)
+    handler.do_POST = handler.do_GET
+    with serving(handler) as url:
+        monkeypatch.setenv("http_proxy", url.rpartition("/")[0])
+        words = ["isn't Kaggle's", "a network gives that wants you to log in"]
+        refused(words, competition.download, SLUG, tmp_path / "data")
+        refused(words, competition.submit, SLUG, csv, "one")
 
 
 def test_nothing_of_the_client_reaches_stdout(kaggle, tmp_path, capsys):
@@ -447,6 +487,22 @@ def test_one_zip_for_all_comes_as_it_is(kaggle, tmp_path):
     assert paths[0].read_bytes() == nested.read_bytes()
 
 
+def test_a_csv_that_kaggle_sends_zipped_keeps_that_name(kaggle, tmp_path):
+    sample = kaggle.served["sample_submission.csv"]
+    zipped = write_zip(tmp_path / "csv.zip", {sample.name: sample.read_bytes()})
+    name = f"{sample.name}.zip"
+    rehearsal = kaggle.start(files=kaggle.served | {name: zipped})
+    rehearsal._download_one = lambda asked: rehearsal._server.blob_url(
+        asked["fileName"].removesuffix(".csv") + (".csv.zip" if "csv" in asked["fileName"] else "")
+    )
+    paths = competition.download(SLUG, tmp_path / "data")
+    assert [path.name for path in paths] == [*NAMES[:2], name]
+    assert paths[2].read_bytes() == zipped.read_bytes()
+    asked = len(rehearsal.requests)
+    assert competition.download(SLUG, tmp_path / "data") == paths
+    assert len(rehearsal.requests) == asked
+
+
 def test_an_unknown_competition_is_taken_to_be_like_redux(kaggle, tmp_path):
     notes = tmp_path / "notes.txt"
     notes.write_text("read me")
@@ -466,7 +522,7 @@ def test_files_on_the_second_page_of_the_list_are_found(kaggle, tmp_path):
 
 def test_a_competition_without_the_files_says_what_it_has(kaggle, tmp_path):
     kaggle.start(files={"sample_submission.csv": kaggle.served["sample_submission.csv"]})
-    words = ["Expected train.zip", "Received: sample_submission.csv"]
+    words = ["Expected train.zip and test.zip", "Received: sample_submission.csv"]
     refused(words, competition.download, SLUG, tmp_path / "data")
 
 
@@ -642,6 +698,29 @@ def test_an_empty_csv_is_not_submitted(kaggle, tmp_path):
     assert rehearsal.requests == []
 
 
+def test_a_process_of_its_own_needs_the_environment_alone(kaggle, csv, tmp_path):
+    rehearsal = kaggle.start()
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from dogs_vs_cats import competition as c\n"
+        "slug, data, csv = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])\n"
+        "print(*(path.name for path in c.download(slug, data)))\n"
+        "print(c.wait(slug, c.submit(slug, csv, 'one').ref, 8).status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, SLUG, tmp_path / "data", csv],
+        env=rehearsal.process_environment(kaggle.home) | {"PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("kaggle: ")]
+    assert lines == [" ".join(NAMES), "COMPLETE"]
+    assert done.stderr == ""
+    assert len(rehearsal.submissions) == 1
+
+
 def test_finding_credentials_and_asking_for_help_loads_no_client():
     code = (
         "import sys\n"
@@ -649,10 +728,9 @@ def test_finding_credentials_and_asking_for_help_loads_no_client():
         "credentials.find()\n"
         "print(*(name for name in ('kaggle', 'kagglesdk', 'requests') if name in sys.modules))"
     )
-    source = Path(competition.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(source)},
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
         capture_output=True,
         text=True,
         check=True,

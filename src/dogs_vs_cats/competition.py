@@ -151,15 +151,17 @@ def _listing(line: "_Line") -> dict[str, int]:
 def _wanted(slug: str, listing: dict[str, int]) -> dict[str, int]:
     """Return the files to download: those known, else those that look like it, else the one zip."""
     by_name = {PurePosixPath(name).name: name for name in listing}
-    wanted = known(slug).files or tuple(sorted(USEFUL & by_name.keys()))
-    if any(name.startswith("train") for name in wanted) and set(wanted) <= by_name.keys():
+    wanted = known(slug).files
+    if not wanted or not set(wanted) <= by_name.keys():
+        wanted = tuple(sorted(USEFUL & by_name.keys()))
+    if "train.zip" in wanted and {"test.zip", "test1.zip"} & set(wanted):
         return {by_name[name]: listing[by_name[name]] for name in wanted}
     zips = [name for name in listing if name.lower().endswith(".zip")]
     if len(zips) == 1:
         return {zips[0]: listing[zips[0]]}
     names = ", ".join(sorted(listing)[:5]) or "none"
     raise UserError(
-        f"Expected {' and '.join(wanted) or 'train.zip and test.zip'} among the files of {slug}. "
+        f"Expected train.zip and test.zip, or one zip for all, among the files of {slug}. "
         f"Received: {names}. Get the files in your browser, put them in a folder, and run `make "
         "data SOURCE=` with its name."
     )
@@ -308,10 +310,13 @@ def _create(line: "_Line", token: str, name: str, message: str, newest: int) -> 
             if receipt:
                 return receipt
             raise
-    if not answer.ref:
-        words = " ".join(answer.message.split()) or "no reason"
+    if answer.ref:
+        return Receipt(line.slug, answer.ref, name, message)
+    words = " ".join(answer.message.split()) or "no number for it"
+    receipt = find(words)
+    if receipt is None:
         raise UserError(f"Expected to {what}. Received: {words}. Nothing was submitted.")
-    return Receipt(line.slug, answer.ref, name, message)
+    return receipt
 
 
 def _taken(line: "_Line", name: str, message: str, newest: int, trouble: str) -> Receipt | None:
@@ -371,6 +376,7 @@ def wait(slug: str, ref: int, patience_s: float = PATIENCE) -> Scores:
     line = _connect(slug)
     began = time.monotonic()
     step = min(1.0, patience_s / 20)
+    progress.say(f"kaggle: waiting for the score of submission {ref}")
     with progress.bar(int(patience_s), f"score of submission {ref}", " s") as bar:
         while True:
             found = _scores(line, ref)
@@ -549,10 +555,9 @@ def _once(line: _Line, what: str, call: Callable[[], T]) -> T:
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
         raise _PassingError(f"no connection to Kaggle ({_root(error)})") from error
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"Expected to {what}. Received something that isn't Kaggle's answer "
-            f"({type(error).__name__}: {error}). A network that wants you to log in does that: "
-            "open https://www.kaggle.com in your browser, then try again."
+        raise _PassingError(
+            f"an answer that isn't Kaggle's ({type(error).__name__}: {error}), such as a network "
+            "gives that wants you to log in"
         ) from error
 
 
@@ -584,6 +589,8 @@ def _explained(line: _Line, what: str, error: Any) -> Exception:
     status, words = answer.status_code, _words(answer)
     if status in PASSING:
         asked = downloads.retry_after(answer.headers.get("Retry-After"))
+        if status == 429:
+            words += " (too many calls in a short time, or the day's submissions are used up)"
         return _PassingError(f"{status}, {words}", asked)
     if status == 401:
         return UserError(_unaccepted(line.found, f"401, {words}"))

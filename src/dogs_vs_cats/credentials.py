@@ -112,15 +112,19 @@ def _tokens(notes: list[str]) -> list[str]:
 
 
 def _has_text(path: Path) -> bool:
+    """Return whether a token's file has one; UserError if it has what no request can carry."""
     try:
-        return bool(path.read_text().strip())
+        text = path.read_text(encoding="ascii").strip()
+        if len(text.split()) > 1:
+            raise ValueError("it has several words")
     except FileNotFoundError:
         return False
     except (OSError, ValueError) as error:
         raise UserError(
-            f"Expected {_short(path)} to be a text file with a Kaggle token. Received: {error}. "
-            f"Make a new token at {SETTINGS}, under API."
+            f"Expected {_short(path)} to be a file with a Kaggle token and nothing else. "
+            f"Received: {error}. Make a new token at {SETTINGS}, under API."
         ) from error
+    return bool(text)
 
 
 def _keys(notes: list[str]) -> list[str]:

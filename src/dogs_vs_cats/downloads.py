@@ -1,6 +1,6 @@
 """Downloads: large files over HTTP, resumed where they broke off, checked whole before they count.
 
-Standard library alone. `Limits` also rules the calls to Kaggle: nothing waits without end.
+`Limits` also rules the calls to Kaggle: nothing waits without end.
 """
 
 import email.utils
@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import re
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -248,9 +249,8 @@ def _try(url: str, part: Path, path: Path, size: int | None, limits: Limits) -> 
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": known["validator"]}
     try:
-        # urlopen would go by the proxies that the environment had when it was first called.
-        opener = urllib.request.build_opener()
-        answer = opener.open(urllib.request.Request(url, headers=headers), timeout=limits.timeout)
+        request = urllib.request.Request(url, headers=headers)
+        answer = _opener().open(request, timeout=limits.timeout)
     except urllib.error.HTTPError as error:
         raise _refused(error, part, path) from error
     except (OSError, http.client.HTTPException) as error:
@@ -265,6 +265,20 @@ def _try(url: str, part: Path, path: Path, size: int | None, limits: Limits) -> 
             start = 0  # the whole file comes, whatever was asked
         files.require_free(path.parent, (total or 0) - start, path.name)
         _receive(answer, part, start, total, limits)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Return what opens addresses, by the proxies and authorities of the environment as it is now.
+
+    Some Pythons come without any certificate authorities: certifi's are added, or those that the
+    environment names for the requests package, so that what Kaggle's client can reach we can too.
+    """
+    import certifi
+
+    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    context = ssl.create_default_context()
+    context.load_verify_locations(named or certifi.where())
+    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
 
 
 def _refused(error: urllib.error.HTTPError, part: Path, path: Path) -> Exception:
