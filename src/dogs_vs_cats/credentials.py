@@ -1,0 +1,198 @@
+"""Kaggle credentials: which ones the official client would use, found without importing it."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from dogs_vs_cats.errors import UserError
+
+SETTINGS = "https://www.kaggle.com/settings"
+EXPECTED = '{"username": "...", "key": "..."}'
+HELP = f"""Kaggle wants to know who you are. Once is enough:
+
+  1. Have an account (https://www.kaggle.com) and accept the competition's rules:
+     https://www.kaggle.com/c/dogs-vs-cats-redux-kernels-edition/rules
+  2. Make a token: {SETTINGS}, under API, "Generate New Token".
+  3. Save it in one of these places (the first that is there is used):
+       KAGGLE_API_TOKEN         in the environment: the token, or the path of a file with it
+       ~/.kaggle/access_token   a file with the token
+       KAGGLE_USERNAME and KAGGLE_KEY in the environment, or ~/.kaggle/kaggle.json:
+                                {EXPECTED}
+       `kaggle auth login`      in your browser; the client keeps the rest
+
+Two sources of photos need no account:
+
+  make data SOURCE=microsoft    the same 25,000 labelled photos (786 MB)
+  make data SOURCE=sample       400 drawings, made on the spot"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The credentials that the client will use. Holds where they are, never the secret itself."""
+
+    where: str  # "the token in ~/.kaggle/access_token"
+    shadows: tuple[str, ...] = ()  # others that are there too and so are not used
+    notes: tuple[str, ...] = ()  # what was there but empty or malformed
+
+    def text(self) -> str:
+        """Return one phrase for an error: what is used, what it shadows, what was passed over."""
+        parts = [self.where]
+        if self.shadows:
+            parts.append(f"which shadows {' and '.join(self.shadows)}")
+        return ", ".join(parts) + "".join(f" ({note})" for note in self.notes)
+
+
+def find() -> Found | None:
+    """Return the credentials that the client would use, or None where there are none.
+
+    The order is that of kaggle 2.2.4: a token, then kaggle.json overridden by KAGGLE_USERNAME and
+    KAGGLE_KEY, then those of `kaggle auth login`. Unlike there, an empty variable counts as
+    absent. UserError if all there is is malformed, or a token's file can't be read.
+    """
+    notes = [f"{name} is empty and counts as absent" for name in empty_variables()]
+    candidates = [*_tokens(notes), *_keys(notes), *_logins()]
+    if candidates:
+        return Found(candidates[0], tuple(candidates[1:]), tuple(notes))
+    path = _key_file()
+    problem = _problem(path) if path.exists() else ""
+    if problem:
+        raise UserError(
+            f"Expected {_short(path)} to be {EXPECTED}. Received {problem}. Make a new one at "
+            f"{SETTINGS}, under API."
+        )
+    return None
+
+
+def missing() -> UserError:
+    """Return the error for no credentials: one line; HELP says the same at leisure."""
+    notes = [f"{name} is empty" for name in empty_variables()]
+    _tokens(notes)
+    _keys(notes)
+    return UserError(
+        f"Expected Kaggle credentials. Received none{''.join(f' ({note})' for note in notes)}. "
+        f"Make a token at {SETTINGS}, under API, and save it in ~/.kaggle/access_token. "
+        "`make data SOURCE=microsoft` and `make data SOURCE=sample` need no account."
+    )
+
+
+def empty_variables() -> list[str]:
+    """Return the names of the variables for credentials that are set to nothing."""
+    names = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_TOKEN")
+    return [name for name in names if os.environ.get(name) == ""]
+
+
+def _tokens(notes: list[str]) -> list[str]:
+    found = []
+    # A notebook on kaggle.com brings its own token.
+    if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") and os.environ.get("KAGGLE_DATA_PROXY_URL"):
+        path = os.environ.get("KAGGLE_API_V1_TOKEN")
+        if path and _has_text(Path(path)):
+            found.append("the token of this Kaggle notebook")
+    value = os.environ.get("KAGGLE_API_TOKEN")
+    if value and os.path.exists(value):
+        if _has_text(Path(value)):
+            found.append(f"the token in {value} (KAGGLE_API_TOKEN)")
+        else:
+            notes.append(f"the file {value} that KAGGLE_API_TOKEN names is empty")
+            return found  # the client does not look at ~/.kaggle/access_token then
+    elif value and value.startswith(("/", "./", "../", "~")):
+        # The client would send the path itself as the token.
+        raise UserError(
+            f"Expected KAGGLE_API_TOKEN to be a token or the path of a file with one. Received "
+            f"{value}, which isn't there. Mend the path, or unset the variable."
+        )
+    elif value:
+        found.append("the token in KAGGLE_API_TOKEN")
+    for name in ("access_token", "access_token.txt"):
+        if _has_text(_home() / name):
+            found.append(f"the token in {_short(_home() / name)}")
+    return found
+
+
+def _has_text(path: Path) -> bool:
+    """Return whether a token's file has one; UserError if it has what no request can carry."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+        if len(text.split()) > 1:
+            raise ValueError("it has several words")
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"Expected {_short(path)} to be a file with a Kaggle token and nothing else. "
+            f"Received: {error}. Make a new token at {SETTINGS}, under API."
+        ) from error
+    return bool(text)
+
+
+def _keys(notes: list[str]) -> list[str]:
+    names = list(_variables().values())
+    path = _key_file()
+    # The client takes this one, which nobody documents, but only where it has a key as well.
+    token = ["the token in KAGGLE_TOKEN"] if os.environ.get("KAGGLE_TOKEN") else []
+    if len(names) == 2:
+        return [*token, " and ".join(names), *([_short(path)] if path.exists() else [])]
+    if not path.exists():
+        notes.extend(f"{name} is set, but not the other of the pair" for name in names)
+        return []
+    problem = _problem(path)
+    if problem:
+        notes.append(f"{_short(path)} is {problem}")
+        return []
+    return [*token, _short(path) + "".join(f", with {name} in its place" for name in names)]
+
+
+def _variables() -> dict[str, str]:
+    """Return which fields of kaggle.json the environment overrides, and with which variable."""
+    pairs = (("username", "KAGGLE_USERNAME"), ("key", "KAGGLE_KEY"))
+    return {field: name for field, name in pairs if os.environ.get(name)}
+
+
+def _problem(path: Path) -> str:
+    """Return what a kaggle.json is instead of credentials; "" if it and the variables will do."""
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        return f"a file that can't be read: {error.strerror}"
+    except ValueError as error:
+        return f"not JSON: {error}"
+    if not isinstance(content, dict):
+        return "JSON, but not an object"
+    for field in ("username", "key"):
+        value = content.get(field)
+        if field not in _variables() and not (isinstance(value, str) and value.strip()):
+            return f"an object without {field!r}"
+    return ""
+
+
+def _logins() -> list[str]:
+    path = _home() / "credentials.json"
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []  # to the client, too, that is no login
+    login = isinstance(content, dict) and content.get("refresh_token")
+    return [f"the login in {_short(path)}"] if login else []
+
+
+def _home() -> Path:
+    return Path(os.path.expanduser("~"), ".kaggle")
+
+
+def _key_file() -> Path:
+    folder = os.environ.get("KAGGLE_CONFIG_DIR")
+    if folder:
+        return Path(folder) / "kaggle.json"
+    if sys.platform.startswith("linux") and not _home().exists():
+        config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+        return Path(config, "kaggle", "kaggle.json")
+    return _home() / "kaggle.json"
+
+
+def _short(path: Path) -> str:
+    """Return the path as people write it, with ~ for their home."""
+    home = os.path.expanduser("~")
+    text = str(path)
+    return f"~{text.removeprefix(home)}" if text.startswith(home + os.sep) else text
