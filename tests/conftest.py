@@ -1,4 +1,4 @@
-"""What tests share: a folder of their own, real photos where there are any, commands run for real."""
+"""What tests share: a folder of their own, real photos where there are any, real commands."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ seed = 1
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
     """An empty folder that the test, and the commands it runs, work in."""
     folder = tmp_path / "work"
@@ -78,7 +78,7 @@ def command(script: str, *arguments: str, **variables: str) -> subprocess.Comple
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def run(here):
     """Run a script that must succeed without a word on stderr; return its stdout."""
 
@@ -91,7 +91,7 @@ def run(here):
     return runner
 
 
-@pytest.fixture()
+@pytest.fixture
 def refuse(here):
     """Run a script that must refuse in one line with status 1; return that line."""
 

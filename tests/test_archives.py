@@ -5,10 +5,10 @@ import io
 import zipfile
 
 import pytest
-from pictures import kaggle_folder
 
 from dogs_vs_cats import archives
 from dogs_vs_cats.errors import UserError
+from pictures import kaggle_folder
 
 
 def zipped(folder, name=None) -> bytes:
@@ -20,7 +20,7 @@ def zipped(folder, name=None) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture()
+@pytest.fixture
 def nested(tmp_path):
     """A zip of train.zip and test.zip, as Kaggle's 'download all' gives."""
     source = kaggle_folder(tmp_path / "source", each=2, tests=2)
@@ -94,6 +94,6 @@ def test_a_bad_crc_names_the_file_and_leaves_no_half_of_it(tmp_path):
         member = archive.infolist()[1]
     data[member.header_offset + 300] ^= 0xFF
     (tmp_path / "bad.zip").write_bytes(data)
-    with pytest.raises(UserError, match="damaged train/cat.1.jpg"):
+    with pytest.raises(UserError, match=r"damaged train/cat\.1\.jpg"):
         archives.unpack(tmp_path / "bad.zip", tmp_path / "out")
     assert not any("cat.1" in name for name in listing(tmp_path / "out"))

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import PROJECT
-from pictures import class_folder, encoded, kaggle_folder, picture, write
-from test_pixels import BROKEN
 
+from conftest import PROJECT
 from dogs_vs_cats import photos
 from dogs_vs_cats.workspace import Workspace
+from pictures import class_folder, encoded, kaggle_folder, picture, write
+from test_pixels import BROKEN
 
 
 def table(name: str) -> pd.DataFrame:

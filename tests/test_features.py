@@ -11,16 +11,16 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pytest
-from conftest import PROJECT, command
-from pictures import kaggle_folder, write
 
+from conftest import PROJECT, command
 from dogs_vs_cats import features, files, hardware, photos, pixels, recipes, weights, workspace
 from dogs_vs_cats.workspace import Workspace
+from pictures import kaggle_folder, write
 
 PLACE = Workspace("source")
 
 
-@pytest.fixture()
+@pytest.fixture
 def made(here, run):
     """A small dataset, its table made."""
     source = kaggle_folder(here / "source")

@@ -5,9 +5,9 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from pictures import picture
 
 from dogs_vs_cats import groups, pixels
+from pictures import picture
 
 
 def bits(fingerprint: tuple[str, str]) -> np.ndarray:

@@ -1,10 +1,10 @@
 """Which files are photos of what, whatever order the folder lists them in."""
 
 import pytest
-from pictures import class_folder, kaggle_folder, write
 
 from dogs_vs_cats import layout
 from dogs_vs_cats.errors import UserError
+from pictures import class_folder, kaggle_folder, write
 
 
 def test_ids_are_sorted_as_numbers_and_cat_is_0(tmp_path):

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 from conftest import PROJECT
-
 from dogs_vs_cats import recipes
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
 """A recipe is data: what it may say, and what is refused."""
 
 import pytest
-from conftest import TINY
 
+from conftest import TINY
 from dogs_vs_cats import recipes
 from dogs_vs_cats.errors import UserError
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from conftest import PROJECT
 
 
@@ -20,7 +21,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(script, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture()
+@pytest.fixture
 def project(here):
     """A folder that has the project's code, linked, and no artifacts."""
     for name in "Makefile", "src", "scripts", "recipes", "requirements.txt":

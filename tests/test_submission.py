@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from pictures import class_folder, encoded, kaggle_folder, picture, write
 from sklearn.metrics import log_loss
 
 from dogs_vs_cats import hardware, heads, photos, recipes, scorer, submission, training
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
+from pictures import class_folder, encoded, kaggle_folder, picture, write
 
 PLACE = Workspace("source")
 
@@ -65,7 +65,7 @@ def test_rows_are_the_test_photos_in_order_with_their_own_predictions(here, run)
 def test_the_ledger_has_one_line_a_submission(here, run):
     path = road(run, kaggle_folder(here / "source"))
     run("submit", "--recipe", "tiny.toml")
-    lines = list(csv.DictReader(Path("submissions/ledger.csv").open()))
+    lines = list(csv.DictReader(Path("submissions/ledger.csv").read_text().splitlines()))
     assert [line["file"] for line in lines] == [path.name]
     assert lines[0]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (lines[0]["dataset"], lines[0]["recipe"]) == ("source", "tiny")
@@ -111,7 +111,7 @@ def test_stale_heads_are_never_used(here, run, refuse):
     assert "make features" in refuse("submit", "--recipe", "tiny.toml")
 
 
-@pytest.fixture()
+@pytest.fixture
 def place(here, run):
     """A dataset with test photos 1 to 5, and a good CSV for it, good.csv."""
     run("data", "--source", str(kaggle_folder(here / "source")))

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from pictures import kaggle_folder
 
 from dogs_vs_cats import heads, recipes, training
 from dogs_vs_cats.recipes import Head
 from dogs_vs_cats.workspace import Workspace
+from pictures import kaggle_folder
 
 HEAD = Head(
     standardise=True,
@@ -139,7 +139,7 @@ def test_every_optimiser_and_precision_trains(optimiser, precision):
     assert np.isfinite(predicted).all()
 
 
-@pytest.fixture()
+@pytest.fixture
 def made(here, run):
     source = kaggle_folder(here / "source")
     run("data", "--source", str(source))

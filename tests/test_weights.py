@@ -18,7 +18,7 @@ from dogs_vs_cats.errors import UserError
 VGG16 = BACKBONES["vgg16"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def real(here):
     """The folder of the real weights, fetched if they are not there yet."""
     folder = workspace.weights_folder()
@@ -26,7 +26,7 @@ def real(here):
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def keras_file(real, tmp_path):
     """The real weights in the file format of the Keras download (HDF5, a group a layer)."""
     path = tmp_path / "served" / "vgg16_notop.h5"
@@ -38,7 +38,7 @@ def keras_file(real, tmp_path):
     return path
 
 
-@pytest.fixture()
+@pytest.fixture
 def served(keras_file):
     """The URL of that file on a server of our own."""
     handler = functools.partial(
