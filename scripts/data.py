@@ -1,30 +1,36 @@
-"""Make the table of photos of a source: decode each photo, find twins, split in folds."""
+"""Get the photos of a source and make their table: decoded, twins found, split in folds."""
 
 import argparse
+import os
 
-from dogs_vs_cats import console, dataset, workspace
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats import console, credentials, dataset, workspace
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", help="sample, or a folder or zip")
+    parser.add_argument("--source", default="kaggle", help="kaggle, microsoft, sample, or a path")
+    parser.add_argument("--competition", default=dataset.KAGGLE, help="its name, for kaggle")
     parser.add_argument("--dataset", help="a name for it (default: after the source)")
     parser.add_argument(
         "--keep-current", action="store_true", help="do not make it the one later stages take"
     )
     args = parser.parse_args()
-    if not args.source:
-        print(dataset.SOURCES)
-        raise UserError("Expected SOURCE=... Received none: choose one of the above.")
-    source = dataset.source(args.source)
+    source = dataset.source(args.source, args.competition, os.environ.get("MICROSOFT_URL"))
     place = workspace.Workspace(workspace.check_name(args.dataset or source.name))
     found = dataset.summary(source, place)
     fresh = found is not None
+    if source.word == "kaggle" and not fresh and not place.downloads.exists():
+        require_credentials()
     found = found or dataset.make(source, place)
     if not args.keep_current:
         workspace.remember(place.dataset)
     report(place, found, "up to date" if fresh else str(place.table))
+
+
+def require_credentials() -> None:
+    if credentials.find() is None:
+        print(credentials.HELP, flush=True)
+        raise credentials.missing()
 
 
 def report(place: workspace.Workspace, found: dict, state: str) -> None:

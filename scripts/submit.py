@@ -1,12 +1,14 @@
-"""Predict the test photos with all heads and views, and write a checked submission CSV."""
+"""Predict the test photos with all heads and views, write a checked CSV, upload it, bring the score."""
 
-import time
+from pathlib import Path
 
 from dogs_vs_cats import (
     console,
+    credentials,
     files,
     hardware,
     ledger,
+    receipt,
     recipes,
     stamps,
     submission,
@@ -17,7 +19,10 @@ from dogs_vs_cats.errors import UserError
 
 
 def main() -> None:
-    args = console.arguments(__doc__).parse_args()
+    parser = console.arguments(__doc__)
+    parser.add_argument("--upload", choices=("0", "1"), default="1", help="0 never uploads")
+    parser.add_argument("--again", action="store_true", help="upload the same CSV once more")
+    args = parser.parse_args()
     recipe = recipes.read(args.recipe)
     precision = hardware.precision(args.precision)
     place = workspace.current(args.dataset)
@@ -29,39 +34,67 @@ def main() -> None:
         )
     found = submission.summary(place, recipe)
     state = "up to date" if found else "written and checked"
-    if found is None:
-        found = make(place, recipe, precision, args.threads, trained)
-    print(f"submit: {found['file']}: {found['rows']:,} rows, {state}")
+    found = found or make(place, recipe, precision, args.threads, trained)
+    print(f"submit: {found['file']}: {found['rows']:,} rows, {state}", flush=True)
     if found["score"]:
         print(
             f"submit: on the set-aside test photos: accuracy {found['score']['accuracy']:.2%} ± "
             f"{found['score']['accuracy_se']:.2%}, log loss {found['score']['log_loss']:.4f} ± "
             f"{found['score']['log_loss_se']:.4f}"
         )
+    slug = stamps.read(place.data_stamp)["summary"]["competition"]
+    if slug and args.upload == "1":
+        send(Path(found["file"]), slug, found["line"], found["message"], args.again)
 
 
 def make(place, recipe, precision: str, threads: int | None, trained: dict) -> dict:
+    """Write the CSV, its line in the ledger and its stamp; return the stamp's summary."""
     from dogs_vs_cats import scorer
 
     path = submission.build(place, recipe, precision, threads)
-    rows = submission.check(path, place)
     score = scorer.score(path, place)
-    ledger.add(
+    line = {
+        "sha256": files.digest(path),
+        "dataset": place.dataset,
+        "recipe": recipe.name,
+    }
+    ledger.put(
         {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **line,
+            "time": receipt.now(),
             "file": path.name,
-            "sha256": files.digest(path),
-            "dataset": place.dataset,
-            "recipe": recipe.name,
             "oof_accuracy": f"{trained['accuracy']:.5f}",
             "oof_log_loss": f"{trained['log_loss']:.5f}",
             "score_accuracy": f"{score['accuracy']:.5f}" if score else "",
             "score_log_loss": f"{score['log_loss']:.5f}" if score else "",
         }
     )
-    found = {"file": str(path), "rows": rows, "score": score}
+    found = {
+        "file": str(path),
+        "rows": submission.check(path, place),
+        "score": score,
+        "line": line,
+        "message": f"{recipe.name}: out of fold accuracy {trained['accuracy']:.2%}, log loss "
+        f"{trained['log_loss']:.4f}",
+    }
     stamps.write(submission.stamp(place, recipe), submission.inputs(place, recipe), [path], found)
     return found
+
+
+def send(path: Path, slug: str, line: dict, message: str, again: bool) -> None:
+    """Upload the CSV if that is to do and can be done; print the scores."""
+    done = None if again else receipt.find(path, slug)
+    if done is None and credentials.find() is None:
+        print(f"submit: not uploaded, as there are no Kaggle credentials. The CSV is {path}.")
+        print(f"submit: upload it at https://www.kaggle.com/c/{slug}/submit, or save a token")
+        print(f"submit: ({credentials.SETTINGS}, under API) and run the same command again")
+        return
+    state = "uploaded before" if done else "scored"
+    done = done or receipt.send(path, slug, line, message, again)
+    print(
+        f"submit: {slug}, submission {done['ref']}, {state}: public score {done['public_score']}, "
+        f"private score {done['private_score'] or 'not shown yet'}"
+    )
 
 
 if __name__ == "__main__":

@@ -6,58 +6,62 @@ import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from dogs_vs_cats import files, progress, stamps, workspace
+from dogs_vs_cats import archives, files, progress, stamps, workspace
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 
 SAMPLE_SUBMISSIONS = ("sample_submission.csv", "sampleSubmission.csv")
 ZIPS = ("train.zip", "test.zip", "test1.zip")
-SOURCES = """Where do the photos come from?
-
-  make data SOURCE=sample       400 drawings of cats and dogs, made on the spot: to try things out
-  make data SOURCE=path         a folder or zip: Kaggle's train.zip and test.zip, or what is in
-                                them, or a folder for each class (Cat/, Dog/)
-  make data SOURCE=kaggle       not yet: get the competition's files in your browser, put
-                                train.zip and test.zip in a folder, and name the folder
-  make data SOURCE=microsoft    not yet: the same 25,000 photos without an account; get
-                                kagglecatsanddogs_5340.zip in your browser, and name the zip"""
+KAGGLE = "dogs-vs-cats-redux-kernels-edition"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where photos come from: `path` is None for the drawings."""
+    """Where photos come from.
+
+    word: sample, kaggle or microsoft, or path. place: the path, the competition's slug, or the
+    URL to download.
+    """
 
     name: str
-    path: Path | None
+    word: str
+    place: str = ""
 
-    def inputs(self) -> dict:
-        """Return all that decides the table: the source as it is now and our code."""
+    def inputs(self, workspace: Workspace) -> dict:
+        """Return all that decides the table: the source as it is here now, and our code."""
         modules = ["archives", "dataset", "folds", "groups", "layout", "photos", "pixels"]
-        code = files.code_digest(*modules, *([] if self.path else ["drawings"]))
+        code = files.code_digest(*modules, *(["drawings"] if self.word == "sample" else []))
+        raw = Path(self.place) if self.word == "path" else workspace.downloads
         return {
-            "source": str(self.path) if self.path else self.name,
-            "signature": files.signature(self.path) if self.path else "",
+            "source": f"{self.word} {self.place}".strip(),
+            "signature": files.signature(raw) if raw.exists() else "",
             "code": code,
         }
 
 
-def source(text: str) -> Source:
-    """Return the source that SOURCE names; UserError if there is none such."""
+def source(text: str, competition: str = KAGGLE, url: str | None = None) -> Source:
+    """Return the source that SOURCE names; UserError if there is none such.
+
+    `competition` is the slug for kaggle, `url` where microsoft's zip is instead of the usual.
+    """
     if text == "sample":
-        return Source("sample", None)
-    if text in ("kaggle", "microsoft"):
-        raise UserError(
-            f"Expected SOURCE=sample or a path. Received {text!r}, which this version can't "
-            "download yet: `make data` says how to bring its files yourself."
-        )
+        return Source("sample", "sample")
+    if text == "kaggle":
+        return Source(workspace.slug(competition), "kaggle", competition)
+    if text == "microsoft":
+        from dogs_vs_cats import downloads
+
+        return Source("microsoft", "microsoft", url or downloads.MICROSOFT)
     path = Path(text).expanduser().resolve()
     if not path.exists():
         raise UserError(
-            f"Expected SOURCE to be sample, or a folder or zip. Received {text!r}, which isn't "
-            "there."
+            "Expected SOURCE to be kaggle, microsoft, sample, or a folder or zip. "
+            f"Received {text!r}, which isn't there."
         )
-    return Source(workspace.slug(path.stem if path.is_file() else path.name), path)
+    name = workspace.slug(path.stem if path.is_file() else path.name)
+    return Source(name, "path", str(path))
 
 
 def summary(source: Source, place: Workspace) -> dict | None:
@@ -65,7 +69,7 @@ def summary(source: Source, place: Workspace) -> dict | None:
 
     UserError if a dataset of this name was made from another source.
     """
-    inputs = source.inputs()
+    inputs = source.inputs(place)
     stamp = stamps.read(place.data_stamp)
     if stamp and stamp["inputs"]["source"] != inputs["source"]:
         raise UserError(
@@ -82,37 +86,52 @@ def make(source: Source, place: Workspace) -> dict:
     UserError says what is wrong with the source; what was there before is then still there.
     """
     with files.locked(place.data / ".lock", f"data of {place.dataset}"):
-        inputs = source.inputs()
         folder = _folder(source, place)
+        # Now, as a download may just have come.
+        inputs = source.inputs(place)
         outputs = _tabulate(folder, source, place)
         if place.photos.exists():
             outputs.append(place.photos)
-        result = _summary(place)
+        result = _summary(source, place)
         stamps.write(place.data_stamp, inputs, outputs, result)
         return result
 
 
 def _folder(source: Source, place: Workspace) -> Path:
-    """Return the folder with the photos themselves, unpacking or drawing them if need be."""
-    if source.path is None:
+    """Return the folder with the photos, downloading, unpacking or drawing them if need be."""
+    if source.word == "sample":
         from dogs_vs_cats import drawings
 
         drawings.draw_all(place.photos)
         return place.photos
-    from dogs_vs_cats import archives
+    zips = _zips(source, place)
+    if zips == [Path(source.place)]:
+        archives.unpack(zips[0], place.photos)
+    elif zips:
+        for path in zips:
+            archives.unpack(path, place.photos / path.stem)
+        for path in place.photos.iterdir():
+            if path.name not in {path.stem for path in zips}:
+                shutil.rmtree(path)
+    return place.photos if zips else Path(source.place)
 
-    if source.path.is_file():
-        archives.unpack(source.path, place.photos)
-        return place.photos
-    zips = [source.path / name for name in ZIPS if (source.path / name).is_file()]
-    if not zips:
-        return source.path
-    for path in zips:
-        archives.unpack(path, place.photos / path.stem)
-    for path in place.photos.iterdir():
-        if path.name not in {path.stem for path in zips}:
-            shutil.rmtree(path)
-    return place.photos
+
+def _zips(source: Source, place: Workspace) -> list[Path]:
+    """Return the archives with the photos; [] where they lie in a folder already."""
+    if source.word == "kaggle":
+        from dogs_vs_cats import competition
+
+        paths = competition.download(source.place, place.downloads)
+        return [path for path in paths if zipfile.is_zipfile(path)]
+    if source.word == "microsoft":
+        from dogs_vs_cats import downloads
+
+        path = place.downloads / (Path(urlsplit(source.place).path).name or "photos.zip")
+        return [downloads.obtain(lambda: source.place, path)]
+    path = Path(source.place)
+    if path.is_file():
+        return [path]
+    return [path / name for name in ZIPS if (path / name).is_file()]
 
 
 def _tabulate(folder: Path, source: Source, place: Workspace) -> list[Path]:
@@ -152,7 +171,7 @@ def _tabulate(folder: Path, source: Source, place: Workspace) -> list[Path]:
         files.write_text(place.answers, answers.to_csv(index=False, lineterminator="\n"))
         outputs.append(place.answers)
     place.sample_submission.unlink(missing_ok=True)
-    sample = _sample_submission(folder, source)
+    sample = _sample_submission(folder, source, place)
     if sample is not None and answers is None:
         files.write_text(place.sample_submission, sample)
         outputs.append(place.sample_submission)
@@ -197,27 +216,35 @@ def _set_aside(table):
     return table.loc[order].reset_index(drop=True), answers
 
 
-def _sample_submission(folder: Path, source: Source) -> str | None:
-    places = [folder] if source.path is None or source.path.is_file() else [folder, source.path]
-    for place in places:
+def _sample_submission(folder: Path, source: Source, place: Workspace) -> str | None:
+    """Return the text of Kaggle's sample submission, zipped or not, or None where there is none."""
+    for parent in dict.fromkeys([folder, Path(source.place), place.downloads]):
         for name in SAMPLE_SUBMISSIONS:
-            for path in sorted(place.rglob(name)):
-                return path.read_text(encoding="utf-8", errors="replace")
-            archive = place / f"{name}.zip"
+            for path in sorted(parent.rglob(name)) if parent.is_dir() else []:
+                if path.is_file():
+                    return path.read_text(encoding="utf-8", errors="replace")
+            archive = parent / f"{name}.zip"
             if archive.is_file():
                 with zipfile.ZipFile(archive) as opened:
                     return opened.read(name).decode("utf-8", errors="replace")
     return None
 
 
-def _summary(place: Workspace) -> dict:
+def _summary(source: Source, place: Workspace) -> dict:
     from dogs_vs_cats import photos
 
     table = photos.read(place)
     problems = table[table["problem"] != ""]
     train = photos.train(table)
     twins = train["group"].value_counts()
+    slug, metric = "", "log_loss"
+    if source.word == "kaggle":
+        from dogs_vs_cats import competition
+
+        slug, metric = source.place, competition.known(source.place).metric
     return {
+        "competition": slug,
+        "metric": metric,
         "train": len(train),
         "test": len(photos.test(table)),
         "classes": photos.read_classes(place),

@@ -16,25 +16,60 @@ COLUMNS = [
     "oof_log_loss",
     "score_accuracy",
     "score_log_loss",
+    "competition",
+    "ref",
+    "status",
+    "public_score",
+    "private_score",
 ]
+# What makes two lines one submission: the same CSV, made by the same recipe for the same photos.
+KEY = ("sha256", "dataset", "recipe")
 
 
 def read() -> list[dict[str, str]]:
-    """Return the lines, oldest first; [] where there is no ledger."""
+    """Return the lines, oldest first; [] where there is no ledger. Absent columns are ''."""
     if not LEDGER.exists():
         return []
-    return list(csv.DictReader(io.StringIO(LEDGER.read_text(encoding="utf-8"))))
+    rows = csv.DictReader(io.StringIO(LEDGER.read_text(encoding="utf-8")))
+    return [{column: row.get(column) or "" for column in COLUMNS} for row in rows]
 
 
-def add(line: dict[str, str]) -> None:
-    """Add a line, unless one of the same CSV for the same dataset and recipe is there."""
-    with files.locked(LEDGER.with_name(".ledger.lock"), "the ledger"):
+def put(line: dict[str, str]) -> None:
+    """Add a line, or complete the one of the same submission with what `line` has."""
+    with _locked():
         lines = read()
-        same = ("sha256", "dataset", "recipe")
-        if any(all(old[key] == line[key] for key in same) for old in lines):
-            return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*lines, line])
-        files.write_text(LEDGER, text.getvalue())
+        old = next((x for x in lines if all(x[key] == line[key] for key in KEY)), None)
+        if old is None:
+            lines.append(dict.fromkeys(COLUMNS, "") | line)
+        else:
+            old |= {key: value for key, value in line.items() if value != "" and key != "time"}
+        _write(lines)
+
+
+def sent(sha256: str, competition: str) -> dict[str, str] | None:
+    """Return the last line of a CSV that was uploaded to a competition, or None."""
+    same = [x for x in read() if (x["sha256"], x["competition"]) == (sha256, competition)]
+    return next((x for x in reversed(same) if x["ref"]), None)
+
+
+def score(ref: str, competition: str, found: dict[str, str]) -> bool:
+    """Complete the lines of a ref with its status and scores; return whether there are any."""
+    with _locked():
+        lines = read()
+        mine = [x for x in lines if (x["ref"], x["competition"]) == (ref, competition)]
+        for line in mine:
+            line |= found
+        _write(lines)
+        return bool(mine)
+
+
+def _locked():
+    return files.locked(LEDGER.with_name(".ledger.lock"), "the ledger")
+
+
+def _write(lines: list[dict[str, str]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    files.write_text(LEDGER, text.getvalue())

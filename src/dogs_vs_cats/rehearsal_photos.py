@@ -23,23 +23,24 @@ def serve_photos(
     hidden_share: float = 0.2,
     seed: int,
     groups: Sequence[Hashable] | None = None,
+    names: tuple[str, str] = NAMES,
 ) -> tuple[dict[str, Path], dict[str, int]]:
     """Write train.zip, test.zip and sample_submission.csv to `folder`; return (files, answers).
 
     labelled: (id, path, class index: cat 0, dog 1) of each photo. `hidden_share` of each class
     become test photos, with ids "1" to "n" in a shuffled order; answers maps such an id to its
     class index. Photos of one group (`groups` is as long as `labelled`) stay on one side. The
-    photos' bytes and suffixes are kept. With `nested` there is also all.zip, which holds the
+    photos' bytes and suffixes are kept. `names` are those of the classes in file names. With `nested` there is also all.zip, which holds the
     three files as the client's "download all" brings them. The same arguments make the same
     bytes. UserError if a class can't be on both sides.
     """
-    hidden = _hide(labelled, hidden_share, seed, groups)
+    hidden = _hide(labelled, hidden_share, seed, groups, names)
     tests = [photo for photo, away in zip(labelled, hidden, strict=True) if away]
     random.Random(seed).shuffle(tests)
     trains, numbers = [], Counter()
     for (_, path, label), away in zip(labelled, hidden, strict=True):
         if not away:
-            trains.append((f"train/{NAMES[label]}.{numbers[label]}{path.suffix}", path))
+            trains.append((f"train/{names[label]}.{numbers[label]}{path.suffix}", path))
             numbers[label] += 1
     served = {name: folder / name for name in ("train.zip", "test.zip", "sample_submission.csv")}
     pack(trains, served["train.zip"])
@@ -98,6 +99,7 @@ def _hide(
     share: float,
     seed: int,
     groups: Sequence[Hashable] | None,
+    names: tuple[str, str],
 ) -> list[bool]:
     """Return for each photo whether it is a test photo: `share` of each class, groups whole."""
     members = defaultdict(list)
@@ -114,7 +116,7 @@ def _hide(
             taken += counts
             for at in members[group]:
                 hidden[at] = True
-    for label, name in enumerate(NAMES):
+    for label, name in enumerate(names):
         if not 0 < taken[label] < sizes[label]:
             raise UserError(
                 f"Expected at least one {name} to set aside and one to learn from. "

@@ -51,10 +51,13 @@ def build(place: Workspace, recipe: Recipe, precision: str, threads: int | None 
             f"{len(classes)}: {', '.join(classes)}."
         )
     tests = photos.test(table)
+    metric = metric_of(place)
     good = tests[tests["problem"] == ""]
     prior = float((photos.train(table)["label"] == classes[1]).mean())
     values = dict.fromkeys(tests["id"], prior)
     values |= _predict(place, recipe, precision, threads, good, classes)
+    if metric == "accuracy":
+        values = {photo: int(value > 0.5) for photo, value in values.items()}
     frame = pd.DataFrame({"id": tests["id"].astype(int), "label": tests["id"].map(values)})
     text = frame.to_csv(index=False, lineterminator="\n")
     sha256 = hashlib.sha256(text.encode()).hexdigest()
@@ -91,7 +94,7 @@ def check(path: Path, place: Workspace) -> int:
     """Return the number of rows if `path` is a CSV that Kaggle would accept; UserError otherwise.
 
     The columns are id,label; every test photo has one row, no other id has; labels are finite
-    and in [0, 1]. The test photos are those in photos.csv whose files are there, and, where
+    and in [0, 1], or 0 and 1 alone where the competition's metric is accuracy. The test photos are those in photos.csv whose files are there, and, where
     Kaggle's sample submission is, exactly its ids.
     """
     import pandas as pd
@@ -112,12 +115,14 @@ def check(path: Path, place: Workspace) -> int:
     if place.sample_submission.exists():
         sample = pd.read_csv(place.sample_submission, dtype=str, keep_default_na=False)
         _check_ids(sample.iloc[:, 0].tolist(), expected, "Kaggle's sample submission")
+    binary = metric_of(place) == "accuracy"
     for photo, text in zip(table["id"], table["label"], strict=True):
         value = _number(text)
-        if not 0 <= value <= 1:  # also false for nan
+        good = value in (0, 1) if binary else 0 <= value <= 1  # both false for nan
+        if not good:
             raise UserError(
-                f"Expected each label in {path.name} to be a number from 0 to 1. "
-                f"Received {text!r} for id {photo}."
+                f"Expected each label in {path.name} to be {'0 or 1' if binary else 'a number'}"
+                f"{'' if binary else ' from 0 to 1'}. Received {text!r} for id {photo}."
             )
     gone = next((p for p in tests["path"] if not Path(p).exists()), None)
     if gone is not None:
@@ -126,6 +131,11 @@ def check(path: Path, place: Workspace) -> int:
             "Run `make data` again, with the same SOURCE."
         )
     return len(table)
+
+
+def metric_of(place: Workspace) -> str:
+    """Return the metric that a dataset's submissions are scored by: log_loss or accuracy."""
+    return stamps.read(place.data_stamp)["summary"]["metric"]
 
 
 def _number(text: str) -> float:

@@ -30,6 +30,16 @@ class Workspace:
         return self.data / "photos"
 
     @property
+    def downloads(self) -> Path:
+        """What was downloaded, as it came; never changed, and kept by `make clean`."""
+        return self.data / "downloads"
+
+    @property
+    def rehearsal(self) -> Path:
+        """What a rehearsal of Kaggle serves and keeps."""
+        return self.data / "rehearsal"
+
+    @property
     def table(self) -> Path:
         return self.data / "photos.csv"
 

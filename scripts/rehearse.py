@@ -1,0 +1,60 @@
+"""Rehearse the whole competition on any labelled photos, against a Kaggle on this machine."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from dogs_vs_cats import console, dataset, recipes, workspace
+from dogs_vs_cats.workspace import Workspace
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", default="sample", help="microsoft, sample, or a path")
+    parser.add_argument("--dataset", help="a name for it (default: after the source)")
+    parser.add_argument("--photos", help="a name for the source's own dataset")
+    parser.add_argument("--recipe", default="fast", help="a name in recipes/, or a .toml file")
+    args = parser.parse_args()
+    recipes.read(args.recipe)
+    source = dataset.source(args.source)
+    photos = Workspace(workspace.check_name(args.photos or source.name))
+    place = Workspace(workspace.check_name(args.dataset or f"{source.name}-rehearsal"))
+    if dataset.summary(source, photos) is None:
+        dataset.make(source, photos)
+
+    from dogs_vs_cats import rehearse
+    from dogs_vs_cats.rehearsal import Rehearsal
+
+    competition = rehearse.competition(photos, place)
+    home = place.rehearsal / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    with Rehearsal(competition, place.rehearsal / "state") as kaggle:
+        print(
+            f"rehearsal: a Kaggle at {kaggle.url} for this command alone, with "
+            f"{len(competition.answers):,} of the labels hidden",
+            flush=True,
+        )
+        # Only the stages that talk to Kaggle are led to the rehearsal, with a home of their own.
+        there = kaggle.process_environment(home.resolve())
+        chosen = ["--dataset", place.dataset]
+        stage("data", there, "--source", "kaggle", "--keep-current", *chosen)
+        stage("features", os.environ, "--recipe", args.recipe, *chosen)
+        stage("train", os.environ, "--recipe", args.recipe, *chosen)
+        stage("submit", there, "--recipe", args.recipe, *chosen)
+
+
+def stage(script: str, environment, *arguments: str) -> None:
+    """Run a stage just as make does; end with its status if it fails."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / f"{script}.py"), *arguments], env=dict(environment), check=False
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,54 @@
+"""Bring the ledger up to date from Kaggle and print it, best first, with the best one's rank."""
+
+import argparse
+
+from dogs_vs_cats import competition, console, dataset, ledger, receipt
+from dogs_vs_cats.errors import UserError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--competition", help="its name (default: those in the ledger)")
+    args = parser.parse_args()
+    slugs = sorted({line["competition"] for line in ledger.read()} - {""})
+    for slug in [args.competition] if args.competition else slugs or [dataset.KAGGLE]:
+        show(slug)
+
+
+def show(slug: str) -> None:
+    for sent in competition.submissions(slug):
+        texts = receipt.texts(sent.scores)
+        if not ledger.score(str(sent.ref), slug, texts):
+            # Sent from elsewhere: Kaggle knows it, so the ledger does.
+            line = {"sha256": f"ref {sent.ref}", "dataset": "", "recipe": "", "ref": str(sent.ref)}
+            when = sent.date.strftime("%Y-%m-%dT%H:%M:%SZ") if sent.date else ""
+            ledger.put({**line, "competition": slug, "time": when, "file": sent.file_name, **texts})
+    lower = competition.known(slug).lower_is_better
+    lines = [x for x in ledger.read() if x["competition"] == slug]
+    if not lines:
+        raise UserError(f"Expected submissions to {slug}. Received none: run `make submit`.")
+    lines.sort(key=lambda x: order(x, lower))
+    print(f"scores: {slug}, {'lower' if lower else 'higher'} is better")
+    print(f"scores: {'public':>8} {'private':>8} {'oof':>8}  {'recipe':<10} file")
+    for x in lines:
+        oof = x["oof_log_loss"] if lower else x["oof_accuracy"]
+        public = x["public_score"] or x["status"].lower()
+        print(
+            f"scores: {public:>8} {x['private_score']:>8} {oof:>8}  {x['recipe']:<10} {x['file']}"
+        )
+    best = lines[0]["private_score"] or lines[0]["public_score"]
+    if best:
+        rank = competition.leaderboard_rank(slug, float(best), lower)
+        print(
+            f"scores: the best, {best}, is place {rank.place:,} of {rank.teams:,} on the leaderboard"
+        )
+
+
+def order(line: dict[str, str], lower: bool) -> tuple:
+    """Sort by private score, else public; what has none comes last."""
+    text = line["private_score"] or line["public_score"]
+    return (not text, (1 if lower else -1) * float(text or 0))
+
+
+if __name__ == "__main__":
+    console.run(main)

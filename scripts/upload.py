@@ -1,0 +1,45 @@
+"""Check any submission CSV, upload it, and bring back its score."""
+
+import argparse
+from pathlib import Path
+
+from dogs_vs_cats import console, credentials, files, receipt, stamps, workspace
+from dogs_vs_cats.errors import UserError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--csv", help="the file to upload")
+    parser.add_argument("--dataset", help="its name (default: that of the last `make data`)")
+    parser.add_argument("--competition", help="its name (default: that of the dataset)")
+    parser.add_argument("--again", action="store_true", help="even if it was uploaded before")
+    args = parser.parse_args()
+    if not args.csv:
+        raise UserError("Expected CSV=path. Received none.")
+    place = workspace.current(args.dataset)
+    slug = args.competition or stamps.read(place.data_stamp)["summary"]["competition"]
+    if not slug:
+        raise UserError(
+            f"Expected COMPETITION=name, as {place.dataset} did not come from Kaggle. Received none."
+        )
+
+    from dogs_vs_cats import submission
+
+    path = Path(args.csv)
+    rows = submission.check(path, place)
+    print(f"upload: {path}: {rows:,} rows, good", flush=True)
+    done = None if args.again else receipt.find(path, slug)
+    if done is None and credentials.find() is None:
+        raise credentials.missing()
+    line = {"sha256": files.digest(path), "dataset": place.dataset, "recipe": ""}
+    line |= {"time": receipt.now(), "file": path.name}
+    state = "uploaded before" if done else "scored"
+    done = done or receipt.send(path, slug, line, path.name, args.again)
+    print(
+        f"upload: {slug}, submission {done['ref']}, {state}: public score {done['public_score']}, "
+        f"private score {done['private_score'] or 'not shown yet'}"
+    )
+
+
+if __name__ == "__main__":
+    console.run(main)

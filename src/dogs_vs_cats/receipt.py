@@ -1,0 +1,63 @@
+"""Receipts: a checked submission sent to its competition, and what came back, in the ledger."""
+
+import time
+from pathlib import Path
+
+from dogs_vs_cats import files, ledger, progress
+
+
+def find(csv: Path, slug: str) -> dict[str, str] | None:
+    """Return the ledger's line of a CSV that was uploaded and scored; None if either is to do."""
+    line = ledger.sent(files.digest(csv), slug)
+    return line if line and line["status"] == "COMPLETE" else None
+
+
+def send(csv: Path, slug: str, line: dict[str, str], message: str, again: bool) -> dict[str, str]:
+    """Upload a CSV unless it was (by its bytes), wait for its score, return the ledger's line.
+
+    `line` identifies it in the ledger (sha256, dataset, recipe and what else is known). `again`
+    uploads it even if it was uploaded before. UserError says what Kaggle refused, or that the
+    score isn't there yet; the CSV and what is known are kept.
+    """
+    from dogs_vs_cats import competition
+
+    sha256 = files.digest(csv)
+    known = None if again else ledger.sent(sha256, slug)
+    ref = int(known["ref"]) if known else None
+    mark = f"[{sha256[:8]}]"
+    if ref is None and not again:
+        # Sent by a run that was killed before it could write it down, or from another machine.
+        ref = next(
+            (x.ref for x in competition.submissions(slug) if x.description.endswith(mark)), None
+        )
+        if ref is not None:
+            progress.say(f"submit: {slug} has this CSV already, as submission {ref}")
+    if ref is None:
+        ref = competition.submit(slug, csv, f"{message} {mark}").ref
+        progress.say(f"submit: uploaded to {slug} as submission {ref}")
+    # Written down before waiting: whatever happens now, it is not uploaded twice.
+    ledger.put({**line, "competition": slug, "ref": str(ref), "status": "PENDING"})
+    scores = competition.wait(slug, ref, _patience())
+    ledger.score(str(ref), slug, texts(scores))
+    return ledger.sent(sha256, slug)
+
+
+def texts(scores) -> dict[str, str]:
+    """Return competition.Scores as the ledger has them."""
+    return {
+        "status": scores.status,
+        "public_score": "" if scores.public is None else f"{scores.public:g}",
+        "private_score": "" if scores.private is None else f"{scores.private:g}",
+    }
+
+
+def now() -> str:
+    """Return the time as the ledger has it, in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _patience() -> float:
+    from dogs_vs_cats.downloads import Limits
+
+    # A score takes longer than an answer, but who shortens the one shortens the other.
+    return Limits.from_environment().patience / Limits.patience * 600

@@ -1,0 +1,44 @@
+"""A rehearsal of the whole competition, from a dataset's labelled photos."""
+
+import json
+import re
+from pathlib import Path
+
+from dogs_vs_cats import files, photos, rehearsal
+from dogs_vs_cats.dataset import KAGGLE
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.folds import SEED
+from dogs_vs_cats.workspace import Workspace
+
+HIDDEN = 0.2  # of the labelled photos, as a test set whose labels the rehearsal alone knows
+
+
+def competition(source: Workspace, place: Workspace, nested: bool = False) -> rehearsal.Competition:
+    """Return the competition that `source`'s labelled photos make, its files below `place`.
+
+    A stratified fifth of them, groups of near-duplicates whole, becomes the test set; its labels
+    are written to answers.json, for whoever wants to compute the score by hand. UserError unless
+    there are two classes with names of plain letters.
+    """
+    table = photos.train(photos.read(source))
+    classes = photos.read_classes(source)
+    if len(classes) != 2 or not all(re.fullmatch("[a-z]+", name) for name in classes):
+        raise UserError(
+            "Expected two classes with names of plain letters, such as cat and dog, to rehearse "
+            f"the competition. Received {', '.join(classes)}."
+        )
+    folder = place.rehearsal / "served"
+    labelled = [(row.id, Path(row.path), classes.index(row.label)) for row in table.itertuples()]
+    served, answers = rehearsal.serve_photos(
+        labelled,
+        folder,
+        nested=nested,
+        hidden_share=HIDDEN,
+        seed=SEED,
+        groups=table["group"].tolist(),
+        names=tuple(classes),
+    )
+    if nested:
+        served = {"all.zip": folder / "all.zip"}
+    files.write_text(place.rehearsal / "answers.json", json.dumps(answers) + "\n")
+    return rehearsal.Competition(KAGGLE, "log_loss", served, answers)
