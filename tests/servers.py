@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def serving(handler) -> Iterator[str]:
+    """Serve while the block runs; yield the address of /file.bin."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
@@ -37,4 +38,5 @@ class Scripted(BaseHTTPRequestHandler):
 
 
 def scripted(*answers) -> type[Scripted]:
+    """Return a handler for one server, which keeps in `asked` what it was asked."""
     return type("OneScript", (Scripted,), {"script": list(answers), "asked": []})

@@ -256,7 +256,7 @@ def test_a_file_that_is_no_token_is_named(kaggle, content, tmp_path):
     [
         ("unauthorized", ["KAGGLE_USERNAME and KAGGLE_KEY", "401", credentials.SETTINGS]),
         ("rules", ["403", f"https://www.kaggle.com/c/{SLUG}/rules", "mistyped"]),
-        ("not-found", ["404", "Not found", f"Check the name '{SLUG}'"]),
+        ("not-found", ["404", "Not found", f"the name '{SLUG}' may be mistyped"]),
         ("closed", ["400", "the competition's deadline has passed"]),
         ("server-error", ["500", "An internal error occurred", "Try again later"]),
         ("rate-limit", ["429", "Too many requests", "Try again later"]),

@@ -143,7 +143,7 @@ def _finished(slug: str, folder: Path) -> list[Path]:
 def _listing(line: "_Line") -> dict[str, int]:
     """Return name -> bytes of all the competition's files."""
     found = {}
-    for page in _pages(line, "list the files", line.api.competition_list_files):
+    for page in _pages(line, "list the files", "list_data_files"):
         found |= {file.name: file.total_bytes for file in page.files}
     return found
 
@@ -170,9 +170,10 @@ def _wanted(slug: str, listing: dict[str, int]) -> dict[str, int]:
 def _obtain(line: "_Line", name: str, size: int, folder: Path) -> Path:
     path = folder / PurePosixPath(name).name
     zipped = path.with_name(f"{path.name}.zip")
-    for there in (path, zipped):
-        if downloads.checked(there):
-            return there
+    if downloads.checked(zipped):
+        return zipped
+    if downloads.checked(path, size or None):
+        return path
     address = functools.partial(_address, line, name)
     # Kaggle may send a CSV zipped, which only the address tells.
     if PurePosixPath(urllib.parse.urlsplit(address()).path).name == zipped.name:
@@ -187,18 +188,12 @@ def _address(line: "_Line", name: str) -> str:
     The client would follow the redirect and write the file itself, but an error page that comes
     when it resumes ends up within the file. So it asks, and `downloads` does the rest.
     """
-    from kagglesdk.competitions.types.competition_api_service import ApiDownloadDataFileRequest
-
-    request = ApiDownloadDataFileRequest()
-    request.competition_name, request.file_name = line.slug, name
 
     def call() -> str:
-        with line.api.build_kaggle_client() as client:
-            session = client.http_client()._session
-            session.send = functools.partial(session.send, allow_redirects=False)
-            answer = client.competitions.competition_api_client.download_data_file(request)
-            answer.close()
-            return urllib.parse.urljoin(answer.request.url, answer.headers["Location"])
+        fields = {"competition_name": line.slug, "file_name": name}
+        answer = _send(line, "download_data_file", follow=False, **fields)
+        answer.close()
+        return urllib.parse.urljoin(answer.request.url, answer.headers["Location"])
 
     return _ask(line, f"download {name}", call)
 
@@ -222,8 +217,8 @@ def submit(slug: str, csv: Path, message: str) -> Receipt:
 
 
 def _require_allowance(line: "_Line") -> None:
-    call = functools.partial(line.api.competition_get_submission_limits, line.slug)
-    limits = _ask(line, "ask how many submissions are left", call)
+    call = functools.partial(_send, line, "get_submission_limits", competition_name=line.slug)
+    limits = _ask(line, f"ask how many submissions to {line.slug} are left", call)
     # All are zero for who has never submitted: that is no limit.
     if limits.num_allowed_now or not limits.num_total:
         return
@@ -249,17 +244,16 @@ def _upload(line: "_Line", csv: Path) -> str:
     itself and then tells its caller that all is well. Each try asks for a place of its own.
     """
     import requests
-    from kagglesdk.competitions.types.competition_api_service import (
-        ApiStartSubmissionUploadRequest,
-    )
 
     data = csv.read_bytes()
-    request = ApiStartSubmissionUploadRequest()
-    request.competition_name, request.file_name = line.slug, csv.name
-    request.content_length = len(data)
-    request.last_modified_epoch_seconds = int(csv.stat().st_mtime)
-    with line.api.build_kaggle_client() as client:
-        place = client.competitions.competition_api_client.start_submission_upload(request)
+    place = _send(
+        line,
+        "start_submission_upload",
+        competition_name=line.slug,
+        file_name=csv.name,
+        content_length=len(data),
+        last_modified_epoch_seconds=int(csv.stat().st_mtime),
+    )
     # Without `auth` the requests package would send a password that ~/.netrc has for the host.
     answer = requests.put(
         place.create_url, data=data, timeout=line.limits.timeout, auth=lambda request: request
@@ -276,16 +270,14 @@ def _upload(line: "_Line", csv: Path) -> str:
 
 def _create(line: "_Line", token: str, name: str, message: str, newest: int) -> Receipt:
     """Submit what was uploaded; `newest` is the ref of the last submission before."""
-    from kagglesdk.competitions.types.competition_api_service import ApiCreateSubmissionRequest
-
-    request = ApiCreateSubmissionRequest()
-    request.competition_name, request.blob_file_tokens = line.slug, token
-    request.submission_description = message
-
-    def call() -> Any:
-        with line.api.build_kaggle_client() as client:
-            return client.competitions.competition_api_client.create_submission(request)
-
+    call = functools.partial(
+        _send,
+        line,
+        "create_submission",
+        competition_name=line.slug,
+        blob_file_tokens=token,
+        submission_description=message,
+    )
     what = f"submit {name} to {line.slug}"
     find = functools.partial(_taken, line, name, message, newest)
     began, tried = time.monotonic(), 0
@@ -346,18 +338,8 @@ def submissions(slug: str) -> list[Submission]:
 
 
 def _submissions(line: "_Line", pages: int) -> list[Submission]:
-    from kagglesdk.competitions.types.competition_api_service import ApiListSubmissionsRequest
-
-    def page_of(slug: str, page_token: str, page_size: int) -> Any:
-        request = ApiListSubmissionsRequest()
-        request.competition_name, request.page_size = slug, page_size
-        if page_token:
-            request.page_token = page_token
-        with line.api.build_kaggle_client() as client:
-            return client.competitions.competition_api_client.list_submissions(request)
-
     found = []
-    for page in _pages(line, "list your submissions", page_of, pages):
+    for page in _pages(line, "list your submissions", "list_submissions", pages):
         found += [_submission(kept) for kept in page.submissions]
     return found
 
@@ -394,15 +376,8 @@ def wait(slug: str, ref: int, patience_s: float = PATIENCE) -> Scores:
 
 
 def _scores(line: "_Line", ref: int) -> Scores:
-    from kagglesdk.competitions.types.competition_api_service import ApiGetSubmissionRequest
-
-    request = ApiGetSubmissionRequest()
-    request.ref = ref
-
     def call() -> Submission:
-        with line.api.build_kaggle_client() as client:
-            api = client.competitions.competition_api_client
-            return _submission(api.get_submission(request))
+        return _submission(_send(line, "get_submission", ref=ref))
 
     found = _ask(line, f"read the score of submission {ref}", call)
     if found.ref != ref:
@@ -410,7 +385,7 @@ def _scores(line: "_Line", ref: int) -> Scores:
     if found.scores.status == "ERROR":
         raise UserError(
             f"Expected a score of submission {ref} ({found.file_name}). Received: "
-            f"{' '.join(found.error.split()) or 'Kaggle could not score it'}. `make check` says "
+            f"{' '.join(found.error.split()).rstrip('.') or 'no reason'}. `make check` says "
             "whether the CSV is as it should be."
         )
     return found.scores
@@ -442,20 +417,9 @@ def leaderboard_rank(slug: str, score: float, lower_is_better: bool) -> Rank:
 
     Of a competition that has ended that is the private one, so compare the private score.
     """
-    from kagglesdk.competitions.types.competition_api_service import ApiGetLeaderboardRequest
-
     line = _connect(slug)
-
-    def page_of(slug: str, page_token: str, page_size: int) -> Any:
-        request = ApiGetLeaderboardRequest()
-        request.competition_name, request.page_size = slug, page_size
-        if page_token:
-            request.page_token = page_token
-        with line.api.build_kaggle_client() as client:
-            return client.competitions.competition_api_client.get_leaderboard(request)
-
     others = []
-    for page in _pages(line, "read the leaderboard", page_of):
+    for page in _pages(line, "read the leaderboard", "get_leaderboard"):
         others += [_number(team.score) for team in page.submissions if team.score]
     better = sum(other < score if lower_is_better else other > score for other in others)
     return Rank(better + 1, len(others))
@@ -589,7 +553,7 @@ def _explained(line: _Line, what: str, error: Any) -> Exception:
     status, words = answer.status_code, _words(answer)
     if status in PASSING:
         asked = downloads.retry_after(answer.headers.get("Retry-After"))
-        if status == 429:
+        if status == 429 and what.startswith(("submit ", "upload ")):
             words += " (too many calls in a short time, or the day's submissions are used up)"
         return _PassingError(f"{status}, {words}", asked)
     if status == 401:
@@ -597,7 +561,8 @@ def _explained(line: _Line, what: str, error: Any) -> Exception:
     advice = {
         403: f"Accept the rules at https://www.kaggle.com/c/{line.slug}/rules with the same "
         f"account; if that page isn't there, the name {line.slug!r} is mistyped.",
-        404: f"Check the name {line.slug!r} at https://www.kaggle.com/c/{line.slug}.",
+        404: f"Look for it at https://www.kaggle.com/c/{line.slug}: the name {line.slug!r} may be "
+        "mistyped.",
     }.get(status, "")
     return UserError(f"Expected to {what}. Received: {status}, {words}. {advice}".strip())
 
@@ -627,13 +592,31 @@ def _root(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _pages(line: _Line, what: str, page_of: Callable[..., Any], pages: int = PAGES) -> Iterator:
+def _pages(line: _Line, what: str, method: str, pages: int = PAGES) -> Iterator:
     """Yield up to `pages` pages of a listing."""
-    token = ""
+    fields = {"competition_name": line.slug, "page_size": 100}
     for _ in range(pages):
-        call = functools.partial(page_of, line.slug, page_token=token, page_size=100)
+        call = functools.partial(_send, line, method, **fields)
         page = _ask(line, f"{what} of {line.slug}", call)
         yield page
-        if not page.next_page_token or page.next_page_token == token:
+        if not page.next_page_token or page.next_page_token == fields.get("page_token"):
             return
-        token = page.next_page_token
+        fields["page_token"] = page.next_page_token
+
+
+def _send(line: _Line, method: str, follow: bool = True, **fields: Any) -> Any:
+    """Make one of the client's calls: `_send(line, "get_submission", ref=1)`.
+
+    Its requests are named after its methods: `ApiGetSubmissionRequest`. With `follow` false a
+    redirect is the answer.
+    """
+    from kagglesdk.competitions.types import competition_api_service as types
+
+    request = getattr(types, f"Api{method.title().replace('_', '')}Request")()
+    for name, value in fields.items():
+        setattr(request, name, value)  # the request knows its fields and refuses others
+    with line.api.build_kaggle_client() as client:
+        if not follow:
+            session = client.http_client()._session
+            session.send = functools.partial(session.send, allow_redirects=False)
+        return getattr(client.competitions.competition_api_client, method)(request)
