@@ -2,7 +2,8 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup data features train submit demo check status clean test lint packages
+.PHONY: help setup data features train submit upload scores demo rehearse check status clean \
+        test lint packages
 # Stages follow each other: -j must not start them side by side.
 .NOTPARALLEL:
 
@@ -17,7 +18,8 @@ endif
 
 export PYTHONPATH := src
 # As environment, not as text in a command: a path may hold spaces and quotes.
-export SOURCE DATASET RECIPE CSV
+export SOURCE DATASET RECIPE CSV COMPETITION
+SLUG := $(if $(COMPETITION),--competition "$$COMPETITION")
 PICK := $(if $(DATASET),--dataset "$$DATASET")
 STAGE := $(PICK) $(if $(RECIPE),--recipe "$$RECIPE") $(if $(PRECISION),--precision $(PRECISION)) \
          $(if $(THREADS),--threads $(THREADS))
@@ -29,12 +31,15 @@ help: ## this page
 	  awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 	@echo
 	@echo "Variables, as in: make submit RECIPE=best"
-	@echo "  SOURCE=sample    where photos come from: sample, or a folder or zip"
+	@echo "  SOURCE=kaggle    where photos come from: kaggle, microsoft, sample, a folder or zip"
+	@echo "  COMPETITION=name dogs-vs-cats-redux-kernels-edition (scored late), or dogs-vs-cats"
 	@echo "  DATASET=name     which dataset (default: that of the last make data)"
 	@echo "  RECIPE=fast      a name in recipes/, or a .toml file of your own"
 	@echo "  PRECISION=auto   auto, float32 or bfloat16: the arithmetic of the features"
 	@echo "  BATCH=32         photos a step of make features; THREADS=n processor threads"
-	@echo "  CSV=path         the file that make check looks at; YES=1 lets make clean remove"
+	@echo "  CSV=path         the file of make check and make upload"
+	@echo "  UPLOAD=0         make submit never uploads; AGAIN=1 uploads the same CSV once more"
+	@echo "  YES=1            lets make clean remove what it lists"
 	@echo "  PYTHON=python    use this interpreter and make no .venv (notebooks, conda)"
 	@echo "  GPU=1            make setup installs TensorFlow with its CUDA packages"
 	@echo "  WEIGHTS=folder   where the network's weights are kept (default: weights)"
@@ -60,8 +65,8 @@ endif
 packages:
 	@$(PYTHON) scripts/packages.py --check
 
-data: $(READY) ## photos into a table: decoded, checked, twins found, split in folds
-	@$(RUN) scripts/data.py $(if $(SOURCE),--source "$$SOURCE") $(PICK)
+data: $(READY) ## photos from Kaggle or elsewhere into a table: decoded, checked, split in folds
+	@$(RUN) scripts/data.py $(if $(SOURCE),--source "$$SOURCE") $(SLUG) $(PICK)
 
 features: $(READY) ## photos once through the frozen network; features cached
 	@$(RUN) scripts/features.py $(STAGE) $(if $(BATCH),--batch $(BATCH))
@@ -69,16 +74,27 @@ features: $(READY) ## photos once through the frozen network; features cached
 train: features ## five heads on the features, one a fold; honest figures
 	@$(RUN) scripts/train.py $(STAGE)
 
-submit: train ## predict the test photos; a checked CSV in submissions/
-	@$(RUN) scripts/submit.py $(STAGE)
+submit: train ## predict the test photos; a checked CSV; uploaded, its score brought back
+	@$(RUN) scripts/submit.py $(STAGE) $(if $(UPLOAD),--upload $(UPLOAD)) $(if $(AGAIN),--again)
 
-demo: $(READY) ## the whole road in some minutes, on drawings; needs nothing
-	@$(RUN) scripts/data.py --source sample --dataset demo --keep-current
-	@$(MAKE) --no-print-directory submit DATASET=demo RECIPE=fast
+upload: $(READY) ## upload any submission that passes the check: make upload CSV=path
+	@$(RUN) scripts/upload.py $(if $(CSV),--csv "$$CSV") $(PICK) $(SLUG) $(if $(AGAIN),--again)
+
+scores: $(READY) ## bring submissions/ledger.csv up to date from Kaggle; the best first
+	@$(RUN) scripts/scores.py $(SLUG)
+
+rehearse: $(READY) ## the whole competition on any labelled photos, at a Kaggle of your own
+	@$(RUN) scripts/rehearse.py $(if $(SOURCE),--source "$$SOURCE") $(PICK) \
+	  $(if $(RECIPE),--recipe "$$RECIPE")
+
+demo: $(READY) ## the whole road in some minutes, on drawings; needs no account
+	@$(RUN) scripts/rehearse.py --source sample --photos demo-drawings --dataset demo
 	@echo
-	@echo "That was the whole road, on 400 drawings of cats and dogs. With photos of your own:"
-	@echo "  make data SOURCE=folder-or-zip     Kaggle's train.zip and test.zip, or Cat/ and Dog/"
-	@echo "  make submit                        then try: make submit RECIPE=best"
+	@echo "That was the whole road, on drawings of cats and dogs and a Kaggle on this machine."
+	@echo "With the real photos:"
+	@echo "  make data                     from Kaggle (it says how to get in), or"
+	@echo "  make data SOURCE=microsoft    the same photos without an account"
+	@echo "  make submit                   then try: make submit RECIPE=best"
 
 check: $(READY) ## check any submission: make check CSV=path
 	@$(RUN) scripts/check.py $(if $(CSV),--csv "$$CSV") $(PICK)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from dogs_vs_cats import console, dataset, recipes, workspace
+from dogs_vs_cats.receipt import REHEARSAL
 from dogs_vs_cats.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -41,7 +42,16 @@ def main() -> None:
         # Only the stages that talk to Kaggle are led to the rehearsal, with a home of their own.
         there = kaggle.process_environment(home.resolve())
         chosen = ["--dataset", place.dataset]
-        stage("data", there, "--source", "kaggle", "--keep-current", *chosen)
+        stage(
+            "data",
+            there,
+            "--source",
+            "kaggle",
+            "--competition",
+            REHEARSAL,
+            "--keep-current",
+            *chosen,
+        )
         stage("features", os.environ, "--recipe", args.recipe, *chosen)
         stage("train", os.environ, "--recipe", args.recipe, *chosen)
         stage("submit", there, "--recipe", args.recipe, *chosen)

@@ -16,7 +16,9 @@ def main() -> None:
 
 
 def show(slug: str) -> None:
-    for sent in competition.submissions(slug):
+    # A rehearsal's server ended with its command; what it said is in the ledger.
+    there = slug != receipt.REHEARSAL or receipt.at_rehearsal()
+    for sent in competition.submissions(slug) if there else []:
         texts = receipt.texts(sent.scores)
         if not ledger.score(str(sent.ref), slug, texts):
             # Sent from elsewhere: Kaggle knows it, so the ledger does.
@@ -37,11 +39,9 @@ def show(slug: str) -> None:
             f"scores: {public:>8} {x['private_score']:>8} {oof:>8}  {x['recipe']:<10} {x['file']}"
         )
     best = lines[0]["private_score"] or lines[0]["public_score"]
-    if best:
+    if best and there:
         rank = competition.leaderboard_rank(slug, float(best), lower)
-        print(
-            f"scores: the best, {best}, is place {rank.place:,} of {rank.teams:,} on the leaderboard"
-        )
+        print(f"scores: the best, {best}, is place {rank.place:,} of {rank.teams:,} on the board")
 
 
 def order(line: dict[str, str], lower: bool) -> tuple:

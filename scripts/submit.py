@@ -1,4 +1,4 @@
-"""Predict the test photos with all heads and views, write a checked CSV, upload it, bring the score."""
+"""Predict the test photos with all heads and views; write a checked CSV; bring its score."""
 
 from pathlib import Path
 
@@ -84,6 +84,9 @@ def make(place, recipe, precision: str, threads: int | None, trained: dict) -> d
 def send(path: Path, slug: str, line: dict, message: str, again: bool) -> None:
     """Upload the CSV if that is to do and can be done; print the scores."""
     done = None if again else receipt.find(path, slug)
+    if done is None and slug == receipt.REHEARSAL and not receipt.at_rehearsal():
+        print("submit: these photos are of a rehearsal: `make rehearse` or `make demo` scores them")
+        return
     if done is None and credentials.find() is None:
         print(f"submit: not uploaded, as there are no Kaggle credentials. The CSV is {path}.")
         print(f"submit: upload it at https://www.kaggle.com/c/{slug}/submit, or save a token")

@@ -20,7 +20,7 @@ def main() -> None:
     slug = args.competition or stamps.read(place.data_stamp)["summary"]["competition"]
     if not slug:
         raise UserError(
-            f"Expected COMPETITION=name, as {place.dataset} did not come from Kaggle. Received none."
+            f"Expected COMPETITION=name: {place.dataset} did not come from Kaggle. Received none."
         )
 
     from dogs_vs_cats import submission

@@ -1,9 +1,14 @@
 """Receipts: a checked submission sent to its competition, and what came back, in the ledger."""
 
+import os
 import time
 from pathlib import Path
 
 from dogs_vs_cats import files, ledger, progress
+
+# The slug of a rehearsal. No such competition is at Kaggle, so a rehearsed submission can never
+# be taken for a real one, nor sent there.
+REHEARSAL = "dogs-vs-cats-rehearsal"
 
 
 def find(csv: Path, slug: str) -> dict[str, str] | None:
@@ -40,6 +45,11 @@ def send(csv: Path, slug: str, line: dict[str, str], message: str, again: bool) 
     scores = competition.wait(slug, ref, _patience())
     ledger.score(str(ref), slug, texts(scores))
     return ledger.sent(sha256, slug)
+
+
+def at_rehearsal() -> bool:
+    """Return whether this process's client is led to a server on this machine."""
+    return os.environ.get("KAGGLE_API_ENVIRONMENT") == "LOCALHOST"
 
 
 def texts(scores) -> dict[str, str]:

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 from dogs_vs_cats import files, photos, rehearsal
-from dogs_vs_cats.dataset import KAGGLE
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.folds import SEED
+from dogs_vs_cats.receipt import REHEARSAL
 from dogs_vs_cats.workspace import Workspace
 
 HIDDEN = 0.2  # of the labelled photos, as a test set whose labels the rehearsal alone knows
@@ -41,4 +41,4 @@ def competition(source: Workspace, place: Workspace, nested: bool = False) -> re
     if nested:
         served = {"all.zip": folder / "all.zip"}
     files.write_text(place.rehearsal / "answers.json", json.dumps(answers) + "\n")
-    return rehearsal.Competition(KAGGLE, "log_loss", served, answers)
+    return rehearsal.Competition(REHEARSAL, "log_loss", served, answers)

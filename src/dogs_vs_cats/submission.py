@@ -94,8 +94,9 @@ def check(path: Path, place: Workspace) -> int:
     """Return the number of rows if `path` is a CSV that Kaggle would accept; UserError otherwise.
 
     The columns are id,label; every test photo has one row, no other id has; labels are finite
-    and in [0, 1], or 0 and 1 alone where the competition's metric is accuracy. The test photos are those in photos.csv whose files are there, and, where
-    Kaggle's sample submission is, exactly its ids.
+    and in [0, 1], or 0 and 1 alone where the competition's metric is accuracy. The test photos
+    are those in photos.csv whose files are there, and, where Kaggle's sample submission is,
+    exactly its ids.
     """
     import pandas as pd
 
