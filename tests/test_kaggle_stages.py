@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,11 +21,11 @@ import pytest
 from conftest import PROJECT, TINY
 from dogs_vs_cats import rehearse
 from dogs_vs_cats.receipt import REHEARSAL
-from dogs_vs_cats.rehearsal import ALWAYS, Competition, Fault, Rehearsal
+from dogs_vs_cats.rehearsal import ALWAYS, Competition, Fault, Rehearsal, damage
 from dogs_vs_cats.rehearsal_judge import public_ids
 from dogs_vs_cats.workspace import Workspace
 from pictures import class_folder
-from servers import serving
+from servers import scripted, serving
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,27 @@ class Case:
     faults: tuple[Fault, ...] = ()
     words: str = ""
     changes: dict = field(default_factory=dict)
+    before: Callable[[Path], dict] = lambda here: {}  # what else to change, once it is ready
+
+
+def used_up(here: Path) -> dict:
+    """Upload another CSV first; the server keeps it."""
+    answers = json.loads((here / "data/set/rehearsal/answers.json").read_text())
+    text = "id,label\n" + "".join(f"{number},0.5\n" for number in answers)
+    (here / "other.csv").write_text(text)
+    with kaggle(here) as server:
+        environment = server.process_environment(here / "home")
+        done = command("upload", environment, "--csv", "other.csv", "--dataset", "set")
+    assert done.returncode == 0, done.stderr
+    return {}
+
+
+def damaged(here: Path) -> dict:
+    """Serve a train.zip that has a wrong bit."""
+    served = here / "data/set/rehearsal/served"
+    damage(served / "train.zip", here / "train.zip")
+    files = {n: served / n for n in ("test.zip", "sample_submission.csv")}
+    return {"files": {"train.zip": here / "train.zip", **files}}
 
 
 UPLOAD = "StartSubmissionUpload"
@@ -42,7 +64,7 @@ FAULTS = {
     "credentials refused (401)": Case("data", (Fault("unauthorized", times=ALWAYS),), "accept"),
     "rules not accepted (403)": Case("data", words="/rules", changes={"rules_accepted": False}),
     "no such competition (404)": Case(
-        "data", (Fault("not-found", "ListDataFiles", ALWAYS),), "Check the name"
+        "data", (Fault("not-found", "ListDataFiles", ALWAYS),), "may be mistyped"
     ),
     "too many calls (429), with Retry-After": Case(
         "data", (Fault("rate-limit", "ListDataFiles", retry_after=1),)
@@ -65,10 +87,12 @@ FAULTS = {
     "a web page instead of a zip": Case(
         "data", (Fault("html", "train.zip", ALWAYS),), "web page (HTML)"
     ),
-    "a zip with a bad CRC": Case("data", (Fault("damage", "train.zip", ALWAYS),), "Bad CRC"),
-    "competition closed (400)": Case("submit", words="closed", changes={"closed": True}),
+    "a zip with a bad CRC": Case("data", words="Bad CRC", before=damaged),
+    "competition closed (400)": Case(
+        "submit", words="deadline has passed", changes={"closed": True}
+    ),
     "the day's limit used up": Case(
-        "submit", words="day's limit is used up", changes={"daily_limit": 0}
+        "submit", words="day's limit is used up", changes={"daily_limit": 1}, before=used_up
     ),
     "the day's limit, seen only on submitting": Case(
         "submit", (Fault("day-limit", "CreateSubmission", ALWAYS),), "submi"
@@ -140,6 +164,7 @@ def ready(rehearsed, here, monkeypatch):
     """A copy of that folder, with the CSV not uploaded yet."""
     shutil.copytree(rehearsed, here, dirs_exist_ok=True, copy_function=shutil.copy2)
     shutil.rmtree("data/set/rehearsal/state")
+    (here / "home").mkdir()
     lines = Path("submissions/ledger.csv").read_text().splitlines()
     row = next(csv.DictReader(lines))
     kept = {k: "" if k in SENT else v for k, v in row.items()}
@@ -161,9 +186,7 @@ def kaggle(here: Path, faults=(), **changes) -> Rehearsal:
 
 
 def stage(name: str, server: Rehearsal, here: Path) -> subprocess.CompletedProcess:
-    home = here / "home"
-    home.mkdir(exist_ok=True)
-    environment = server.process_environment(home)
+    environment = server.process_environment(here / "home")
     if name == "data":
         wanted = ("--source", "kaggle", "--competition", REHEARSAL, "--dataset", "again")
         return command("data", environment, *wanted)
@@ -175,7 +198,9 @@ def test_a_fault_ends_in_one_line_or_is_overcome_and_a_rerun_recovers(ready, nam
     case = FAULTS[name]
     (before,) = Path("submissions").glob("set-*.csv")
     content = before.read_bytes()
-    with kaggle(ready, case.faults, **case.changes) as server:
+    changes = case.changes | case.before(ready)
+    others = 1 if case.before is used_up else 0
+    with kaggle(ready, case.faults, **changes) as server:
         done = stage(case.stage, server, ready)
         sent = len(server.submissions)
     if case.words:
@@ -188,12 +213,17 @@ def test_a_fault_ends_in_one_line_or_is_overcome_and_a_rerun_recovers(ready, nam
     else:
         assert done.returncode == 0, done.stdout + done.stderr
     assert before.read_bytes() == content, "the CSV is safe"
+    if name == "a score that never comes":
+        # Now it does.
+        book = ready / "server" / REHEARSAL / "submissions.json"
+        rows = json.loads(book.read_text())
+        book.write_text(json.dumps([{**row, "pending": 0} for row in rows]))
     with kaggle(ready) as server:
         done = stage(case.stage, server, ready)
         assert done.returncode == (1 if "can't be scored" in name else 0), done.stderr
         if case.stage == "submit":
-            assert len(server.submissions) == 1, "never uploaded twice"
-            assert sent <= 1
+            assert len(server.submissions) == 1 + others, "never uploaded twice"
+            assert sent <= 1 + others
         else:
             table = pd.read_csv("data/again/photos.csv", dtype=str, keep_default_na=False)
             expected = pd.read_csv("data/set/photos.csv", dtype=str, keep_default_na=False)
@@ -258,7 +288,6 @@ def test_the_same_csv_is_uploaded_once_unless_again_and_never_with_upload_0(read
     options = ("--dataset", "set", "--recipe", "tiny.toml")
     with kaggle(ready) as server:
         environment = server.process_environment(ready / "home")
-        (ready / "home").mkdir()
         assert command("submit", environment, *options, "--upload", "0").returncode == 0
         assert len(server.submissions) == 0
         first = command("submit", environment, *options)
@@ -286,7 +315,6 @@ def test_any_csv_can_be_uploaded_and_the_ledger_is_brought_up_to_date(ready):
     Path("by-hand.csv").write_text(good)
     Path("bad.csv").write_text(good.replace("id,label\n", "id,dog\n"))
     with kaggle(ready, leaderboard=(("a", 0.01), ("b", 0.2), ("c", 0.5))) as server:
-        (ready / "home").mkdir()
         environment = server.process_environment(ready / "home")
         refused = command("upload", environment, "--csv", "bad.csv", "--dataset", "set")
         assert refused.returncode == 1
@@ -300,7 +328,7 @@ def test_any_csv_can_be_uploaded_and_the_ledger_is_brought_up_to_date(ready):
         shown = command("scores", environment, "--competition", REHEARSAL)
         assert shown.returncode == 0, shown.stderr
     rows = [line for line in shown.stdout.splitlines() if ".csv" in line]
-    assert [row.split()[-1] for row in rows][0] == "by-hand.csv", "best first"
+    assert rows[0].split()[-1] == "by-hand.csv", "best first"
     assert len(rows) == 2
     # Four on the board: three others and ourselves.
     assert re.search(r"is place 2 of 4 on the board", shown.stdout), shown.stdout
@@ -318,7 +346,6 @@ def test_where_accuracy_is_the_metric_labels_are_0_or_1(ready):
     }
     changes = {"slug": "dogs-vs-cats", "metric": "accuracy", "files": files}
     with kaggle(ready, **changes) as server:
-        (ready / "home").mkdir()
         environment = server.process_environment(ready / "home")
         wanted = ("--source", "kaggle", "--competition", "dogs-vs-cats")
         assert command("data", environment, *wanted).returncode == 0
@@ -365,7 +392,7 @@ def test_garbage_of_the_same_size_on_the_disk_is_not_taken_for_the_file(ready):
     assert (folder / "train.zip").read_bytes() == served.read_bytes()
 
 
-def test_the_users_home_is_left_alone(ready, tmp_path):
+def test_the_users_home_is_left_alone(ready, rehearsed, tmp_path):
     home = tmp_path / "real-home"
     (home / ".kaggle").mkdir(parents=True)
     (home / ".kaggle/kaggle.json").write_text("not touched")
@@ -374,7 +401,7 @@ def test_the_users_home_is_left_alone(ready, tmp_path):
         [
             sys.executable,
             str(PROJECT / "scripts/rehearse.py"),
-            *("--source", "photos", "--dataset", "set", "--recipe", "tiny.toml"),
+            *("--source", str(rehearsed / "photos"), "--dataset", "set", "--recipe", "tiny.toml"),
         ],
         env={"PATH": "/usr/bin", "HOME": str(home), "PYTHONPATH": str(PROJECT / "src")},
         capture_output=True,
@@ -400,15 +427,20 @@ def test_microsofts_photos_need_no_account(here, run, refuse, tmp_path):
         for file in sorted(folder.rglob("*.*")):
             archive.write(file, file.relative_to(tmp_path))
         archive.writestr("readme[1].txt", "read me")
-    with serving(path.parent) as url:
-        printed = run("data", "--source", "microsoft", MICROSOFT_URL=f"{url}/{path.name}")
+    data = path.read_bytes()
+    tag = {"ETag": '"one"', "Content-Length": str(len(data))}
+    rest = {"Content-Range": f"bytes 9000-{len(data) - 1}/{len(data)}", "ETag": '"one"'}
+    handler = scripted((200, tag, data[:9000]), (206, rest, data[9000:]))
+    with serving(handler) as address:
+        url = address.replace("file.bin", path.name)
+        printed = run("data", "--source", "microsoft", MICROSOFT_URL=url, KAGGLE_PATIENCE="1")
+    assert [asked[1] for asked in handler.asked] == [None, "bytes=9000-"]
     assert "Cat/666: empty file" in printed
     table = pd.read_csv("data/microsoft/photos.csv", dtype=str, keep_default_na=False)
     assert (table["label"] == "").sum() == 6
     assert len(table) == 62
-    assert "up to date" in run(
-        "data", "--source", "microsoft", MICROSOFT_URL=f"{url}/{path.name}"
-    ), "once it is here, the network isn't needed"
+    again = run("data", "--source", "microsoft", MICROSOFT_URL=url)
+    assert "up to date" in again, "once it is here, the network isn't needed"
 
 
 def test_only_one_module_imports_kaggle():

@@ -1,5 +1,6 @@
 """The whole road on real photos, as `make` runs it."""
 
+import csv
 import json
 import os
 import re
@@ -105,10 +106,14 @@ def test_demo_ends_with_a_score_and_leaves_the_users_work_alone(project):
     assert done.stderr == ""
     print(done.stdout)
     assert "drawings" in done.stdout
-    score = re.search(r"submit: on the set-aside test photos: accuracy ([\d.]+)%", done.stdout)
-    assert float(score[1]) > 75
+    score = re.search(r"scored: public score ([\d.]+), private score ([\d.]+)", done.stdout)
+    assert all(0 < float(text) < 0.5 for text in score.groups())
+    with Path("submissions/ledger.csv").open() as file:
+        assert [line["private_score"] for line in csv.DictReader(file)] == [f"{float(score[2]):g}"]
     assert Path("data/current").read_text() == "mine\n"
-    assert make("demo").stdout.count("up to date") == 4
+    again = make("demo").stdout
+    assert again.count("up to date") == 4
+    assert "uploaded before" in again
 
 
 def test_a_target_runs_what_it_needs_and_a_path_may_be_odd(project):

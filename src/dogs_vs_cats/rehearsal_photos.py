@@ -32,7 +32,8 @@ def serve_photos(
     class index. Photos of one group (`groups` is as long as `labelled`) stay on one side. The
     photos' bytes and suffixes are kept. `names` are those of the classes in file names. With
     `nested` there is also all.zip, which holds the three files as the client's "download all"
-    brings them. The same arguments make the same bytes. UserError if a class can't be on both sides.
+    brings them. The same arguments make the same bytes. UserError if a class can't be on both
+    sides.
     """
     hidden = _hide(labelled, hidden_share, seed, groups, names)
     tests = [photo for photo, away in zip(labelled, hidden, strict=True) if away]
