@@ -54,7 +54,7 @@ else
 endif
 
 .venv/ready: requirements.txt
-	@python3 -c 'import sys; v = sys.version_info[:2]; sys.exit((3, 11) <= v <= (3, 13) or \
+	@python3 -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
 	  "error: Expected python3 to be 3.11, 3.12 or 3.13. Received %d.%d. Name another: make ... PYTHON=python3.12" % v)'
 	@echo "setup: packages into .venv (once; about a minute on a fast line)"
 	@python3 -m venv .venv
