@@ -58,7 +58,7 @@ endif
 	  "error: Expected python3 to be 3.11, 3.12 or 3.13. Received %d.%d. Name another: make ... PYTHON=python3.12" % v)'
 	@echo "setup: packages into .venv (once; about a minute on a fast line)"
 	@python3 -m venv .venv
-	@.venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt \
+	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r requirements.txt \
 	  $(if $(GPU),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
 	@touch .venv/ready
 

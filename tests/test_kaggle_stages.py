@@ -22,7 +22,7 @@ from conftest import PROJECT, TINY
 from dogs_vs_cats import rehearse
 from dogs_vs_cats.receipt import REHEARSAL
 from dogs_vs_cats.rehearsal import ALWAYS, Competition, Fault, Rehearsal, damage
-from dogs_vs_cats.rehearsal_judge import public_ids
+from dogs_vs_cats.rehearsal.judge import public_ids
 from dogs_vs_cats.workspace import Workspace
 from pictures import class_folder
 from servers import scripted, serving

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from dogs_vs_cats import rehearsal_judge
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.rehearsal import (
     ALWAYS,
@@ -28,7 +27,7 @@ from dogs_vs_cats.rehearsal import (
     damage,
     serve_photos,
 )
-from dogs_vs_cats.rehearsal_faults import CLOSED, DENIED, RULES
+from dogs_vs_cats.rehearsal.faults import CLOSED, DENIED, RULES
 
 SLUG = "dogs-vs-cats-rehearsed"
 CUT = 1_100_000  # past the client's first MiB, so that it has something to resume
@@ -207,7 +206,7 @@ def submit(rehearsal, home, path):
 
 def parts(answers, share=0.3):
     """Return the answers that the public and the private score are of."""
-    public = rehearsal_judge.public_ids(list(answers), share, SLUG)
+    public = judge.public_ids(list(answers), share, SLUG)
     assert len(public) == round(share * len(answers))
     hidden = {id: label for id, label in answers.items() if id not in public}
     return {id: answers[id] for id in public}, hidden
@@ -307,15 +306,15 @@ def test_a_later_rehearsal_knows_the_earlier_submissions(make, served, home):
 def test_a_malformed_csv_says_what_is_wrong(tmp_path, rows, why):
     path = tmp_path / "mine.csv"
     path.write_text(rows)
-    with pytest.raises(rehearsal_judge.MalformedError) as raised:
-        rehearsal_judge.read(path, {"1", "2"})
+    with pytest.raises(judge.MalformedError) as raised:
+        judge.read(path, {"1", "2"})
     assert why in str(raised.value)
 
 
 def test_columns_and_rows_may_come_in_any_order(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("label,id\r\n0.25,2\r\n1e-3,1\r\n\r\n")
-    assert rehearsal_judge.read(path, {"1", "2"}) == {"1": 0.001, "2": 0.25}
+    assert judge.read(path, {"1", "2"}) == {"1": 0.001, "2": 0.25}
 
 
 @pytest.mark.parametrize("rows", ["id,label\n1,0.5\n", ""])

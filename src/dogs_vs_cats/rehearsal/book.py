@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dogs_vs_cats import files, rehearsal_judge
+from dogs_vs_cats import files
+from dogs_vs_cats.rehearsal import judge
 
 FIRST_REF = 41_000_001
 
@@ -107,10 +108,10 @@ class Book:
         )
         try:
             if error is not None:
-                raise rehearsal_judge.MalformedError(error)
+                raise judge.MalformedError(error)
             public, private = self._scores(path)
             submission = replace(submission, public_score=public, private_score=private)
-        except rehearsal_judge.MalformedError as why:
+        except judge.MalformedError as why:
             submission = replace(submission, status="ERROR", error_description=str(why))
         self._kept.append(submission)
         self._save()
@@ -134,13 +135,13 @@ class Book:
         """Return the public and private score; "" for a part without ids."""
         competition = self.competition
         answers = competition.answers
-        labels = rehearsal_judge.read(path, set(answers))
+        labels = judge.read(path, set(answers))
         seed, share = competition.slug, competition.public_share
-        public = rehearsal_judge.public_ids(list(answers), share, seed)
+        public = judge.public_ids(list(answers), share, seed)
         scores = []
         for part in (True, False):
             truths = {id: truth for id, truth in answers.items() if (id in public) == part}
-            score = rehearsal_judge.score(labels, truths, competition.metric) if truths else None
+            score = judge.score(labels, truths, competition.metric) if truths else None
             scores.append("" if score is None else f"{score:.5f}")
         return scores[0], scores[1]
 

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dogs_vs_cats import rehearsal_faults
-from dogs_vs_cats.rehearsal_book import Book, Competition, Submission, time_text
-from dogs_vs_cats.rehearsal_faults import ALWAYS, Dropped, Fault, Faults, Refused
-from dogs_vs_cats.rehearsal_http import Server
-from dogs_vs_cats.rehearsal_photos import damage, holds, pack, serve_photos
+from dogs_vs_cats.rehearsal import faults
+from dogs_vs_cats.rehearsal.book import Book, Competition, Submission, time_text
+from dogs_vs_cats.rehearsal.faults import ALWAYS, Dropped, Fault, Faults, Refused
+from dogs_vs_cats.rehearsal.http import Server
+from dogs_vs_cats.rehearsal.photos import damage, holds, pack, serve_photos
 
 __all__ = [
     "ALWAYS",
@@ -148,7 +148,7 @@ class Rehearsal:
             raise Refused(404, "Not found")
         slug = request.get("competitionName")
         if slug is not None and slug != self.competition.slug:
-            raise Refused(403, rehearsal_faults.DENIED)
+            raise Refused(403, faults.DENIED)
         with self._lock:
             return handler(request)
 
@@ -196,7 +196,7 @@ class Rehearsal:
         token = secrets.token_hex(16)
         name = Path(request.get("fileName", "")).name
         self._uploads[token] = (name, int(request.get("contentLength", 0)))
-        if self._faults.take(rehearsal_faults.START, "upload", "StartSubmissionUpload"):
+        if self._faults.take(faults.START, "upload", "StartSubmissionUpload"):
             return {"token": token, "createUrl": f"http://127.0.0.1:{self._dead.getsockname()[1]}/"}
         return {"token": token, "createUrl": f"{self.url}/uploads/{token}"}
 
@@ -206,20 +206,20 @@ class Rehearsal:
         upload = self._book.uploads / token
         if token not in self._uploads or not upload.exists():
             raise Refused(400, "Submission not allowed: the uploaded file was not found.")
-        fault = self._faults.take(rehearsal_faults.CREATE, "CreateSubmission")
+        fault = self._faults.take(faults.CREATE, "CreateSubmission")
         limit = self.competition.daily_limit
         if fault and fault.kind == "day-limit":
-            words = rehearsal_faults.DAY_LIMIT.format(limit=limit)
+            words = faults.DAY_LIMIT.format(limit=limit)
             raise Refused(fault.status or 400, words, fault.retry_after)
         if self._book.today() >= limit:
-            raise Refused(400, rehearsal_faults.DAY_LIMIT.format(limit=limit))
+            raise Refused(400, faults.DAY_LIMIT.format(limit=limit))
         kind = fault.kind if fault else ""
         submission = self._book.receive(
             upload,
             self._uploads.pop(token)[0],
             request.get("submissionDescription", ""),
             pending=ALWAYS if kind == "no-score" else self.competition.pending,
-            error=rehearsal_faults.SCORE_ERROR if kind == "score-error" else None,
+            error=faults.SCORE_ERROR if kind == "score-error" else None,
         )
         if kind == "drop-after":
             self.requests.append(("POST", "CreateSubmission", 0))
@@ -272,12 +272,12 @@ class Rehearsal:
 
     def _require_rules(self) -> None:
         if not self.competition.rules_accepted:
-            raise Refused(403, rehearsal_faults.RULES)
+            raise Refused(403, faults.RULES)
 
     def _require_open(self) -> None:
         self._require_rules()
         if self.competition.closed:
-            raise Refused(400, rehearsal_faults.CLOSED)
+            raise Refused(400, faults.CLOSED)
 
 
 def _require_names(faults: Sequence[Fault], calls_and_files: set[str]) -> None:
