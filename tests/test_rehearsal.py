@@ -25,6 +25,7 @@ from dogs_vs_cats.rehearsal import (
     Fault,
     Rehearsal,
     damage,
+    judge,
     serve_photos,
 )
 from dogs_vs_cats.rehearsal.faults import CLOSED, DENIED, RULES
