@@ -49,7 +49,7 @@ setup: ## install the packages (other targets do it when they need to)
 ifdef PYTHON
 	@$(PYTHON) scripts/packages.py
 else
-	@$(if $(GPU),rm -f .venv/ready)
+	@$(if $(filter-out 0,$(GPU)),rm -f .venv/ready)
 	@$(MAKE) --no-print-directory .venv/ready
 endif
 
@@ -59,7 +59,7 @@ endif
 	@echo "setup: packages into .venv (once; about a minute on a fast line)"
 	@python3 -m venv .venv
 	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r requirements.txt \
-	  $(if $(GPU),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
+	  $(if $(filter-out 0,$(GPU)),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
 	@touch .venv/ready
 
 packages:
@@ -75,17 +75,16 @@ train: features ## five heads on the features, one a fold; honest figures
 	@$(RUN) scripts/train.py $(STAGE)
 
 submit: train ## predict the test photos; a checked CSV; uploaded, its score brought back
-	@$(RUN) scripts/submit.py $(STAGE) $(if $(UPLOAD),--upload $(UPLOAD)) $(if $(AGAIN),--again)
+	@$(RUN) scripts/submit.py $(STAGE) $(if $(UPLOAD),--upload $(UPLOAD)) $(if $(filter-out 0,$(AGAIN)),--again)
 
 upload: $(READY) ## upload any submission that passes the check: make upload CSV=path
-	@$(RUN) scripts/upload.py $(if $(CSV),--csv "$$CSV") $(PICK) $(SLUG) $(if $(AGAIN),--again)
+	@$(RUN) scripts/upload.py $(if $(CSV),--csv "$$CSV") $(PICK) $(SLUG) $(if $(filter-out 0,$(AGAIN)),--again)
 
 scores: $(READY) ## bring submissions/ledger.csv up to date from Kaggle; the best first
 	@$(RUN) scripts/scores.py $(SLUG)
 
 rehearse: $(READY) ## the whole competition on any labelled photos, at a Kaggle of your own
-	@$(RUN) scripts/rehearse.py $(if $(SOURCE),--source "$$SOURCE") $(PICK) \
-	  $(if $(RECIPE),--recipe "$$RECIPE")
+	@$(RUN) scripts/rehearse.py $(if $(SOURCE),--source "$$SOURCE") $(STAGE) $(if $(BATCH),--batch $(BATCH))
 
 demo: $(READY) ## the whole road in some minutes, on drawings; needs no account
 	@$(RUN) scripts/rehearse.py --source sample --photos demo-drawings --dataset demo
@@ -103,7 +102,7 @@ status: $(READY) ## what exists, how big, how fresh
 	@$(RUN) scripts/status.py $(STAGE)
 
 clean: $(READY) ## say what could be freed; YES=1 frees it; never touches downloads
-	@$(RUN) scripts/clean.py $(PICK) $(if $(YES),--yes)
+	@$(RUN) scripts/clean.py $(PICK) $(if $(filter-out 0,$(YES)),--yes)
 
 test: $(READY) ## run the tests
 	@$(RUN) -m pytest -n auto --dist worksteal $(TESTS)

@@ -1,6 +1,5 @@
 """Check that a CSV is one that Kaggle would accept for a dataset's test photos."""
 
-import argparse
 from pathlib import Path
 
 from dogs_vs_cats import console, workspace
@@ -8,7 +7,7 @@ from dogs_vs_cats.errors import UserError
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = console.Parser(description=__doc__)
     parser.add_argument("--csv", help="the file to check")
     parser.add_argument("--dataset", help="its name (default: that of the last `make data`)")
     args = parser.parse_args()

@@ -1,13 +1,13 @@
 """Say what could be freed, and free it when told to; downloads are never touched."""
 
-import argparse
 import shutil
+from pathlib import Path
 
 from dogs_vs_cats import console, files, status, workspace
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = console.Parser(description=__doc__)
     parser.add_argument("--dataset", help="only what belongs to this one (default: to all)")
     parser.add_argument("--yes", action="store_true", help="remove it")
     args = parser.parse_args()
@@ -15,7 +15,7 @@ def main() -> None:
     for folder, size in found:
         print(f"clean: {folder}: {files.size_text(size)}")
         if args.yes:
-            shutil.rmtree(folder)
+            empty(folder)
     if not found:
         print("clean: nothing to free")
     elif args.yes:
@@ -24,6 +24,17 @@ def main() -> None:
         total = files.size_text(sum(size for _, size in found))
         print(f"clean: {total} in all; `make clean YES=1` removes it, and stages make it again.")
     print("clean: data/, weights/ and submissions/ are never touched")
+
+
+def empty(folder: Path) -> None:
+    """Remove what is in a folder, which may itself be a link to a bigger disk."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if not folder.is_symlink():
+        folder.rmdir()
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
 """Get the photos of a source and make their table: decoded, twins found, split in folds."""
 
-import argparse
 import os
 
 from dogs_vs_cats import console, credentials, dataset, workspace
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = console.Parser(description=__doc__)
     parser.add_argument("--source", default="kaggle", help="kaggle, microsoft, sample, or a path")
-    parser.add_argument("--competition", default=dataset.KAGGLE, help="its name, for kaggle")
+    parser.add_argument("--competition", help="its name, for kaggle or for files of it")
     parser.add_argument("--dataset", help="a name for it (default: after the source)")
     parser.add_argument(
         "--keep-current", action="store_true", help="do not make it the one later stages take"

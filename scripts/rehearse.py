@@ -1,6 +1,5 @@
 """Rehearse the whole competition on any labelled photos, against a Kaggle on this machine."""
 
-import argparse
 import os
 import subprocess
 import sys
@@ -14,11 +13,10 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = console.arguments(__doc__)
     parser.add_argument("--source", default="sample", help="microsoft, sample, or a path")
-    parser.add_argument("--dataset", help="a name for it (default: after the source)")
     parser.add_argument("--photos", help="a name for the source's own dataset")
-    parser.add_argument("--recipe", default="fast", help="a name in recipes/, or a .toml file")
+    parser.add_argument("--batch", type=console.positive, default=32, help="photos a step")
     args = parser.parse_args()
     recipes.read(args.recipe)
     source = dataset.source(args.source)
@@ -42,6 +40,8 @@ def main() -> None:
         # Only the stages that talk to Kaggle are led to the rehearsal, with a home of their own.
         there = kaggle.process_environment(home.resolve())
         chosen = ["--dataset", place.dataset]
+        how = ["--recipe", args.recipe, "--precision", args.precision, *chosen]
+        how += ["--threads", str(args.threads)] if args.threads else []
         stage(
             "data",
             there,
@@ -52,9 +52,9 @@ def main() -> None:
             "--keep-current",
             *chosen,
         )
-        stage("features", os.environ, "--recipe", args.recipe, *chosen)
-        stage("train", os.environ, "--recipe", args.recipe, *chosen)
-        stage("submit", there, "--recipe", args.recipe, *chosen)
+        stage("features", os.environ, "--batch", str(args.batch), *how)
+        stage("train", os.environ, *how)
+        stage("submit", there, *how)
 
 
 def stage(script: str, environment, *arguments: str) -> None:

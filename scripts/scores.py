@@ -1,13 +1,11 @@
 """Bring the ledger up to date from Kaggle and print it, best first, with the best one's rank."""
 
-import argparse
-
 from dogs_vs_cats import competition, console, dataset, ledger, receipt
 from dogs_vs_cats.errors import UserError
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = console.Parser(description=__doc__)
     parser.add_argument("--competition", help="its name (default: those in the ledger)")
     args = parser.parse_args()
     slugs = sorted({line["competition"] for line in ledger.read()} - {""})

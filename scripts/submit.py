@@ -42,7 +42,10 @@ def main() -> None:
             f"{found['score']['accuracy_se']:.2%}, log loss {found['score']['log_loss']:.4f} ± "
             f"{found['score']['log_loss_se']:.4f}"
         )
-    slug = stamps.read(place.data_stamp)["summary"]["competition"]
+    slug = stamps.summary(place.data_stamp)["competition"]
+    if not slug and not found["score"]:
+        print("submit: to upload it: make upload CSV=... COMPETITION=..., or tell make data whose")
+        print("submit: photos they are: make data SOURCE=... COMPETITION=...")
     if slug and args.upload == "1":
         send(Path(found["file"]), slug, found["line"], found["message"], args.again)
 

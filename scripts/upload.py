@@ -1,6 +1,5 @@
 """Check any submission CSV, upload it, and bring back its score."""
 
-import argparse
 from pathlib import Path
 
 from dogs_vs_cats import console, credentials, files, receipt, stamps, workspace
@@ -8,7 +7,7 @@ from dogs_vs_cats.errors import UserError
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = console.Parser(description=__doc__)
     parser.add_argument("--csv", help="the file to upload")
     parser.add_argument("--dataset", help="its name (default: that of the last `make data`)")
     parser.add_argument("--competition", help="its name (default: that of the dataset)")
@@ -17,16 +16,16 @@ def main() -> None:
     if not args.csv:
         raise UserError("Expected CSV=path. Received none.")
     place = workspace.current(args.dataset)
-    slug = args.competition or stamps.read(place.data_stamp)["summary"]["competition"]
+    slug = args.competition or stamps.summary(place.data_stamp)["competition"]
     if not slug:
         raise UserError(
             f"Expected COMPETITION=name: {place.dataset} did not come from Kaggle. Received none."
         )
 
-    from dogs_vs_cats import submission
+    from dogs_vs_cats import competition, submission
 
     path = Path(args.csv)
-    rows = submission.check(path, place)
+    rows = submission.check(path, place, competition.known(slug).metric)
     print(f"upload: {path}: {rows:,} rows, good", flush=True)
     done = None if args.again else receipt.find(path, slug)
     if done is None and credentials.find() is None:

@@ -220,8 +220,9 @@ def test_a_fault_ends_in_one_line_or_is_overcome_and_a_rerun_recovers(ready, nam
         book.write_text(json.dumps([{**row, "pending": 0} for row in rows]))
     with kaggle(ready) as server:
         done = stage(case.stage, server, ready)
-        assert done.returncode == (1 if "can't be scored" in name else 0), done.stderr
+        assert done.returncode == 0, done.stderr
         if case.stage == "submit":
+            others += "can't be scored" in name  # that one is uploaded anew
             assert len(server.submissions) == 1 + others, "never uploaded twice"
             assert sent <= 1 + others
         else:

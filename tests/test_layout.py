@@ -19,9 +19,25 @@ def test_ids_are_sorted_as_numbers_and_cat_is_0(tmp_path):
 def test_the_order_of_listing_does_not_matter(tmp_path, monkeypatch):
     folder = kaggle_folder(tmp_path)
     straight = layout.find(folder)
-    rglob = type(folder).rglob
-    monkeypatch.setattr(type(folder), "rglob", lambda *a: reversed(list(rglob(*a))))
+    files = layout._files
+    monkeypatch.setattr(layout, "_files", lambda place: reversed(list(files(place))))
     assert layout.find(folder) == straight
+
+
+def test_one_name_like_kaggles_does_not_rule_a_folder_for_each_class(tmp_path):
+    class_folder(tmp_path, each=3)
+    write(tmp_path / "Cat" / "Whiskers.2.jpg", 50)
+    found, classes, left_out = layout.find(tmp_path)
+    assert (classes, len(found), left_out) == (["cat", "dog"], 7, 0)
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    kaggle_folder(tmp_path / "real")
+    (tmp_path / "real" / "train" / "up").symlink_to(tmp_path / "real")
+    (tmp_path / "linked").mkdir()
+    for name in "train", "test":
+        (tmp_path / "linked" / name).symlink_to(tmp_path / "real" / name)
+    assert len(layout.find(tmp_path / "linked")[0]) == 29
 
 
 def test_class_folders_wherever_they_are(tmp_path):

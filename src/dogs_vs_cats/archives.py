@@ -20,6 +20,8 @@ def unpack(archive: Path, folder: Path) -> None:
     damaged, or if a path in it leads out of the folder: then nothing of it has been written,
     unless the damage is within a file (its CRC), which only unpacking finds.
     """
+    for rest in folder.parent.glob(".zip-*"):  # of a run that was killed
+        shutil.rmtree(rest)
     kept: set[Path] = set()
     _unpack(archive, archive.name, folder, DEPTH, kept)
     for path in sorted(folder.rglob("*"), reverse=True):
@@ -71,7 +73,13 @@ def _unpack(archive: Path, name: str, folder: Path, depth: int, kept: set[Path])
 def _inside(filename: str, archive: str) -> PurePosixPath:
     """Return a member's path if it stays in its folder; UserError otherwise."""
     path = PurePosixPath(filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in filename:
+    if (
+        not path.parts
+        or path.is_absolute()
+        or ".." in path.parts
+        or ":" in path.parts[0]
+        or "\0" in filename
+    ):
         raise UserError(
             f"Expected the paths in {archive} to stay inside it. Received {filename!r}. "
             "Nothing was unpacked: this archive is broken or hostile."

@@ -51,6 +51,10 @@ KNOWN = {
 USEFUL = frozenset(name for known in KNOWN.values() for name in known.files)
 
 
+class Unscorable(UserError):  # noqa: N818 - it is what the submission is
+    """A submission that Kaggle took but could not score: it ended in ERROR."""
+
+
 @dataclass(frozen=True)
 class Receipt:
     """A submission that Kaggle has taken. Its score comes later: `wait` or `scores` by `ref`."""
@@ -383,7 +387,7 @@ def _scores(line: "_Line", ref: int) -> Scores:
     if found.ref != ref:
         raise UserError(f"Expected submission {ref}. Received {found.ref}. Try again later.")
     if found.scores.status == "ERROR":
-        raise UserError(
+        raise Unscorable(
             f"Expected a score of submission {ref} ({found.file_name}). Received: "
             f"{' '.join(found.error.split()).rstrip('.') or 'no reason'}. `make check` says "
             "whether the CSV is as it should be."

@@ -21,6 +21,9 @@ def run(main: Callable[[], None]) -> None:
     # A photo that Pillow finds merely large or odd is no news to the user; one that can't be
     # read is reported by name in photos.csv.
     warnings.filterwarnings("ignore", module="PIL")
+    # A file's name may hold bytes that the terminal's encoding has no letter for.
+    for stream in sys.stdout, sys.stderr:
+        stream.reconfigure(errors="backslashreplace")
     try:
         main()
     except UserError as error:
@@ -49,9 +52,16 @@ def run(main: Callable[[], None]) -> None:
         )
 
 
-def arguments(description: str) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with status 1, like all of ours."""
+
+    def error(self, message: str) -> None:
+        raise UserError(f"Expected options as `--help` shows them. Received a mistake: {message}.")
+
+
+def arguments(description: str) -> Parser:
     """Return a parser with the options that all stages share."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = Parser(description=description)
     parser.add_argument("--dataset", help="its name (default: that of the last `make data`)")
     parser.add_argument("--recipe", default="fast", help="a name in recipes/, or a .toml file")
     parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16")

@@ -22,12 +22,13 @@ class Source:
     """Where photos come from.
 
     word: sample, kaggle or microsoft, or path. place: the path, the competition's slug, or the
-    URL to download.
+    URL to download. competition: the slug of the one whose photos they are, "" if none is known.
     """
 
     name: str
     word: str
     place: str = ""
+    competition: str = ""
 
     def inputs(self, workspace: Workspace) -> dict:
         """Return all that decides the table: the source as it is here now, and our code."""
@@ -36,20 +37,23 @@ class Source:
         raw = Path(self.place) if self.word == "path" else workspace.downloads
         return {
             "source": f"{self.word} {self.place}".strip(),
+            "competition": self.competition,
             "signature": files.signature(raw) if raw.exists() else "",
             "code": code,
         }
 
 
-def source(text: str, competition: str = KAGGLE, url: str | None = None) -> Source:
+def source(text: str, competition: str | None = None, url: str | None = None) -> Source:
     """Return the source that SOURCE names; UserError if there is none such.
 
-    `competition` is the slug for kaggle, `url` where microsoft's zip is instead of the usual.
+    `competition` is the slug for kaggle, or says whose files a path holds; `url` is where
+    microsoft's zip is instead of the usual place.
     """
     if text == "sample":
         return Source("sample", "sample")
     if text == "kaggle":
-        return Source(workspace.slug(competition), "kaggle", competition)
+        slug = competition or KAGGLE
+        return Source(workspace.slug(slug), "kaggle", slug, slug)
     if text == "microsoft":
         from dogs_vs_cats import downloads
 
@@ -61,14 +65,21 @@ def source(text: str, competition: str = KAGGLE, url: str | None = None) -> Sour
             f"Received {text!r}, which isn't there."
         )
     name = workspace.slug(path.stem if path.is_file() else path.name)
-    return Source(name, "path", str(path))
+    return Source(name, "path", str(path), competition or "")
 
 
 def summary(source: Source, place: Workspace) -> dict | None:
     """Return the summary of the dataset if it is up to date for its source, else None.
 
-    UserError if a dataset of this name was made from another source.
+    UserError if a dataset of this name was made from another source, or the source overlaps the
+    dataset's own folder, where what is not ours to keep would be removed.
     """
+    own, raw = place.data.resolve(), Path(source.place)
+    if source.word == "path" and (own == raw or own in raw.parents or raw in own.parents):
+        raise UserError(
+            f"Expected SOURCE outside {place.data}, where the dataset itself is kept. Received "
+            f"{raw}. Move the photos elsewhere, or give the dataset another name with DATASET=..."
+        )
     inputs = source.inputs(place)
     stamp = stamps.read(place.data_stamp)
     if stamp and stamp["inputs"]["source"] != inputs["source"]:
@@ -83,7 +94,8 @@ def summary(source: Source, place: Workspace) -> dict | None:
 def make(source: Source, place: Workspace) -> dict:
     """Make `place`'s table of photos, class table, answers and stamp; return the summary.
 
-    UserError says what is wrong with the source; what was there before is then still there.
+    UserError says what is wrong with the source. Before anything is replaced the stamp is
+    removed: no later stage takes a half-made dataset.
     """
     with files.locked(place.data / ".lock", f"data of {place.dataset}"):
         folder = _folder(source, place)
@@ -105,13 +117,15 @@ def _folder(source: Source, place: Workspace) -> Path:
         drawings.draw_all(place.photos)
         return place.photos
     zips = _zips(source, place)
+    if zips:
+        place.data_stamp.unlink(missing_ok=True)
     if zips == [Path(source.place)]:
         archives.unpack(zips[0], place.photos)
     elif zips:
         for path in zips:
             archives.unpack(path, place.photos / path.stem)
         for path in place.photos.iterdir():
-            if path.name not in {path.stem for path in zips}:
+            if path.is_dir() and path.name not in {path.stem for path in zips}:
                 shutil.rmtree(path)
     return place.photos if zips else Path(source.place)
 
@@ -131,7 +145,15 @@ def _zips(source: Source, place: Workspace) -> list[Path]:
     path = Path(source.place)
     if path.is_file():
         return [path]
-    return [path / name for name in ZIPS if (path / name).is_file()]
+    zips = [path / name for name in ZIPS if (path / name).is_file()]
+    roles = {zip.stem.rstrip("1") for zip in zips}
+    for name in "train", "test", "test1":
+        if zips and name.rstrip("1") not in roles and (path / name).is_dir():
+            raise UserError(
+                f"Expected train and test both as zips or both unpacked in {path}. Received "
+                f"{zips[0].name} beside the folder {name}/. Unpack the one, or zip the other."
+            )
+    return zips
 
 
 def _tabulate(folder: Path, source: Source, place: Workspace) -> list[Path]:
@@ -163,6 +185,7 @@ def _tabulate(folder: Path, source: Source, place: Workspace) -> list[Path]:
     parts = folds.split(rows["label"].tolist(), rows["group"].tolist(), folds.FOLDS)
     table.loc[labelled, "fold"] = [str(part) for part in parts]
     # All that can be refused has been: from here on files are replaced.
+    place.data_stamp.unlink(missing_ok=True)
     outputs = [place.table, place.classes]
     photos.write(place, table)
     photos.write_classes(place, classes)
@@ -218,15 +241,22 @@ def _set_aside(table):
 
 def _sample_submission(folder: Path, source: Source, place: Workspace) -> str | None:
     """Return the text of Kaggle's sample submission, zipped or not, or None where there is none."""
-    for parent in dict.fromkeys([folder, Path(source.place), place.downloads]):
+    parents = [folder, place.downloads, *([Path(source.place)] if source.word == "path" else [])]
+    for parent in parents:
         for name in SAMPLE_SUBMISSIONS:
             for path in sorted(parent.rglob(name)) if parent.is_dir() else []:
                 if path.is_file():
                     return path.read_text(encoding="utf-8", errors="replace")
             archive = parent / f"{name}.zip"
             if archive.is_file():
-                with zipfile.ZipFile(archive) as opened:
-                    return opened.read(name).decode("utf-8", errors="replace")
+                try:
+                    with zipfile.ZipFile(archive) as opened:
+                        return opened.read(name).decode("utf-8", errors="replace")
+                except (zipfile.BadZipFile, KeyError) as error:
+                    raise UserError(
+                        f"Expected {name} in {archive}. Received a damaged zip: {error}. "
+                        "Download it again, or remove it."
+                    ) from error
     return None
 
 
@@ -237,13 +267,13 @@ def _summary(source: Source, place: Workspace) -> dict:
     problems = table[table["problem"] != ""]
     train = photos.train(table)
     twins = train["group"].value_counts()
-    slug, metric = "", "log_loss"
-    if source.word == "kaggle":
+    metric = "log_loss"
+    if source.competition:
         from dogs_vs_cats import competition
 
-        slug, metric = source.place, competition.known(source.place).metric
+        metric = competition.known(source.competition).metric
     return {
-        "competition": slug,
+        "competition": source.competition,
         "metric": metric,
         "train": len(train),
         "test": len(photos.test(table)),

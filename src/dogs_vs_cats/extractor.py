@@ -53,3 +53,8 @@ def _pool(keras, pooling: str, maps):
         return average
     maximum = layers.GlobalMaxPooling2D(dtype="float32")(maps)
     return layers.Concatenate(dtype="float32")([average, maximum])
+
+
+def show(images: np.ndarray, view: str) -> np.ndarray:
+    """Return a view of photos (n, height, width, 3): as they are, or mirrored left to right."""
+    return {"plain": images, "mirror": images[:, :, ::-1]}[view]

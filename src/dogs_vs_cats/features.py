@@ -99,7 +99,12 @@ def _build(place: Workspace, settings: Features, precision: str, run: Run, base:
     )
     roles = {"train": photos.train(table), "test": photos.test(table)}
     roles = {role: rows[rows["problem"] == ""] for role, rows in roles.items()}
-    wanted = stores(place, settings, precision)
+    inputs = {"photos": files.digest(place.table)}
+    wanted = {
+        key: path
+        for key, path in stores(place, settings, precision).items()
+        if stamps.fresh(path / "stamp.json", inputs) is None
+    }
     paths = {row.sha256: row.path for rows in roles.values() for row in rows.itertuples()}
     digests = {role: list(dict.fromkeys(rows["sha256"])) for role, rows in roles.items()}
     _say_size(base, wanted, digests, dimension)
@@ -115,7 +120,7 @@ def _build(place: Workspace, settings: Features, precision: str, run: Run, base:
             array = wanted[role, view] / "features.npy"
             stamps.write(
                 store.stamp(wanted[role, view]),
-                {"photos": files.digest(place.table)},
+                inputs,
                 [array],
                 {"rows": len(digests[role]), "bytes": array.stat().st_size},
             )
@@ -134,7 +139,9 @@ def _say_size(base: Path, wanted: dict, digests: dict, dimension: int) -> None:
         f"features: {photos:,} photos, {rows:,} views of them, {dimension:,} numbers each: "
         f"{files.size_text(size)} on disk in {base}",
     )
-    files.require_free(base, size - min(size, files.size_of(base)), "the features")
+    # What an unfinished run wrote is in place already; a finished store is replaced only at the end.
+    here = sum(files.size_of(path.with_name(path.name + ".partial")) for path in wanted.values())
+    files.require_free(base, max(0, size - here), "the features")
 
 
 def _fill(
@@ -167,18 +174,13 @@ def _fill(
                 ]
                 if not chosen:
                     continue
-                vectors = _forward(extract, show(images[chosen], view), run.batch)
+                vectors = _forward(extract, extractor.show(images[chosen], view), run.batch)
                 for i, vector in zip(chosen, vectors, strict=True):
                     for role, name, row in batch[i][1]:
                         if name == view:
                             drafts[role, view].put(row, vector)
                 bar.update(len(chosen))
     return {"computed": total, "waited": waited}
-
-
-def show(images: "np.ndarray", view: str) -> "np.ndarray":
-    """Return a view of photos (n, height, width, 3): as they are, or mirrored left to right."""
-    return {"plain": images, "mirror": images[:, :, ::-1]}[view]
 
 
 def _forward(extract, images: "np.ndarray", batch: int) -> "np.ndarray":

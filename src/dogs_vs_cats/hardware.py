@@ -77,7 +77,10 @@ def cores() -> int:
 
 
 def memory() -> int:
-    """Return the machine's memory in bytes, or 4 GiB where the system doesn't say."""
+    """Return the memory in bytes that we may use, or 4 GiB where the system doesn't say."""
+    limit = Path("/sys/fs/cgroup/memory.max")  # a container's
+    if limit.is_file() and limit.read_text(encoding="ascii").strip().isdecimal():
+        return int(limit.read_text(encoding="ascii"))
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 4 << 30

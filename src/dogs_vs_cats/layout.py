@@ -1,7 +1,9 @@
 """Layout: which of a folder's files are labelled photos, which are test photos, of which class."""
 
+import os
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +39,8 @@ def find(folder: Path) -> tuple[list[Photo], list[str], int]:
     """
     by_folder = defaultdict(list)
     count = 0
-    for path in folder.rglob("*"):
-        hidden = any(p.startswith(".") or p == "__MACOSX" for p in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+    for path in _files(folder):
+        if path.suffix.lower() in SUFFIXES:
             by_folder[path.parent].append(path)
             count += 1
     if not count:
@@ -57,6 +58,19 @@ def find(folder: Path) -> tuple[list[Photo], list[str], int]:
     photos = labelled + tests
     _require_unique(photos)
     return photos, classes, count - len(photos)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files below `folder`, through links too, but hidden ones."""
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # a link that leads back up
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if name[0] != "." and name != "__MACOSX"]
+        yield from (Path(place, name) for name in names if name[0] != ".")
 
 
 def natural(text: str) -> list:
@@ -80,20 +94,20 @@ def _tests(by_folder: dict[Path, list[Path]]) -> list[Photo]:
 
 
 def _kaggle(by_folder: dict[Path, list[Path]]) -> list[Photo]:
-    """Return the photos of the folders where files are named cat.0.jpg; [] if there are none."""
+    """Return the photos of train/, or of folders where all files are named cat.0.jpg, if any."""
     photos = []
     for folder, paths in by_folder.items():
         matches = {path: KAGGLE_NAME.fullmatch(path.stem) for path in paths}
-        if not any(matches.values()):
+        train = folder.name.lower() == "train"
+        if not (any(matches.values()) if train else all(matches.values())):
             continue
         for path, match in matches.items():
-            if match is None and folder.name.lower() == "train":
+            if match is None:
                 raise UserError(
                     f"Expected photos in {folder} to be named like cat.0.jpg. Received {path.name}."
                 )
-            if match:
-                label, number = match[1].lower(), int(match[2])
-                photos.append(Photo(f"{label}.{number}", path, label))
+            label, number = match[1].lower(), int(match[2])
+            photos.append(Photo(f"{label}.{number}", path, label))
     return photos
 
 

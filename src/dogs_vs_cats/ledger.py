@@ -27,23 +27,37 @@ KEY = ("sha256", "dataset", "recipe")
 
 
 def read() -> list[dict[str, str]]:
-    """Return the lines, oldest first; [] where there is no ledger. Absent columns are ''."""
+    """Return the lines, oldest first; [] where there is no ledger. Absent columns are ''.
+
+    Columns that are not ours (a user's notes) are kept.
+    """
     if not LEDGER.exists():
         return []
     rows = csv.DictReader(io.StringIO(LEDGER.read_text(encoding="utf-8")))
-    return [{column: row.get(column) or "" for column in COLUMNS} for row in rows]
+    lines = [{k: v or "" for k, v in row.items() if isinstance(k, str)} for row in rows]
+    return [dict.fromkeys(COLUMNS, "") | line for line in lines]
 
 
 def put(line: dict[str, str]) -> None:
-    """Add a line, or complete the one of the same submission with what `line` has."""
+    """Add a line, or complete the one of the same submission with what `line` has.
+
+    A line that was uploaded under another ref, or to another competition, is another submission.
+    """
     with _locked():
         lines = read()
-        old = next((x for x in lines if all(x[key] == line[key] for key in KEY)), None)
+        old = next((x for x in reversed(lines) if _same(x, line)), None)
         if old is None:
             lines.append(dict.fromkeys(COLUMNS, "") | line)
         else:
             old |= {key: value for key, value in line.items() if value != "" and key != "time"}
         _write(lines)
+
+
+def _same(old: dict[str, str], new: dict[str, str]) -> bool:
+    sent = [(old[key], new.get(key, "")) for key in ("competition", "ref")]
+    return all(old[key] == new[key] for key in KEY) and all(
+        "" in (before, now) or before == now for before, now in sent
+    )
 
 
 def sent(sha256: str, competition: str) -> dict[str, str] | None:
@@ -69,7 +83,8 @@ def _locked():
 
 def _write(lines: list[dict[str, str]]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    columns = list(dict.fromkeys(COLUMNS + [column for line in lines for column in line]))
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     files.write_text(LEDGER, text.getvalue())

@@ -28,6 +28,8 @@ def upright(data: bytes) -> Image.Image:
         raise PhotoError("not an image") from error
     except Image.DecompressionBombError as error:
         raise PhotoError("too many pixels: a decompression bomb") from error
+    except MemoryError:
+        raise  # the machine's fault, not the photo's
     # Hostile bytes make Pillow's decoders raise whatever they stumble over (OSError, SyntaxError,
     # struct.error, ...). Each means the same to us, and the reason is kept.
     except Exception as error:

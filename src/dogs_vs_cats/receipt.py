@@ -28,13 +28,12 @@ def send(csv: Path, slug: str, line: dict[str, str], message: str, again: bool) 
 
     sha256 = files.digest(csv)
     known = None if again else ledger.sent(sha256, slug)
-    ref = int(known["ref"]) if known else None
+    ref = int(known["ref"]) if known and known["status"] != "ERROR" else None
     mark = f"[{sha256[:8]}]"
     if ref is None and not again:
         # Sent by a run that was killed before it could write it down, or from another machine.
-        ref = next(
-            (x.ref for x in competition.submissions(slug) if x.description.endswith(mark)), None
-        )
+        mine = [x for x in competition.submissions(slug) if x.description.endswith(mark)]
+        ref = next((x.ref for x in mine if x.scores.status != "ERROR"), None)
         if ref is not None:
             progress.say(f"submit: {slug} has this CSV already, as submission {ref}")
     if ref is None:
@@ -42,7 +41,12 @@ def send(csv: Path, slug: str, line: dict[str, str], message: str, again: bool) 
         progress.say(f"submit: uploaded to {slug} as submission {ref}")
     # Written down before waiting: whatever happens now, it is not uploaded twice.
     ledger.put({**line, "competition": slug, "ref": str(ref), "status": "PENDING"})
-    scores = competition.wait(slug, ref, _patience())
+    try:
+        scores = competition.wait(slug, ref, _patience())
+    except competition.Unscorable:
+        # Written down, so that the next run uploads it anew instead of asking for its score.
+        ledger.score(str(ref), slug, {"status": "ERROR"})
+        raise
     ledger.score(str(ref), slug, texts(scores))
     return ledger.sent(sha256, slug)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 from dogs_vs_cats import files, photos, rehearsal
@@ -11,6 +12,22 @@ from dogs_vs_cats.receipt import REHEARSAL
 from dogs_vs_cats.workspace import Workspace
 
 HIDDEN = 0.2  # of the labelled photos, as a test set whose labels the rehearsal alone knows
+
+
+def _forget_another(place: Workspace, digests: dict[str, str], answers: dict[str, int]) -> None:
+    """Write down what is served; forget what came of a rehearsal that served something else.
+
+    Its ids are 1 to n as well, so its photos, downloaded before, would be scored by these labels.
+    """
+    kept, now = place.rehearsal / "answers.json", json.dumps(answers) + "\n"
+    mark, digest = place.rehearsal / "served.json", json.dumps(digests) + "\n"
+    if not mark.exists() or (mark.read_text(encoding="utf-8"), kept.read_text()) != (digest, now):
+        mark.unlink(missing_ok=True)
+        place.data_stamp.unlink(missing_ok=True)
+        for folder in place.downloads, place.rehearsal / "state":
+            shutil.rmtree(folder, ignore_errors=True)
+        files.write_text(kept, now)
+        files.write_text(mark, digest)
 
 
 def competition(source: Workspace, place: Workspace, nested: bool = False) -> rehearsal.Competition:
@@ -40,5 +57,5 @@ def competition(source: Workspace, place: Workspace, nested: bool = False) -> re
     )
     if nested:
         served = {"all.zip": folder / "all.zip"}
-    files.write_text(place.rehearsal / "answers.json", json.dumps(answers) + "\n")
+    _forget_another(place, {name: files.digest(path) for name, path in served.items()}, answers)
     return rehearsal.Competition(REHEARSAL, "log_loss", served, answers)

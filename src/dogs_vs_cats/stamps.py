@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from dogs_vs_cats import files
+from dogs_vs_cats.errors import UserError
 
 
 def write(path: Path, inputs: dict, outputs: list[Path], summary: dict) -> None:
@@ -30,6 +31,17 @@ def read(path: Path) -> dict | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return stamp if isinstance(stamp, dict) and "inputs" in stamp else None
+
+
+def summary(path: Path) -> dict:
+    """Return the summary in the stamp of a dataset; UserError if it has none that we can use."""
+    stamp = read(path)
+    if stamp is None or not {"competition", "metric", "per_class"} <= stamp["summary"].keys():
+        raise UserError(
+            f"Expected {path} as `make data` wrote it. Received another. Run `make data` again, "
+            "with the same SOURCE."
+        )
+    return stamp["summary"]
 
 
 def fresh(path: Path, inputs: dict) -> dict | None:

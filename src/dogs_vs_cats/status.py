@@ -12,7 +12,7 @@ FREED = ("cache", "models", "reports")
 
 def lines(place: Workspace, recipe: Recipe, precision: str) -> list[str]:
     """Return the lines of `make status` for a dataset and a recipe."""
-    data = stamps.read(place.data_stamp)["summary"]
+    data = stamps.summary(place.data_stamp)
     counts = " + ".join(f"{n:,} {name}" for name, n in data["per_class"].items())
     found = [
         f"dataset   {place.dataset}",

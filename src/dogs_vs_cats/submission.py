@@ -1,5 +1,6 @@
 """Submissions: predictions for the test photos as a checked CSV."""
 
+import csv
 import math
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def build(place: Workspace, recipe: Recipe, precision: str, threads: int | None 
             f"Expected two classes for a submission with the columns id,label. Received "
             f"{len(classes)}: {', '.join(classes)}."
         )
+    if stamps.summary(place.data_stamp)["competition"] and classes != ["cat", "dog"]:
+        raise UserError(
+            "Expected the classes cat 0 and dog 1, as the competition has them. Received "
+            f"{', '.join(classes)}."
+        )
     tests = photos.test(table)
     metric = metric_of(place)
     good = tests[tests["problem"] == ""]
@@ -90,11 +96,12 @@ def _predict(place: Workspace, recipe: Recipe, precision: str, threads, good, cl
     return dict(zip(good["id"], mean[:, 1].tolist(), strict=True))
 
 
-def check(path: Path, place: Workspace) -> int:
+def check(path: Path, place: Workspace, metric: str | None = None) -> int:
     """Return the number of rows if `path` is a CSV that Kaggle would accept; UserError otherwise.
 
     The columns are id,label; every test photo has one row, no other id has; labels are finite
-    and in [0, 1], or 0 and 1 alone where the competition's metric is accuracy. The test photos
+    and in [0, 1], or 0 and 1 alone where the metric (the dataset's, unless another is given) is
+    accuracy. The test photos
     are those in photos.csv whose files are there, and, where Kaggle's sample submission is,
     exactly its ids.
     """
@@ -102,22 +109,15 @@ def check(path: Path, place: Workspace) -> int:
 
     from dogs_vs_cats import photos
 
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"Expected {path.name} to be a CSV. Received: {error}.") from error
-    if list(table.columns) != COLUMNS:
-        raise UserError(
-            f"Expected the columns id,label in {path.name}. Received {','.join(table.columns)}."
-        )
+    rows = _rows(path)
     tests = photos.test(photos.read(place))
     expected = set(tests["id"])
-    _check_ids(table["id"].tolist(), expected, path.name)
+    _check_ids([photo for photo, _ in rows], expected, path.name)
     if place.sample_submission.exists():
         sample = pd.read_csv(place.sample_submission, dtype=str, keep_default_na=False)
         _check_ids(sample.iloc[:, 0].tolist(), expected, "Kaggle's sample submission")
-    binary = metric_of(place) == "accuracy"
-    for photo, text in zip(table["id"], table["label"], strict=True):
+    binary = (metric or metric_of(place)) == "accuracy"
+    for photo, text in rows:
         value = _number(text)
         good = value in (0, 1) if binary else 0 <= value <= 1  # both false for nan
         if not good:
@@ -131,12 +131,30 @@ def check(path: Path, place: Workspace) -> int:
             f"Expected the test photos to be where they were. Received none at {gone}. "
             "Run `make data` again, with the same SOURCE."
         )
-    return len(table)
+    return len(rows)
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """Return the rows of a CSV with the columns id,label: two fields each, as they are written."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"Expected {path.name} to be a CSV. Received: {error}.") from error
+    if header != COLUMNS:
+        received = ",".join(header)[:100] or "an empty file"
+        raise UserError(f"Expected the columns id,label in {path.name}. Received {received}.")
+    for row in rows:
+        if len(row) != 2:
+            raise UserError(
+                f"Expected two fields in each row of {path.name}. Received {','.join(row)[:100]}."
+            )
+    return rows
 
 
 def metric_of(place: Workspace) -> str:
     """Return the metric that a dataset's submissions are scored by: log_loss or accuracy."""
-    return stamps.read(place.data_stamp)["summary"]["metric"]
+    return stamps.summary(place.data_stamp)["metric"]
 
 
 def _number(text: str) -> float:

@@ -101,6 +101,8 @@ class _Unreachable(Exception):  # noqa: N818
 
 def _fetch_official(backbone: Backbone, official: str, folder: Path) -> Tensors:
     path = folder / "official.h5"
+    if "://" not in official:
+        official = Path(official).resolve().as_uri()
     try:
         with urllib.request.urlopen(official, timeout=TIMEOUT) as answer:
             total = int(answer.headers.get("Content-Length") or 0)

@@ -75,10 +75,10 @@ def weights_folder() -> Path:
 
 def check_name(name: str) -> str:
     """Return a dataset's name if it can be a folder's; UserError otherwise."""
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or name == CURRENT.name:
         raise UserError(
             "Expected DATASET to be letters, digits, '.', '_' and '-', beginning with a letter "
-            f"or digit. Received {name!r}."
+            f"or digit, and not {CURRENT.name!r}. Received {name!r}."
         )
     return name
 
