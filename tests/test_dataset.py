@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import PROJECT
+from conftest import PROJECT, command
 from dogs_vs_cats import photos
 from dogs_vs_cats.workspace import Workspace
 from pictures import class_folder, encoded, kaggle_folder, picture, write
@@ -174,8 +175,6 @@ def test_the_drawings_are_the_same_every_time_and_called_drawings(here, run, tmp
     rng = [__import__("random").Random("x") for _ in range(2)]
     one, other = (drawings.draw("Dog", r) for r in rng)
     assert np.array_equal(np.asarray(one), np.asarray(other))
-    from conftest import command
-
     assert "drawings" in command("data").stdout
 
 
@@ -229,6 +228,51 @@ def test_a_source_that_went_bad_leaves_the_table_as_it_was(here, run, refuse):
     write(source / "test/01.jpg", 1)
     assert "two for id 1" in refuse("data", "--source", str(source))
     assert Path("data/source/photos.csv").read_bytes() == before
+
+
+def test_a_source_that_overlaps_the_datasets_own_folder_is_refused(here, refuse):
+    source = kaggle_folder(here / "data" / "mine")
+    (source / "photos" / "holiday").mkdir(parents=True)
+    (source / "photos" / "holiday" / "beach.txt").write_text("dear")
+    for place in "data/mine", "data", "data/mine/train":
+        assert "Expected SOURCE outside" in refuse("data", "--source", place, "--dataset", "mine")
+    assert (source / "photos" / "holiday" / "beach.txt").exists()
+
+
+def test_a_zip_beside_the_other_folder_unpacked_is_refused(here, refuse):
+    source = kaggle_folder(here / "source")
+    shutil.make_archive(str(source / "train"), "zip", source, "train")
+    shutil.rmtree(source / "train")
+    assert "both as zips or both unpacked" in refuse("data", "--source", str(source))
+
+
+def test_a_file_that_the_disk_does_not_give_is_no_bad_photo(here, run):
+    source = kaggle_folder(here / "source")
+    link = source / "train" / "cat.99.jpg"
+    link.symlink_to(here / "elsewhere.jpg")
+    done = command("data", "--source", str(source))
+    assert done.returncode == 1
+    assert "cat.99.jpg" in done.stderr
+    assert done.stderr.count("\n") == 1
+    write(here / "elsewhere.jpg", 4711)
+    run("data", "--source", str(source))
+    assert (table("source")["problem"] == "").all()
+
+
+def test_a_zip_that_went_bad_leaves_no_half_dataset_to_trust(here, run, refuse):
+    for name in "good", "cats":
+        class_folder(here / name, 20)
+    shutil.rmtree(here / "cats" / "Dog")
+    shutil.make_archive("pets", "zip", here / "good")
+    run("data", "--source", "pets.zip")
+    shutil.make_archive("pets", "zip", here / "cats")
+    assert "every labelled photo is a cat" in refuse("data", "--source", "pets.zip")
+    assert "make data" in refuse("features", "--recipe", "tiny.toml")
+
+
+@pytest.mark.parametrize("option", [("--threads", "x"), ("--nonsense",), ("--precision", "half")])
+def test_a_wrong_option_is_one_line(here, refuse, option):
+    refuse("features", *option)
 
 
 def test_another_source_of_the_same_name_is_refused(here, run, refuse):

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from conftest import PROJECT, TINY
-from dogs_vs_cats import rehearse
+from dogs_vs_cats import ledger, rehearse
 from dogs_vs_cats.receipt import REHEARSAL
 from dogs_vs_cats.rehearsal import ALWAYS, Competition, Fault, Rehearsal, damage
 from dogs_vs_cats.rehearsal.judge import public_ids
@@ -442,6 +442,55 @@ def test_microsofts_photos_need_no_account(here, run, refuse, tmp_path):
     assert len(table) == 62
     again = run("data", "--source", "microsoft", MICROSOFT_URL=url)
     assert "up to date" in again, "once it is here, the network isn't needed"
+
+
+def test_a_rehearsal_whose_photos_changed_starts_anew(ready):
+    """Its ids are 1 to n again: the photos of before must not be scored by the new labels."""
+    source, place = Workspace("photos"), Workspace("set")
+    rehearse.competition(source, place)
+    assert place.data_stamp.exists(), "nothing changed"
+    table = Path("data/photos/photos.csv")
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(lines[:1] + lines[4:]) + "\n")
+    rehearse.competition(source, place)
+    assert not place.data_stamp.exists()
+    assert not place.downloads.exists()
+    assert not (place.rehearsal / "state").exists()
+
+
+def test_the_ledger_keeps_competitions_refs_and_the_users_columns_apart(here):
+    one = {"sha256": "s", "dataset": "d", "recipe": "r", "file": "f.csv"}
+    ledger.put(one)
+    ledger.put({**one, "competition": "a", "ref": "1", "status": "PENDING"})
+    ledger.score("1", "a", {"status": "COMPLETE", "public_score": "0.1"})
+    text = Path("submissions/ledger.csv").read_text().splitlines()
+    Path("submissions/ledger.csv").write_text(f"{text[0]},notes\n{text[1]},mine\n")
+    ledger.put({**one, "competition": "b", "ref": "9", "status": "PENDING"})
+    ledger.put({**one, "competition": "a", "ref": "2", "status": "PENDING"})
+    lines = ledger.read()
+    assert [(x["competition"], x["ref"], x["public_score"]) for x in lines] == [
+        ("a", "1", "0.1"),
+        ("b", "9", ""),
+        ("a", "2", ""),
+    ]
+    assert lines[0]["notes"] == "mine"
+    assert ledger.sent("s", "a")["ref"] == "2"
+
+
+def test_a_folder_may_say_whose_photos_it_holds_and_the_check_follows_the_metric(ready):
+    """Kaggle's files, brought by hand: make data SOURCE=... COMPETITION=..."""
+    nothing = {"PATH": "/usr/bin", "HOME": str(ready)}
+    shutil.copytree(ready / "data/set/rehearsal/served", ready / "by-hand")
+    wanted = ("--source", "by-hand", "--competition", "dogs-vs-cats", "--dataset", "hand")
+    done = command("data", nothing, *wanted)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(Path("data/set/rehearsal/answers.json").read_text())
+    Path("soft.csv").write_text("id,label\n" + "".join(f"{n},0.3\n" for n in numbers))
+    done = command("upload", nothing, "--csv", "soft.csv")
+    assert "to be 0 or 1. Received" in done.stderr
+    redux = ("--competition", "dogs-vs-cats-redux-kernels-edition")
+    done = command("upload", nothing, "--csv", "soft.csv", *redux)
+    assert "Expected Kaggle credentials" in done.stderr, "the check has passed"
 
 
 def test_only_one_module_imports_kaggle():

@@ -50,7 +50,7 @@ def test_help_is_one_screen_and_lists_every_target():
     lines = shown.stdout.splitlines()
     assert len(lines) <= 40
     assert max(map(len, lines)) <= 100
-    phony = re.search(r"\.PHONY: (.*)", MAKEFILE)[1].split()
+    phony = re.search(r"\.PHONY: ((?:.|\\\n)*?)(?<!\\)\n", MAKEFILE)[1].replace("\\\n", " ").split()
     for target in set(phony) - {"packages"}:
         assert f"make {target} " in shown.stdout
 
@@ -75,5 +75,7 @@ def test_only_one_module_opens_images_and_none_imports_tensorflow():
         assert not re.search(r"^\s*(import|from) (tensorflow|tf)\b", code, re.M), path
         if path.name not in ("pixels.py",):
             assert "Image.open(" not in code, path
-        if path.name != "scorer.py" and path.name not in ("workspace.py", "dataset.py"):
+        # The rehearsal has answers of its own: it is the other side.
+        allowed = path.parent.name == "rehearsal" or path.name in ("workspace.py", "dataset.py")
+        if path.name != "scorer.py" and not allowed:
             assert ".answers" not in code, path

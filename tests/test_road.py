@@ -129,6 +129,8 @@ def test_a_target_runs_what_it_needs_and_a_path_may_be_odd(project):
     cleaned = make("clean")
     assert "make clean YES=1" in cleaned.stdout
     assert Path("cache").exists()
+    make("clean", "YES=0")
+    assert Path("cache").exists()
     make("clean", "YES=1")
     assert not Path("cache").exists()
     assert not Path("models").exists()

@@ -139,7 +139,7 @@ def _say_size(base: Path, wanted: dict, digests: dict, dimension: int) -> None:
         f"features: {photos:,} photos, {rows:,} views of them, {dimension:,} numbers each: "
         f"{files.size_text(size)} on disk in {base}",
     )
-    # What an unfinished run wrote is in place already; a finished store is replaced only at the end.
+    # What an unfinished run wrote is in place; a finished store is replaced only at the end.
     here = sum(files.size_of(path.with_name(path.name + ".partial")) for path in wanted.values())
     files.require_free(base, max(0, size - here), "the features")
 
