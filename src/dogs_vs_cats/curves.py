@@ -33,6 +33,7 @@ def draw(history: pd.DataFrame, title: str, path: Path) -> None:
                 label="the fold held out" if first else None,
             )
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
     left.set_yscale("log")
