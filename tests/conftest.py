@@ -104,3 +104,8 @@ def refuse(here):
         return done.stderr
 
     return runner
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Begin with the longest tests, so that no core waits for them at the end."""
+    items.sort(key=lambda item: "test_road" not in item.nodeid)
