@@ -1,9 +1,13 @@
 """What tests share: a folder of their own, real photos where there are any, real commands."""
 
+import contextlib
+import io
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -80,13 +84,34 @@ def command(script: str, *arguments: str, **variables: str) -> subprocess.Comple
 
 @pytest.fixture
 def run(here):
-    """Run a script that must succeed without a word on stderr; return its stdout."""
+    """Run a script that must succeed without a word on stderr; return its stdout.
+
+    In this process, where Keras is started once: tests that need a process of its own, or what
+    native libraries print, use `command`.
+    """
 
     def runner(script: str, *arguments: str, **variables: str) -> str:
-        done = command(script, *arguments, **variables)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stderr == "", done.stderr
-        return done.stdout
+        path = str(PROJECT / "scripts" / f"{script}.py")
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+        with (
+            mock.patch.dict(os.environ, variables),
+            mock.patch.object(sys, "argv", [path, *arguments]),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                runpy.run_path(path, run_name="__main__")
+                status = 0
+            except SystemExit as error:
+                status = error.code
+        printed, complaints = (
+            stream.buffer.getvalue().decode(errors="replace")
+            for stream in (out, err)
+            if stream.flush() is None
+        )
+        assert status == 0, printed + complaints
+        assert complaints == "", complaints
+        return printed
 
     return runner
 
