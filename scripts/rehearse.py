@@ -42,16 +42,8 @@ def main() -> None:
         chosen = ["--dataset", place.dataset]
         how = ["--recipe", args.recipe, "--precision", args.precision, *chosen]
         how += ["--threads", str(args.threads)] if args.threads else []
-        stage(
-            "data",
-            there,
-            "--source",
-            "kaggle",
-            "--competition",
-            REHEARSAL,
-            "--keep-current",
-            *chosen,
-        )
+        what = ["--source", "kaggle", "--competition", REHEARSAL, "--keep-current"]
+        stage("data", there, *what, *chosen)
         stage("features", os.environ, "--batch", str(args.batch), *how)
         stage("train", os.environ, *how)
         stage("submit", there, *how)

@@ -1,6 +1,6 @@
 """Bring the ledger up to date from Kaggle and print it, best first, with the best one's rank."""
 
-from dogs_vs_cats import competition, console, dataset, ledger, receipt
+from dogs_vs_cats import competition, console, ledger, receipt
 from dogs_vs_cats.errors import UserError
 
 
@@ -9,7 +9,7 @@ def main() -> None:
     parser.add_argument("--competition", help="its name (default: those in the ledger)")
     args = parser.parse_args()
     slugs = sorted({line["competition"] for line in ledger.read()} - {""})
-    for slug in [args.competition] if args.competition else slugs or [dataset.KAGGLE]:
+    for slug in [args.competition] if args.competition else slugs or [competition.REDUX]:
         show(slug)
 
 

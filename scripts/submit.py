@@ -54,7 +54,7 @@ def make(place, recipe, precision: str, threads: int | None, trained: dict) -> d
     """Write the CSV, its line in the ledger and its stamp; return the stamp's summary."""
     from dogs_vs_cats import scorer
 
-    path = submission.build(place, recipe, precision, threads)
+    path, rows = submission.build(place, recipe, precision, threads)
     score = scorer.score(path, place)
     line = {
         "sha256": files.digest(path),
@@ -74,7 +74,7 @@ def make(place, recipe, precision: str, threads: int | None, trained: dict) -> d
     )
     found = {
         "file": str(path),
-        "rows": submission.check(path, place),
+        "rows": rows,
         "score": score,
         "line": line,
         "message": f"{recipe.name}: out of fold accuracy {trained['accuracy']:.2%}, log loss "
@@ -97,10 +97,7 @@ def send(path: Path, slug: str, line: dict, message: str, again: bool) -> None:
         return
     state = "uploaded before" if done else "scored"
     done = done or receipt.send(path, slug, line, message, again)
-    print(
-        f"submit: {slug}, submission {done['ref']}, {state}: public score {done['public_score']}, "
-        f"private score {done['private_score'] or 'not shown yet'}"
-    )
+    print(f"submit: {receipt.text(done, state)}")
 
 
 if __name__ == "__main__":

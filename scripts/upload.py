@@ -34,10 +34,7 @@ def main() -> None:
     line |= {"time": receipt.now(), "file": path.name}
     state = "uploaded before" if done else "scored"
     done = done or receipt.send(path, slug, line, path.name, args.again)
-    print(
-        f"upload: {slug}, submission {done['ref']}, {state}: public score {done['public_score']}, "
-        f"private score {done['private_score'] or 'not shown yet'}"
-    )
+    print(f"upload: {receipt.text(done, state)}")
 
 
 if __name__ == "__main__":

@@ -19,11 +19,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from dogs_vs_cats import credentials, downloads, files, progress
-from dogs_vs_cats.credentials import SETTINGS, Found
+from dogs_vs_cats.credentials import REDUX, SETTINGS, Found
 from dogs_vs_cats.downloads import PASSING, Limits
 from dogs_vs_cats.errors import UserError
 
-REDUX = "dogs-vs-cats-redux-kernels-edition"
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 PATIENCE = 600  # seconds to wait for a score
 PAGES = 200  # of a listing; more is a server that turns in circles

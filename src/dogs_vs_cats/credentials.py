@@ -8,12 +8,13 @@ from pathlib import Path
 
 from dogs_vs_cats.errors import UserError
 
+REDUX = "dogs-vs-cats-redux-kernels-edition"  # the competition that still scores
 SETTINGS = "https://www.kaggle.com/settings"
 EXPECTED = '{"username": "...", "key": "..."}'
 HELP = f"""Kaggle wants to know who you are. Once is enough:
 
   1. Have an account (https://www.kaggle.com) and accept the competition's rules:
-     https://www.kaggle.com/c/dogs-vs-cats-redux-kernels-edition/rules
+     https://www.kaggle.com/c/{REDUX}/rules
   2. Make a token: {SETTINGS}, under API, "Generate New Token".
   3. Save it in one of these places (the first that is there is used):
        KAGGLE_API_TOKEN         in the environment: the token, or the path of a file with it

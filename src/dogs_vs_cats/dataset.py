@@ -9,12 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dogs_vs_cats import archives, files, progress, stamps, workspace
+from dogs_vs_cats.credentials import REDUX
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 
 SAMPLE_SUBMISSIONS = ("sample_submission.csv", "sampleSubmission.csv")
 ZIPS = ("train.zip", "test.zip", "test1.zip")
-KAGGLE = "dogs-vs-cats-redux-kernels-edition"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def source(text: str, competition: str | None = None, url: str | None = None) ->
     if text == "sample":
         return Source("sample", "sample")
     if text == "kaggle":
-        slug = competition or KAGGLE
+        slug = competition or REDUX
         return Source(workspace.slug(slug), "kaggle", slug, slug)
     if text == "microsoft":
         from dogs_vs_cats import downloads

@@ -1,5 +1,6 @@
 """Keras, started quietly on the backend of the user's choice."""
 
+import functools
 import logging
 import os
 import sys
@@ -16,11 +17,16 @@ def start(threads: int | None = None):
 
     Takes some seconds the first time. UserError if the backend is not installed.
     """
-    backend = hardware.backend()
-    os.environ["KERAS_BACKEND"] = backend
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if threads:
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
+    return _loaded(hardware.backend())
+
+
+@functools.cache
+def _loaded(backend: str):
+    """Return the keras module; once a process, as each batch of predictions asks for it."""
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _native_stderr_held_back():
         try:
             import keras

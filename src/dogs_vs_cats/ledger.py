@@ -73,7 +73,8 @@ def score(ref: str, competition: str, found: dict[str, str]) -> bool:
         mine = [x for x in lines if (x["ref"], x["competition"]) == (ref, competition)]
         for line in mine:
             line |= found
-        _write(lines)
+        if mine:
+            _write(lines)
         return bool(mine)
 
 

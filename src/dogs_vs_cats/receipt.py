@@ -17,6 +17,14 @@ def find(csv: Path, slug: str) -> dict[str, str] | None:
     return line if line and line["status"] == "COMPLETE" else None
 
 
+def text(line: dict[str, str], state: str) -> str:
+    """Return what a scored line of the ledger says; `state` is "scored" or "uploaded before"."""
+    return (
+        f"{line['competition']}, submission {line['ref']}, {state}: public score "
+        f"{line['public_score']}, private score {line['private_score'] or 'not shown yet'}"
+    )
+
+
 def send(csv: Path, slug: str, line: dict[str, str], message: str, again: bool) -> dict[str, str]:
     """Upload a CSV unless it was (by its bytes), wait for its score, return the ledger's line.
 
@@ -71,7 +79,8 @@ def now() -> str:
 
 
 def _patience() -> float:
+    from dogs_vs_cats.competition import PATIENCE
     from dogs_vs_cats.downloads import Limits
 
     # A score takes longer than an answer, but who shortens the one shortens the other.
-    return Limits.from_environment().patience / Limits.patience * 600
+    return Limits.from_environment().patience / Limits.patience * PATIENCE

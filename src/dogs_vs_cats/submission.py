@@ -32,8 +32,10 @@ def summary(place: Workspace, recipe: Recipe) -> dict | None:
     return stamps.fresh(stamp(place, recipe), inputs(place, recipe))
 
 
-def build(place: Workspace, recipe: Recipe, precision: str, threads: int | None = None) -> Path:
-    """Predict the test photos with all heads and views; write the checked CSV; return its path.
+def build(
+    place: Workspace, recipe: Recipe, precision: str, threads: int | None = None
+) -> tuple[Path, int]:
+    """Predict the test photos with all heads and views; return the checked CSV and its rows.
 
     A test photo that can't be read keeps its row and gets the share of dogs among the training
     photos. UserError if features or heads are missing, or the CSV fails its check.
@@ -70,8 +72,8 @@ def build(place: Workspace, recipe: Recipe, precision: str, threads: int | None 
     path = SUBMISSIONS / f"{place.dataset}-{recipe.name}-{sha256[:8]}.csv"
     with files.whole(path) as beside:
         beside.write_text(text, encoding="utf-8", newline="")
-        check(beside, place)
-    return path
+        rows = check(beside, place)
+    return path, rows
 
 
 def _predict(place: Workspace, recipe: Recipe, precision: str, threads, good, classes) -> dict:
