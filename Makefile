@@ -21,8 +21,8 @@ export PYTHONPATH := src
 export SOURCE DATASET RECIPE CSV COMPETITION
 SLUG := $(if $(COMPETITION),--competition "$$COMPETITION")
 PICK := $(if $(DATASET),--dataset "$$DATASET")
-STAGE := $(PICK) $(if $(RECIPE),--recipe "$$RECIPE") $(if $(PRECISION),--precision $(PRECISION)) \
-         $(if $(THREADS),--threads $(THREADS))
+STAGE := $(PICK) $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ENGINE),--engine $(ENGINE)) \
+         $(if $(PRECISION),--precision $(PRECISION)) $(if $(THREADS),--threads $(THREADS))
 
 help: ## this page
 	@echo "Dogs vs. Cats, from nothing to a scored submission. Start with: make demo"

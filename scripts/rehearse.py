@@ -16,7 +16,7 @@ def main() -> None:
     parser = console.arguments(__doc__)
     parser.add_argument("--source", default="sample", help="microsoft, sample, or a path")
     parser.add_argument("--photos", help="a name for the source's own dataset")
-    parser.add_argument("--batch", type=console.positive, default=32, help="photos a step")
+    parser.add_argument("--batch", type=console.positive, help="photos a step")
     args = parser.parse_args()
     recipes.read(args.recipe)
     source = dataset.source(args.source)
@@ -40,11 +40,12 @@ def main() -> None:
         # Only the stages that talk to Kaggle are led to the rehearsal, with a home of their own.
         there = kaggle.process_environment(home.resolve())
         chosen = ["--dataset", place.dataset]
-        how = ["--recipe", args.recipe, "--precision", args.precision, *chosen]
+        how = ["--recipe", args.recipe, "--engine", args.engine, "--precision", args.precision]
+        how += chosen
         how += ["--threads", str(args.threads)] if args.threads else []
         what = ["--source", "kaggle", "--competition", REHEARSAL, "--keep-current"]
         stage("data", there, *what, *chosen)
-        stage("features", os.environ, "--batch", str(args.batch), *how)
+        stage("features", os.environ, *(["--batch", str(args.batch)] if args.batch else []), *how)
         stage("train", os.environ, *how)
         stage("submit", there, *how)
 

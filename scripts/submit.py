@@ -5,8 +5,8 @@ from pathlib import Path
 from dogs_vs_cats import (
     console,
     credentials,
+    engines,
     files,
-    hardware,
     ledger,
     receipt,
     recipes,
@@ -15,6 +15,7 @@ from dogs_vs_cats import (
     training,
     workspace,
 )
+from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
 
 
@@ -24,9 +25,9 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="upload the same CSV once more")
     args = parser.parse_args()
     recipe = recipes.read(args.recipe)
-    precision = hardware.precision(args.precision)
+    engine = engines.choose(args.engine, args.precision)
     place = workspace.current(args.dataset)
-    trained = training.summary(place, recipe, precision)
+    trained = training.summary(place, recipe, engine)
     if trained is None:
         raise UserError(
             f"Expected heads of {recipe.name} that fit the photos and features. Received none, or "
@@ -34,7 +35,7 @@ def main() -> None:
         )
     found = submission.summary(place, recipe)
     state = "up to date" if found else "written and checked"
-    found = found or make(place, recipe, precision, args.threads, trained)
+    found = found or make(place, recipe, engine, args.threads, trained)
     print(f"submit: {found['file']}: {found['rows']:,} rows, {state}", flush=True)
     if found["score"]:
         print(
@@ -50,11 +51,11 @@ def main() -> None:
         send(Path(found["file"]), slug, found["line"], found["message"], args.again)
 
 
-def make(place, recipe, precision: str, threads: int | None, trained: dict) -> dict:
+def make(place, recipe, engine: Engine, threads: int | None, trained: dict) -> dict:
     """Write the CSV, its line in the ledger and its stamp; return the stamp's summary."""
     from dogs_vs_cats import scorer
 
-    path, rows = submission.build(place, recipe, precision, threads)
+    path, rows = submission.build(place, recipe, engine, threads)
     score = scorer.score(path, place)
     line = {
         "sha256": files.digest(path),

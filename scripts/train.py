@@ -1,17 +1,17 @@
 """Train a recipe's heads, one a fold, and predict each photo by the head that never saw it."""
 
-from dogs_vs_cats import console, hardware, recipes, training, workspace
+from dogs_vs_cats import console, engines, recipes, training, workspace
 
 
 def main() -> None:
     args = console.arguments(__doc__).parse_args()
     recipe = recipes.read(args.recipe)
-    precision = hardware.precision(args.precision)
+    engine = engines.choose(args.engine, args.precision)
     place = workspace.current(args.dataset)
-    found = training.summary(place, recipe, precision)
+    found = training.summary(place, recipe, engine)
     state = ": up to date"
     if found is None:
-        found = training.build(place, recipe, precision, args.threads)
+        found = training.build(place, recipe, engine, args.threads)
         state = f" in {found['seconds']:.0f} s"
         print("train: fold  trained on  held out  accuracy  log loss")
         for fold in found["folds"]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from conftest import PROJECT, command
-from dogs_vs_cats import features, files, hardware, photos, pixels, recipes, weights, workspace
+from dogs_vs_cats import engines, features, files, photos, pixels, recipes, weights, workspace
 from dogs_vs_cats.workspace import Workspace
 from pictures import kaggle_folder, write
 
@@ -30,7 +30,7 @@ def made(here, run):
 
 def stored(role: str, precision: str = "auto") -> dict:
     recipe = recipes.read("tiny.toml")
-    return features.load(PLACE, recipe.features, hardware.precision(precision), role)
+    return features.load(PLACE, recipe.features, engines.choose("keras", precision), role)
 
 
 def test_the_numbers_are_those_of_keras_applications(made, run, here):
@@ -164,7 +164,7 @@ def test_too_little_disk_is_an_error_before_the_work(made, monkeypatch):
     recipe = recipes.read("tiny.toml")
     started = time.monotonic()
     with pytest.raises(UserError, match="free disk"):
-        features.build(PLACE, recipe.features, "float32", features.Run())
+        features.build(PLACE, recipe.features, engines.choose("keras", "float32"), features.Run())
     assert time.monotonic() - started < 2
 
 
@@ -194,7 +194,7 @@ def test_a_disk_that_fills_up_is_one_line_and_nothing_is_lost(here, run):
 
 def test_a_second_run_on_the_same_cache_waits_and_says_so(made, run):
     recipe = recipes.read("tiny.toml")
-    base = features.folder(PLACE, recipe.features, hardware.precision("auto"))
+    base = features.folder(PLACE, recipe.features, engines.choose("keras", "auto"))
     base.mkdir(parents=True)
     with filelock.FileLock(base / ".lock"):
         environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
@@ -257,6 +257,10 @@ def test_memory_does_not_grow_with_the_number_of_photos(here):
 
 def test_other_settings_have_another_folder():
     fast, best = recipes.read("fast").features, recipes.read("best").features
-    folders = {features.folder(PLACE, f, p) for f in (fast, best) for p in ("float32", "bfloat16")}
+    folders = {
+        features.folder(PLACE, f, engines.choose("keras", p))
+        for f in (fast, best)
+        for p in ("float32", "bfloat16")
+    }
     assert len(folders) == 4
     assert command("features", "--precision", "int4").returncode == 1

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from dogs_vs_cats import hardware, heads, photos, recipes, scorer, submission, training
+from dogs_vs_cats import engines, heads, photos, recipes, scorer, submission, training
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 from pictures import class_folder, encoded, kaggle_folder, picture, write
@@ -54,7 +54,7 @@ def test_rows_are_the_test_photos_in_order_with_their_own_predictions(here, run)
     for number in 1, 4, 12:
         row = tests[tests["id"] == str(number)]
         rows = training.rows_of(
-            PLACE, recipe, hardware.precision("auto"), "test", row, ["cat", "dog"]
+            PLACE, recipe, engines.choose("keras", "auto"), "test", row, ["cat", "dog"]
         )
         alone = np.mean(
             [heads.predict(m, rows, np.arange(1), ("plain", "mirror"))[0, 1] for m in models]

@@ -181,11 +181,11 @@ def test_each_photo_is_predicted_by_the_head_of_its_own_fold(here, made, run):
     """Recomputed from the saved heads: fold f's photos by head f, which did not train on them."""
     run("train", "--recipe", "tiny.toml")
     recipe, place = recipes.read("tiny.toml"), Workspace("source")
-    from dogs_vs_cats import hardware, photos
+    from dogs_vs_cats import engines, photos
 
     table = photos.train(photos.read(place))
     rows = training.rows_of(
-        place, recipe, hardware.precision("auto"), "train", table, ["cat", "dog"]
+        place, recipe, engines.choose("keras", "auto"), "train", table, ["cat", "dog"]
     )
     predicted = pd.read_csv("models/source/tiny/out-of-fold.csv").set_index("id")
     for fold in range(5):

@@ -1,25 +1,50 @@
 """The extractor: a frozen backbone that turns pixels into bottleneck features."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from dogs_vs_cats import engine
+from dogs_vs_cats import backend
 from dogs_vs_cats.backbones import BACKBONES
+from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.recipes import Features
 from dogs_vs_cats.weights import Tensors
 
-Extract = Callable[[np.ndarray], np.ndarray]
 
+@dataclass(frozen=True)
+class Extract:
+    """run: (n, size, size, 3) uint8 RGB -> (n, dimension) float32 features.
 
-def build(settings: Features, precision: str, tensors: Tensors, threads: int | None) -> Extract:
-    """Return a function: (n, size, size, 3) uint8 RGB -> (n, dimension) float32 features.
-
-    `precision` is float32 or bfloat16; with bfloat16 the weights stay float32, the arithmetic of
-    the convolutions is bfloat16 with float32 sums, and pooling is float32. The backbone's own
-    preprocessing is inside. Frozen layers run in inference mode.
+    streams: from how many threads it should be called at once to keep the device busy.
     """
-    keras = engine.start(threads)
+
+    run: Callable[[np.ndarray], np.ndarray]
+    streams: int
+
+
+def build(settings: Features, engine: Engine, tensors: Tensors, threads: int | None) -> Extract:
+    """Return the extractor on the Keras backend.
+
+    With bfloat16 the weights stay float32, the arithmetic of the convolutions is bfloat16 with
+    float32 sums, and pooling is float32. UserError if the backend has not the engine's device.
+    """
+    keras = backend.start(threads)
+    backend.require(engine.device)
+    built = model(settings, engine.precision, tensors)
+    # XLA's convolutions on a processor run at a third of the speed of oneDNN's; JAX has no other.
+    built.compile(jit_compile=keras.config.backend() == "jax")
+    # A GPU gets its next batch while the last one's features travel back.
+    streams = 2 if engine.device == "gpu" else 1
+    return Extract(lambda x: np.asarray(built.predict_on_batch(x), dtype=np.float32), streams)
+
+
+def model(settings: Features, precision: str, tensors: Tensors):
+    """Return the extractor as a Keras model, from uint8 RGB photos to float32 features.
+
+    The backbone's own preprocessing is inside. Frozen layers run in inference mode.
+    """
+    keras = backend.start()
     backbone = BACKBONES[settings.backbone]
     module = getattr(keras.applications, backbone.module)
     policy = keras.config.dtype_policy()
@@ -38,10 +63,7 @@ def build(settings: Features, precision: str, tensors: Tensors, threads: int | N
     prepared = module.preprocess_input(keras.ops.cast(photos, "float32"))
     tapped = keras.Model(network.input, network.get_layer(settings.tap).output)
     maps = tapped(prepared, training=False)  # (n, side, side, channels)
-    model = keras.Model(photos, _pool(keras, settings.pooling, maps))
-    # XLA's convolutions on a processor run at a third of the speed of oneDNN's.
-    model.compile(jit_compile=keras.config.backend() == "jax")
-    return lambda batch: np.asarray(model.predict_on_batch(batch), dtype=np.float32)
+    return keras.Model(photos, _pool(keras, settings.pooling, maps))
 
 
 def _pool(keras, pooling: str, maps):

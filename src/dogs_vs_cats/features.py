@@ -4,6 +4,8 @@ The cache's folder is named by all that decides its bytes. Asking whether it is 
 the standard library alone.
 """
 
+import csv
+import dataclasses
 import hashlib
 import json
 import time
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from dogs_vs_cats import files, hardware, progress, stamps, workspace
 from dogs_vs_cats.backbones import BACKBONES
+from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import PhotoError, UserError
 from dogs_vs_cats.recipes import Features
 from dogs_vs_cats.workspace import Workspace
@@ -25,72 +28,106 @@ if TYPE_CHECKING:
     import numpy as np
 
 ROLES = ("train", "test")
+CALIBRATION = 300  # photos that int8 ranges are taken from: NNCF's own default
 AHEAD = 3  # batches of photos decoded ahead of the network
 
 
 @dataclass(frozen=True)
 class Run:
-    """How to compute, which must not change a byte: photos a batch, processor threads."""
+    """How to compute: photos a batch (default: what suits the machine), processor threads.
 
-    batch: int = 32
+    On a processor neither changes a byte.
+    """
+
+    batch: int | None = None
     threads: int | None = None
 
 
-def made_from(settings: Features, precision: str) -> dict:
+@dataclass
+class Times:
+    """Where the seconds went. decode: of all cores; compute and write: by the clock.
+
+    waited: how long the network had nothing to do; total: from the first photo to the last
+    byte, without `start`, which loads, exports and warms up the network once a run.
+    """
+
+    decode: float = 0.0
+    compute: float = 0.0
+    write: float = 0.0
+    waited: float = 0.0
+    total: float = 0.0
+    start: float = 0.0
+
+
+def made_from(place: Workspace, settings: Features, engine: Engine) -> dict:
     """Return all that decides the bytes of a feature, ready for JSON."""
-    return {
+    found = {
         **settings.bytes_decided_by(),
         "weights": BACKBONES[settings.backbone].fingerprint(),
         "code": files.code_digest("pixels", "extractor"),
-        "precision": precision,
-        "engine": engine(),
+        "engine": dataclasses.asdict(engine),
+        "packages": engine.versions(),
     }
+    if engine.name == "openvino":
+        found["code"] += files.code_digest("vino")
+    if engine.precision == "int8":
+        found["calibration"] = hashlib.sha256("".join(calibration(place)).encode()).hexdigest()
+    return found
 
 
-def engine() -> dict[str, str]:
-    """Return the packages that compute features, and their versions."""
-    return hardware.versions("keras", "pillow") | hardware.backend_version()
+def calibration(place: Workspace) -> dict[str, str]:
+    """Return sha256 -> path of the training photos that an int8 network's ranges are taken from.
+
+    The first by sha256: a choice by chance that stays the same when other photos come or go.
+    """
+    with place.table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        found = {
+            row["sha256"]: row["path"]
+            for row in csv.DictReader(file)
+            if row["label"] and not row["problem"]
+        }
+    return {digest: found[digest] for digest in sorted(found)[:CALIBRATION]}
 
 
-def folder(place: Workspace, settings: Features, precision: str) -> Path:
+def folder(place: Workspace, settings: Features, engine: Engine) -> Path:
     """Return the cache's folder: cache/<dataset>/<backbone-size-pooling-key>."""
-    text = json.dumps(made_from(settings, precision), sort_keys=True)
+    text = json.dumps(made_from(place, settings, engine), sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:10]
     name = f"{settings.backbone}-{settings.size}-{settings.pooling}-{key}"
     return place.cache / name
 
 
-def stores(place: Workspace, settings: Features, precision: str) -> dict[tuple[str, str], Path]:
+def stores(place: Workspace, settings: Features, engine: Engine) -> dict[tuple[str, str], Path]:
     """Return (role, view) -> the folder of its store, for all that a recipe needs."""
-    base = folder(place, settings, precision)
+    base = folder(place, settings, engine)
     return {
         (role, view): base / f"{role}-{view}" for role in ROLES for view in settings.views(role)
     }
 
 
-def summary(place: Workspace, settings: Features, precision: str) -> dict | None:
+def summary(place: Workspace, settings: Features, engine: Engine) -> dict | None:
     """Return what is cached if all of it is up to date for photos.csv, else None."""
     inputs = {"photos": files.digest(place.table)}
     found = [
         stamps.fresh(path / "stamp.json", inputs)
-        for path in stores(place, settings, precision).values()
+        for path in stores(place, settings, engine).values()
     ]
     if None in found:
         return None
     return {"rows": sum(one["rows"] for one in found), "bytes": sum(one["bytes"] for one in found)}
 
 
-def build(place: Workspace, settings: Features, precision: str, run: Run) -> dict:
+def build(place: Workspace, settings: Features, engine: Engine, run: Run) -> dict:
     """Compute what is missing of a recipe's features; return how much, how fast.
 
     UserError if the disk is too small, or a photo is no longer what photos.csv says.
     """
-    base = folder(place, settings, precision)
+    base = folder(place, settings, engine)
     with files.locked(base / ".lock", f"features in {base}"):
-        return _build(place, settings, precision, run, base)
+        return _build(place, settings, engine, run, base)
 
 
-def _build(place: Workspace, settings: Features, precision: str, run: Run, base: Path) -> dict:
+def _build(place: Workspace, settings: Features, engine: Engine, run: Run, base: Path) -> dict:
     from dogs_vs_cats import photos, store
 
     table = photos.read(place)
@@ -102,19 +139,21 @@ def _build(place: Workspace, settings: Features, precision: str, run: Run, base:
     inputs = {"photos": files.digest(place.table)}
     wanted = {
         key: path
-        for key, path in stores(place, settings, precision).items()
+        for key, path in stores(place, settings, engine).items()
         if stamps.fresh(path / "stamp.json", inputs) is None
     }
     paths = {row.sha256: row.path for rows in roles.values() for row in rows.itertuples()}
     digests = {role: list(dict.fromkeys(rows["sha256"])) for role, rows in roles.items()}
     _say_size(base, wanted, digests, dimension)
-    files.write_text(base / "key.json", json.dumps(made_from(settings, precision), indent=1) + "\n")
-    started = time.monotonic()
-    drafts = {}
+    files.write_text(
+        base / "key.json", json.dumps(made_from(place, settings, engine), indent=1) + "\n"
+    )
+    drafts, times = {}, Times()
     try:
         for (role, view), path in wanted.items():
             drafts[role, view] = store.Draft(path, digests[role], dimension)
-        done = _fill(drafts, paths, settings, precision, run)
+        computed = _fill(place, drafts, paths, settings, engine, run, times)
+        started = time.monotonic()
         for (role, view), draft in drafts.items():
             draft.finish()
             array = wanted[role, view] / "features.npy"
@@ -124,10 +163,12 @@ def _build(place: Workspace, settings: Features, precision: str, run: Run, base:
                 [array],
                 {"rows": len(digests[role]), "bytes": array.stat().st_size},
             )
+        times.write += time.monotonic() - started
+        times.total += time.monotonic() - started
     finally:
         for draft in drafts.values():
             draft.close()
-    return {**done, "seconds": time.monotonic() - started, "folder": str(base)}
+    return {"computed": computed, **dataclasses.asdict(times), "folder": str(base)}
 
 
 def _say_size(base: Path, wanted: dict, digests: dict, dimension: int) -> None:
@@ -145,9 +186,19 @@ def _say_size(base: Path, wanted: dict, digests: dict, dimension: int) -> None:
 
 
 def _fill(
-    drafts: dict, paths: dict[str, str], settings: Features, precision: str, run: Run
-) -> dict:
-    """Compute the missing rows of all drafts, decoding each photo once for all its views."""
+    place: Workspace,
+    drafts: dict,
+    paths: dict[str, str],
+    settings: Features,
+    engine: Engine,
+    run: Run,
+    times: Times,
+) -> int:
+    """Compute the missing rows of all drafts, decoding each photo once for all its views.
+
+    Three things happen at once: threads decode photos, others call the network, and this one
+    writes what is computed. Return how many rows were missing.
+    """
     jobs: dict[tuple[str, str], list] = {}  # (role, sha256) -> the (role, view, row) it is for
     total = 0
     for (role, view), draft in drafts.items():
@@ -155,48 +206,130 @@ def _fill(
             jobs.setdefault((role, draft.digests[row]), []).append((role, view, row))
             total += 1
     if not jobs:
-        return {"computed": 0, "waited": 0.0}
-    from dogs_vs_cats import extractor, weights
-
-    tensors = weights.load(settings.backbone, workspace.weights_folder())
-    extract = extractor.build(settings, precision, tensors, run.threads)
+        return 0
+    batch = run.batch or engine.batch(settings.size)
+    started = time.monotonic()
+    extract = _extractor(place, settings, engine, paths, batch, run.threads)
+    times.start = time.monotonic() - started
     size = sum(len(draft.digests) for draft in drafts.values())
-    waited = 0.0
+    wanted = [(digest, needs) for (_, digest), needs in jobs.items()]
+    steps = _steps(wanted, paths, settings, batch, run.threads, times)
+    started = time.monotonic()
     with (
         progress.bar(size, "features", " views", done=size - total) as bar,
-        closing(_batches(list(jobs.items()), paths, settings.size, run)) as batches,
+        closing(steps),
+        closing(_computed(extract, steps, batch, times)) as results,
     ):
-        for batch, images, wait in batches:
-            waited += wait
-            for view in settings.views("train"):
-                chosen = [
-                    i for i, (_, needs) in enumerate(batch) if any(v == view for _, v, _ in needs)
-                ]
-                if not chosen:
-                    continue
-                vectors = _forward(extract, extractor.show(images[chosen], view), run.batch)
-                for i, vector in zip(chosen, vectors, strict=True):
-                    for role, name, row in batch[i][1]:
-                        if name == view:
-                            drafts[role, view].put(row, vector)
-                bar.update(len(chosen))
-    return {"computed": total, "waited": waited}
+        for rows, vectors in results:
+            begun = time.monotonic()
+            for (role, view, row), vector in zip(rows, vectors, strict=True):
+                drafts[role, view].put(row, vector)
+            bar.update(len(rows))
+            times.write += time.monotonic() - begun
+    times.total = time.monotonic() - started
+    times.waited = max(0.0, times.total - times.compute / extract.streams)
+    return total
 
 
-def _forward(extract, images: "np.ndarray", batch: int) -> "np.ndarray":
+def _extractor(
+    place: Workspace,
+    settings: Features,
+    engine: Engine,
+    paths: dict[str, str],
+    batch: int,
+    threads: int | None,
+):
+    """Return the engine's extractor, warm: its first batch, which compiles it, is done."""
+    import numpy as np
+
+    if engine.name == "openvino":
+        from dogs_vs_cats import vino
+
+        def photos() -> list[np.ndarray]:
+            chosen = calibration(place)
+            # Whole batches, as the network's is fixed: a few photos are shown again.
+            repeated = [(digest, []) for digest in chosen] * batch
+            wanted = repeated[: max(batch, len(chosen) // batch * batch)]
+            decoded = _decoded(wanted, chosen, settings.size, batch, threads, Times())
+            return [images for _, images in decoded]
+
+        base = folder(place, settings, engine)
+        extract = vino.build(settings, engine, base, photos, batch, threads)
+    else:
+        from dogs_vs_cats import extractor, weights
+
+        tensors = weights.load(settings.backbone, workspace.weights_folder())
+        extract = extractor.build(settings, engine, tensors, threads)
+    extract.run(np.zeros((batch, settings.size, settings.size, 3), np.uint8))
+    return extract
+
+
+def _steps(
+    jobs: list, paths: dict[str, str], settings: Features, batch: int, threads, times: Times
+) -> Iterator[tuple]:
+    """Yield (the (role, view, row) of each result, their photos (n, size, size, 3) uint8)."""
+    from dogs_vs_cats import extractor
+
+    for group, images in _decoded(jobs, paths, settings.size, batch, threads, times):
+        for view in settings.views("train"):
+            rows = [[need for need in needs if need[1] == view] for _, needs in group]
+            chosen = [i for i, found in enumerate(rows) if found]
+            if not chosen:
+                continue
+            shown = images if len(chosen) == len(images) else images[chosen]
+            yield [rows[i] for i in chosen], extractor.show(shown, view)
+
+
+def _computed(extract, steps: Iterator[tuple], batch: int, times: Times) -> Iterator[tuple]:
+    """Yield (the (role, view, row) of each vector, the vectors (n, dimension) float32), in order.
+
+    The network works on in threads of its own while the last results are taken; one batch more
+    than it can work on at once lies ready for it.
+    """
+    pool = ThreadPoolExecutor(extract.streams)
+    under_way: deque = deque()
+
+    def forward(images: "np.ndarray") -> tuple:
+        begun = time.monotonic()
+        return _forward(extract.run, images, batch), time.monotonic() - begun
+
+    def oldest() -> tuple:
+        rows, future = under_way.popleft()
+        vectors, seconds = future.result()
+        times.compute += seconds
+        # A photo may be there twice, under two ids: both get its vector.
+        found = [(row, v) for needs, v in zip(rows, vectors, strict=True) for row in needs]
+        return [row for row, _ in found], [vector for _, vector in found]
+
+    try:
+        for rows, images in steps:
+            under_way.append((rows, pool.submit(forward, images)))
+            if len(under_way) > extract.streams:
+                yield oldest()
+        while under_way:
+            yield oldest()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _forward(run, images: "np.ndarray", batch: int) -> "np.ndarray":
     """Return the features of up to `batch` photos; the network always sees a full batch.
 
     One shape means one compiled graph; the blank photos that fill it are dropped again.
     """
     import numpy as np
 
+    if len(images) == batch:
+        return run(images)
     full = np.zeros((batch, *images.shape[1:]), images.dtype)
     full[: len(images)] = images
-    return extract(full)[: len(images)]
+    return run(full)[: len(images)]
 
 
-def _batches(jobs: list, paths: dict[str, str], size: int, run: Run) -> Iterator[tuple]:
-    """Yield (jobs, (n, size, size, 3) uint8, seconds waited), decoding ahead in threads.
+def _decoded(
+    jobs: list, paths: dict[str, str], size: int, batch: int, threads: int | None, times: Times
+) -> Iterator[tuple]:
+    """Yield (jobs, (n, size, size, 3) uint8), decoding ahead in threads; a job is (sha256, ...).
 
     At most AHEAD batches are held, so memory does not grow with the number of photos.
     """
@@ -204,26 +337,27 @@ def _batches(jobs: list, paths: dict[str, str], size: int, run: Run) -> Iterator
 
     from dogs_vs_cats import pixels
 
-    pool = ThreadPoolExecutor(run.threads or hardware.cores())
-    groups = [jobs[i : i + run.batch] for i in range(0, len(jobs), run.batch)]
+    def decode(digest: str) -> tuple:
+        begun = time.thread_time()
+        return pixels.pixels(Path(paths[digest]), size, digest), time.thread_time() - begun
+
+    pool = ThreadPoolExecutor(threads or hardware.cores())
+    groups = [jobs[i : i + batch] for i in range(0, len(jobs), batch)]
     ahead: deque = deque()
     try:
-        for number in range(len(groups)):
-            for group in groups[number + len(ahead) : number + AHEAD]:
-                ahead.append(
-                    [pool.submit(pixels.pixels, Path(paths[d]), size, d) for (_, d), _ in group]
-                )
-            started = time.monotonic()
-            futures = ahead.popleft()
-            images = [
-                _image(f, paths[d]) for f, ((_, d), _) in zip(futures, groups[number], strict=True)
-            ]
-            yield groups[number], np.stack(images), time.monotonic() - started
+        for number, group in enumerate(groups):
+            for later in groups[number + len(ahead) : number + AHEAD]:
+                ahead.append([pool.submit(decode, digest) for digest, _ in later])
+            images = np.empty((len(group), size, size, 3), np.uint8)
+            for i, (future, (digest, _)) in enumerate(zip(ahead.popleft(), group, strict=True)):
+                images[i], seconds = _image(future, paths[digest])
+                times.decode += seconds
+            yield group, images
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _image(future, path: str) -> "np.ndarray":
+def _image(future, path: str) -> tuple["np.ndarray", float]:
     try:
         return future.result()
     except PhotoError as error:
@@ -233,12 +367,12 @@ def _image(future, path: str) -> "np.ndarray":
         ) from error
 
 
-def load(place: Workspace, settings: Features, precision: str, role: str) -> dict:
+def load(place: Workspace, settings: Features, engine: Engine, role: str) -> dict:
     """Return view -> Stored features of the `train` or `test` photos, every chunk verified."""
     from dogs_vs_cats import store
 
     return {
         view: store.load(path)
-        for (one, view), path in stores(place, settings, precision).items()
+        for (one, view), path in stores(place, settings, engine).items()
         if one == role
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats import engine
+from dogs_vs_cats import backend
 from dogs_vs_cats.recipes import Head
 
 ROWS = 512  # rows a step of predicting and measuring; fixed, as it could decide a last bit
@@ -55,7 +55,7 @@ def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | No
     `moments` (2, dimension) standardise the input; None leaves it as it is. `steps` is the whole
     training's, for the schedule.
     """
-    keras = engine.start()
+    keras = backend.start()
     policy = "mixed_bfloat16" if settings.precision == "bfloat16" else "float32"
     layers = keras.layers
     features = flow = keras.Input((dimension,))
@@ -96,7 +96,7 @@ def train(
     seed and the fold decide both. The held-out photos are only measured, after each epoch, in
     `measured_view`: nothing is picked by it. `tick` is called after each epoch.
     """
-    keras = engine.start()
+    keras = backend.start()
     keras.utils.set_random_seed(settings.seed + fold)
     rng = np.random.default_rng([settings.seed, fold])
     moments = standardisation(rows, chosen, train_views) if settings.standardise else None
@@ -158,7 +158,7 @@ def predict(model, rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> np
 def _probabilities(model, features: np.ndarray) -> np.ndarray:
     """Return (n, classes) float64, whether the model ends in (n, 1) or (n, classes)."""
     # Called, not `predict`: compiling a graph costs more than a small head's few products.
-    output = engine.start().ops.convert_to_numpy(model(features, training=False))
+    output = backend.start().ops.convert_to_numpy(model(features, training=False))
     output = output.astype(np.float64)
     if output.shape[1] == 1:
         return np.concatenate([1 - output, output], axis=1)
@@ -171,4 +171,4 @@ def save(model, path: Path) -> None:
 
 def load(path: Path):
     """Return a saved head."""
-    return engine.start().saving.load_model(path, compile=False)
+    return backend.start().saving.load_model(path, compile=False)

@@ -4,13 +4,14 @@ import time
 from pathlib import Path
 
 from dogs_vs_cats import features, files, ledger, stamps, training
+from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.recipes import Recipe
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
 FREED = ("cache", "models", "reports")
 
 
-def lines(place: Workspace, recipe: Recipe, precision: str) -> list[str]:
+def lines(place: Workspace, recipe: Recipe, engine: Engine) -> list[str]:
     """Return the lines of `make status` for a dataset and a recipe."""
     data = stamps.summary(place.data_stamp)
     counts = " + ".join(f"{n:,} {name}" for name, n in data["per_class"].items())
@@ -20,12 +21,12 @@ def lines(place: Workspace, recipe: Recipe, precision: str) -> list[str]:
         f"photos    {counts} to train on, {data['test']:,} to predict, "
         f"{len(data['problems']):,} unreadable{_age(place.data_stamp)}",
     ]
-    folder = features.folder(place, recipe.features, precision)
-    cached = features.summary(place, recipe.features, precision)
+    folder = features.folder(place, recipe.features, engine)
+    cached = features.summary(place, recipe.features, engine)
     found.append(f"features  {_state(folder, cached)}")
     if cached:
         found[-1] += f", {cached['rows']:,} rows"
-    metrics = training.summary(place, recipe, precision)
+    metrics = training.summary(place, recipe, engine)
     found.append(f"heads     {_state(place.model(recipe.name), metrics)}")
     if metrics:
         found[-1] += (

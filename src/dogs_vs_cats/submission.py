@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from dogs_vs_cats import files, stamps
+from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.recipes import Recipe
 from dogs_vs_cats.workspace import SUBMISSIONS, Workspace
@@ -33,7 +34,7 @@ def summary(place: Workspace, recipe: Recipe) -> dict | None:
 
 
 def build(
-    place: Workspace, recipe: Recipe, precision: str, threads: int | None = None
+    place: Workspace, recipe: Recipe, engine: Engine, threads: int | None = None
 ) -> tuple[Path, int]:
     """Predict the test photos with all heads and views; return the checked CSV and its rows.
 
@@ -63,7 +64,7 @@ def build(
     good = tests[tests["problem"] == ""]
     prior = float((photos.train(table)["label"] == classes[1]).mean())
     values = dict.fromkeys(tests["id"], prior)
-    values |= _predict(place, recipe, precision, threads, good, classes)
+    values |= _predict(place, recipe, engine, threads, good, classes)
     if metric == "accuracy":
         values = {photo: int(value > 0.5) for photo, value in values.items()}
     frame = pd.DataFrame({"id": tests["id"].astype(int), "label": tests["id"].map(values)})
@@ -76,16 +77,16 @@ def build(
     return path, rows
 
 
-def _predict(place: Workspace, recipe: Recipe, precision: str, threads, good, classes) -> dict:
+def _predict(place: Workspace, recipe: Recipe, engine: Engine, threads, good, classes) -> dict:
     """Return id -> probability of the last class, for the test photos that can be read."""
     import numpy as np
 
-    from dogs_vs_cats import engine, heads, progress, training
+    from dogs_vs_cats import backend, heads, progress, training
 
     if good.empty:
         return {}
-    engine.start(threads)
-    rows = training.rows_of(place, recipe, precision, "test", good, classes)
+    backend.start(threads)
+    rows = training.rows_of(place, recipe, engine, "test", good, classes)
     everything = np.arange(len(good))
     models = sorted(place.model(recipe.name).glob("head-*.keras"))
     predicted = []

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from dogs_vs_cats import features, files, hardware, stamps
+from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.recipes import Recipe
 from dogs_vs_cats.workspace import Workspace
@@ -15,26 +16,26 @@ from dogs_vs_cats.workspace import Workspace
 IN_MEMORY = 0.25  # arrays up to this share of the machine's memory are read into it
 
 
-def inputs(place: Workspace, recipe: Recipe, precision: str) -> dict:
+def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
     """Return all that decides the heads, ready for a stamp."""
     return {
         "features": dataclasses.asdict(recipe.features),
         "head": dataclasses.asdict(recipe.head),
-        "cache": features.folder(place, recipe.features, precision).name,
+        "cache": features.folder(place, recipe.features, engine).name,
         "photos": files.digest(place.table),
         "classes": files.digest(place.classes),
         "code": files.code_digest("heads", "training", "metrics"),
-        "engine": features.engine() | hardware.versions("numpy"),
+        "engine": engine.versions() | hardware.versions("numpy"),
     }
 
 
-def summary(place: Workspace, recipe: Recipe, precision: str) -> dict | None:
+def summary(place: Workspace, recipe: Recipe, engine: Engine) -> dict | None:
     """Return the metrics of a recipe's heads if they are up to date, else None."""
     folder = place.model(recipe.name)
-    return stamps.fresh(folder / "stamp.json", inputs(place, recipe, precision))
+    return stamps.fresh(folder / "stamp.json", inputs(place, recipe, engine))
 
 
-def build(place: Workspace, recipe: Recipe, precision: str, threads: int | None = None) -> dict:
+def build(place: Workspace, recipe: Recipe, engine: Engine, threads: int | None = None) -> dict:
     """Train a recipe's heads; write them, their history, metrics and predictions; return metrics.
 
     All of it appears at once, in models/<dataset>/<recipe>/. UserError if features are missing.
@@ -44,8 +45,8 @@ def build(place: Workspace, recipe: Recipe, precision: str, threads: int | None 
         beside = folder.with_name(f".{recipe.name}.partial")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        given = inputs(place, recipe, precision)
-        found = _build(place, recipe, precision, threads, beside)
+        given = inputs(place, recipe, engine)
+        found = _build(place, recipe, engine, threads, beside)
         _record(beside / "record.json", recipe, given)
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
@@ -55,17 +56,17 @@ def build(place: Workspace, recipe: Recipe, precision: str, threads: int | None 
 
 
 def _build(
-    place: Workspace, recipe: Recipe, precision: str, threads: int | None, folder: Path
+    place: Workspace, recipe: Recipe, engine: Engine, threads: int | None, folder: Path
 ) -> dict:
     import numpy as np
     import pandas as pd
 
-    from dogs_vs_cats import curves, engine, heads, metrics, photos, progress
+    from dogs_vs_cats import backend, curves, heads, metrics, photos, progress
 
-    engine.start(threads)
+    backend.start(threads)
     table = photos.train(photos.read(place))
     classes = photos.read_classes(place)
-    rows = rows_of(place, recipe, precision, "train", table, classes)
+    rows = rows_of(place, recipe, engine, "train", table, classes)
     fold_of = table["fold"].to_numpy()
     folds = sorted(set(fold_of.tolist()))
     started = time.monotonic()
@@ -118,7 +119,7 @@ def _build(
     return found
 
 
-def rows_of(place: Workspace, recipe: Recipe, precision: str, role: str, table, classes: list[str]):
+def rows_of(place: Workspace, recipe: Recipe, engine: Engine, role: str, table, classes: list[str]):
     """Return heads.Rows of the photos in `table`, joined to their features by sha256.
 
     Test photos have no label; their labels are -1. Arrays that are small beside the machine's
@@ -128,7 +129,7 @@ def rows_of(place: Workspace, recipe: Recipe, precision: str, role: str, table, 
 
     from dogs_vs_cats import heads
 
-    stored = features.load(place, recipe.features, precision, role)
+    stored = features.load(place, recipe.features, engine, role)
     ids, digests = table["id"].tolist(), table["sha256"].tolist()
     size = sum(one.array.nbytes for one in stored.values())
     small = size <= IN_MEMORY * hardware.memory()

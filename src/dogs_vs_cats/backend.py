@@ -40,6 +40,23 @@ def _loaded(backend: str):
     return keras
 
 
+def require(device: str) -> None:
+    """Raise UserError unless the backend, once started, has a GPU where `device` is gpu."""
+    if device != "gpu":
+        return
+    keras = start()
+    if keras.config.backend() == "torch":
+        found = sys.modules["torch"].cuda.is_available()  # Keras has no list of its devices
+    else:
+        found = bool(keras.distribution.list_devices("gpu"))
+    if not found:
+        raise UserError(
+            f"Expected a GPU that {keras.config.backend()} can use, as this machine has one. "
+            "Received: it sees none. Install its CUDA packages (`make setup GPU=1` does for "
+            "TensorFlow), or set CUDA_VISIBLE_DEVICES=-1 to compute on the processor."
+        )
+
+
 @contextmanager
 def _native_stderr_held_back() -> Iterator[None]:
     """Hold back what native libraries write to stderr; show it if the block fails.
