@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup data features train submit upload scores demo rehearse check status clean \
-        test lint packages
+        bench test lint packages
 # Stages follow each other: -j must not start them side by side.
 .NOTPARALLEL:
 
@@ -103,6 +103,9 @@ status: $(READY) ## what exists, how big, how fresh
 
 clean: $(READY) ## say what could be freed; YES=1 frees it; never touches downloads
 	@$(RUN) scripts/clean.py $(PICK) $(if $(filter-out 0,$(YES)),--yes)
+
+bench: $(READY) ## how fast it all is here, beside what others do; a table in benchmarks/
+	@$(RUN) scripts/bench.py $(if $(SOURCE),--source "$$SOURCE") $(if $(ROUNDS),--rounds $(ROUNDS))
 
 test: $(READY) ## run the tests
 	@$(RUN) -m pytest -n auto --dist worksteal $(TESTS)

@@ -209,7 +209,7 @@ def _fill(
         return 0
     batch = run.batch or engine.batch(settings.size)
     started = time.monotonic()
-    extract = _extractor(place, settings, engine, paths, batch, run.threads)
+    extract = extractor_of(place, settings, engine, batch, run.threads)
     times.start = time.monotonic() - started
     size = sum(len(draft.digests) for draft in drafts.values())
     wanted = [(digest, needs) for (_, digest), needs in jobs.items()]
@@ -231,15 +231,17 @@ def _fill(
     return total
 
 
-def _extractor(
+def extractor_of(
     place: Workspace,
     settings: Features,
     engine: Engine,
-    paths: dict[str, str],
     batch: int,
     threads: int | None,
 ):
-    """Return the engine's extractor, warm: its first batch, which compiles it, is done."""
+    """Return the engine's extractor, warm: its first batch, which compiles it, is done.
+
+    It has `run`, (batch, size, size, 3) uint8 RGB -> (batch, dimension) float32, and `streams`.
+    """
     import numpy as np
 
     if engine.name == "openvino":

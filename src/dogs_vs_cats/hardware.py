@@ -115,3 +115,14 @@ def memory() -> int:
 
 def description() -> str:
     return f"{platform.system()} {platform.machine()}, {cores()} cores, {memory() / 2**30:.0f} GiB"
+
+
+def processor() -> str:
+    """Return the processor's name and what it multiplies fast, or the GPU's name before it."""
+    lines = []
+    if Path("/proc/cpuinfo").is_file():
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    names = [x.partition(":")[2].strip() for x in lines if x.startswith("model name")]
+    fast = [x for x in ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni") if x in _flags()]
+    found = " ".join([*(names or [platform.processor() or platform.machine()])[:1], *fast])
+    return f"GPU, {found}" if gpu() else found

@@ -1,32 +1,16 @@
 """Heads: the small network on top of cached features; built, trained, asked."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dogs_vs_cats import backend
 from dogs_vs_cats.recipes import Head
+from dogs_vs_cats.rows import Order, Rows
 
 ROWS = 512  # rows a step of predicting and measuring; fixed, as it could decide a last bit
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Photos as rows of cached arrays, one array a view, without copying them.
-
-    views: name -> (N, dimension) float16, in memory or memory-mapped. index: name -> (n,) int,
-    where each photo is in that array. labels: (n,) int class indices.
-    """
-
-    views: dict[str, np.ndarray]
-    index: dict[str, np.ndarray]
-    labels: np.ndarray
-
-    def take(self, chosen: np.ndarray, view: str) -> np.ndarray:
-        """Return (len(chosen), dimension) float32 features of the photos at positions `chosen`."""
-        return self.views[view][self.index[view][chosen]].astype(np.float32)
+STEPS = 16  # training steps between two returns to Python, which cost more than a small step
 
 
 def standardisation(rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> np.ndarray:
@@ -49,7 +33,7 @@ def standardisation(rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> n
 
 
 def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | None, steps: int):
-    """Return a compiled Keras model: (n, dimension) float32 -> (n, 1) or (n, classes).
+    """Return a compiled Keras model: (n, dimension) float16 -> (n, 1) or (n, classes).
 
     Two classes end in one sigmoid, the probability of class 1; more end in a softmax.
     `moments` (2, dimension) standardise the input; None leaves it as it is. `steps` is the whole
@@ -58,7 +42,8 @@ def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | No
     keras = backend.start()
     policy = "mixed_bfloat16" if settings.precision == "bfloat16" else "float32"
     layers = keras.layers
-    features = flow = keras.Input((dimension,))
+    # As it is cached; the first layer casts it, faster than NumPy would.
+    features = flow = keras.Input((dimension,), dtype="float16")
     if moments is not None:
         flow = layers.Normalization(mean=moments[0], variance=moments[1])(flow)
     for width in settings.hidden:
@@ -75,7 +60,9 @@ def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | No
     optimiser = keras.optimizers.get({"class_name": settings.optimiser, "config": {}})
     optimiser.learning_rate = rate
     loss = "binary_crossentropy" if classes == 2 else "sparse_categorical_crossentropy"
-    model.compile(optimiser, loss, metrics=["accuracy"], jit_compile=False)
+    # XLA slows a head down on TensorFlow; JAX has nothing else.
+    jax = keras.config.backend() == "jax"
+    model.compile(optimiser, loss, metrics=["accuracy"], jit_compile=jax, steps_per_execution=STEPS)
     return model
 
 
@@ -92,57 +79,50 @@ def train(
 ):
     """Return (model, history) of one head, trained on the photos at positions `chosen`.
 
-    Each epoch shows each photo once, in a new order, in a view drawn by chance; the recipe's
-    seed and the fold decide both. The held-out photos are only measured, after each epoch, in
-    `measured_view`: nothing is picked by it. `tick` is called after each epoch.
+    Each epoch shows each photo once, in a new order, in a view drawn by chance (`Order` says how);
+    the recipe's seed and the fold decide both. The held-out photos are only measured, after each
+    epoch, in `measured_view`: nothing is picked by it. `tick` is called after each epoch.
     """
     keras = backend.start()
     keras.utils.set_random_seed(settings.seed + fold)
     rng = np.random.default_rng([settings.seed, fold])
     moments = standardisation(rows, chosen, train_views) if settings.standardise else None
     steps = -(-len(chosen) // settings.batch_size) * settings.epochs
-    dimension = rows.views[train_views[0]].shape[1]
-    model = build(settings, dimension, classes, moments, steps)
+    model = build(settings, rows.dimension, classes, moments, steps)
+    order = Order(rows, chosen, train_views, rng)
 
-    class Batches(keras.utils.PyDataset):
-        """Batches of (n, dimension) float32 and (n,) labels; the last has its own size."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.on_epoch_end()
-
-        def on_epoch_end(self) -> None:
-            self.order = rng.permutation(chosen)
-            self.view = rng.integers(len(train_views), size=len(chosen))
-
-        def __len__(self) -> int:
-            return -(-len(chosen) // settings.batch_size)
-
-        def __getitem__(self, i: int):
-            part = slice(i * settings.batch_size, (i + 1) * settings.batch_size)
-            order, view = self.order[part], self.view[part]
-            batch = np.empty((len(order), dimension), np.float32)
-            for number, name in enumerate(train_views):
-                batch[view == number] = rows.take(order[view == number], name)
-            return batch, rows.labels[order]
-
-    class Measured(keras.utils.PyDataset):
-        def __len__(self) -> int:
-            return -(-len(held_out) // ROWS)
-
-        def __getitem__(self, i: int):
-            part = held_out[i * ROWS : (i + 1) * ROWS]
-            return rows.take(part, measured_view), rows.labels[part]
+    def measured(part: slice) -> tuple[np.ndarray, np.ndarray]:
+        return rows.take(held_out[part], measured_view), rows.labels[held_out[part]]
 
     history = model.fit(
-        Batches(),
+        _sequence(len(order), settings.batch_size, order.batch, order.begin),
         epochs=settings.epochs,
-        validation_data=Measured(),
+        validation_data=_sequence(len(held_out), ROWS, measured),
         shuffle=False,  # the order is ours
         verbose=0,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: tick())],
     )
     return model, history.history
+
+
+def _sequence(length: int, size: int, batch: Callable, begin: Callable = lambda: None):
+    """Return a Keras dataset of `length` rows, `size` a batch; the last has its own size.
+
+    `batch` gives the features and labels of a slice of rows; `begin` is called after an epoch.
+    """
+    keras = backend.start()
+
+    class Sequence(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return -(-length // size)
+
+        def __getitem__(self, i: int):
+            return batch(slice(i * size, min((i + 1) * size, length)))
+
+        def on_epoch_end(self) -> None:
+            begin()
+
+    return Sequence()
 
 
 def predict(model, rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> np.ndarray:

@@ -22,7 +22,7 @@ def inputs(place: Workspace, recipe: Recipe) -> dict:
     return {
         "heads": files.digest(place.model(recipe.name) / "stamp.json"),
         "photos": files.digest(place.table),
-        "code": files.code_digest("submission", "heads"),
+        "code": files.code_digest("submission", "heads", "rows"),
     }
 
 

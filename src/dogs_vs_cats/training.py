@@ -13,7 +13,9 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.recipes import Recipe
 from dogs_vs_cats.workspace import Workspace
 
-IN_MEMORY = 0.25  # arrays up to this share of the machine's memory are read into it
+# Bytes. Arrays up to this are read into memory, larger ones stay on the disk and are read in
+# blocks. Not a share of this machine's memory: the order of training would depend on it.
+IN_MEMORY = 1 << 30
 
 
 def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
@@ -24,7 +26,7 @@ def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
         "cache": features.folder(place, recipe.features, engine).name,
         "photos": files.digest(place.table),
         "classes": files.digest(place.classes),
-        "code": files.code_digest("heads", "training", "metrics"),
+        "code": files.code_digest("heads", "rows", "training", "metrics"),
         "engine": engine.versions() | hardware.versions("numpy"),
     }
 
@@ -120,24 +122,25 @@ def _build(
 
 
 def rows_of(place: Workspace, recipe: Recipe, engine: Engine, role: str, table, classes: list[str]):
-    """Return heads.Rows of the photos in `table`, joined to their features by sha256.
+    """Return rows.Rows of the photos in `table`, joined to their features by sha256.
 
-    Test photos have no label; their labels are -1. Arrays that are small beside the machine's
-    memory are read into it, others stay on the disk.
+    Test photos have no label; their labels are -1. Small arrays are read into memory, others
+    stay on the disk.
     """
     import numpy as np
 
-    from dogs_vs_cats import heads
+    from dogs_vs_cats import store
+    from dogs_vs_cats.rows import Rows
 
     stored = features.load(place, recipe.features, engine, role)
     ids, digests = table["id"].tolist(), table["sha256"].tolist()
     size = sum(one.array.nbytes for one in stored.values())
-    small = size <= IN_MEMORY * hardware.memory()
+    small = size <= IN_MEMORY
     views = {view: np.array(one.array) if small else one.array for view, one in stored.items()}
     index = {view: one.rows_of(digests, ids) for view, one in stored.items()}
     numbers = {name: number for number, name in enumerate(classes)} | {"": -1}
     labels = np.array([numbers[label] for label in table["label"]], dtype=np.int64)
-    return heads.Rows(views, index, labels)
+    return Rows(views, index, labels, 1 if small else store.CHUNK)
 
 
 def _record(path: Path, recipe: Recipe, given: dict) -> None:

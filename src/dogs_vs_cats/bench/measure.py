@@ -1,0 +1,193 @@
+"""One measurement in a process of its own: `python -m dogs_vs_cats.bench.measure NAME JSON`.
+
+A process each, because memory is measured and because Keras, OpenVINO and PyTorch would share
+threads otherwise. The last line of stdout is the result as JSON.
+"""
+
+import dataclasses
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from dogs_vs_cats import (
+    backend,
+    engines,
+    features,
+    files,
+    heads,
+    photos,
+    pixels,
+    recipes,
+    rows,
+    store,
+    training,
+)
+from dogs_vs_cats.bench import peers
+from dogs_vs_cats.workspace import Workspace
+
+
+def decode(dataset: str, size: int) -> dict:
+    """Return the milliseconds of one core to turn a JPEG file into (size, size, 3) pixels."""
+    paths = [Path(path) for path in photos.read(Workspace(dataset))["path"]]
+    started = time.thread_time()
+    for path in paths:
+        pixels.pixels(path, size)
+    return {"milliseconds": 1000 * (time.thread_time() - started) / len(paths)}
+
+
+def model(dataset: str, recipe: str, engine: str, precision: str, seconds: float) -> dict:
+    """Return photos a second of the extractor alone, fed the same batch again and again."""
+    settings = recipes.read(recipe).features
+    chosen = engines.choose(engine, precision)
+    batch = chosen.batch(settings.size)
+    extract = features.extractor_of(Workspace(dataset), settings, chosen, batch, None)
+    shape = (batch, settings.size, settings.size, 3)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    deadline = time.monotonic() + seconds
+
+    def work() -> int:
+        done = 0
+        while time.monotonic() < deadline:
+            extract.run(images)
+            done += batch
+        return done
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(extract.streams) as pool:
+        done = sum(pool.map(lambda _: work(), range(extract.streams)))
+    return {"photos_a_second": done / (time.monotonic() - started), "precision": chosen.precision}
+
+
+def stage(dataset: str, recipe: str, engine: str, precision: str) -> dict:
+    """Return photos a second from JPEG files to the finished cache, and where the time went."""
+    settings = recipes.read(recipe).features
+    chosen = engines.choose(engine, precision)
+    place = Workspace(dataset)
+    for path in features.stores(place, settings, chosen).values():
+        shutil.rmtree(path, ignore_errors=True)
+    done = features.build(place, settings, chosen, features.Run())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
+    return {**done, "photos_a_second": done["computed"] / done["total"], "peak_bytes": peak}
+
+
+def out_of_fold(dataset: str, recipe: str, engine: str, precision: str) -> dict:
+    """Return the out-of-fold metrics of a recipe on the features of an engine."""
+    found = recipes.read(recipe)
+    place, chosen = Workspace(dataset), engines.choose(engine, precision)
+    features.build(place, found.features, chosen, features.Run())
+    return training.build(place, found, chosen)
+
+
+def head(recipe: str, count: int) -> dict:
+    """Return the seconds to train one head on `count` rows of made-up features, all of it."""
+    found = recipes.read(recipe)
+    made = _made_up(count + count // 4, found.features)
+    everything = np.arange(len(made.labels))
+    backend.start()
+    started = time.monotonic()
+    heads.train(
+        found.head,
+        made,
+        0,
+        found.features.train_views,
+        2,
+        everything[:count],
+        everything[count:],
+        found.features.test_views[0],
+        lambda: None,
+    )
+    seconds = time.monotonic() - started
+    steps = -(-count // found.head.batch_size) * found.head.epochs
+    return {"seconds": seconds, "steps": steps, "epochs": found.head.epochs}
+
+
+def _made_up(count: int, settings: recipes.Features) -> rows.Rows:
+    """Return `count` rows of noise, of the right shape, in which one number tells the class."""
+    rng = np.random.default_rng(0)
+    dimension = _dimension(settings)
+    labels = np.arange(count) % 2
+    array = rng.normal(size=(count, dimension)).astype(store.DTYPE)
+    array[:, 0] += labels
+    views = dict.fromkeys(settings.views("train"), array)
+    return rows.Rows(views, dict.fromkeys(views, np.arange(count)), labels)
+
+
+def streamed(recipe: str, count: int) -> dict:
+    """Return the seconds of each epoch of a head that is trained from an array on the disk.
+
+    The array is written to the disk and forgotten by the system's cache before the first epoch,
+    which compiles the head too; the system may keep it in memory for the second.
+    """
+    found = recipes.read(recipe)
+    dimension = _dimension(found.features)
+    labels = np.arange(count) % 2
+    rng = np.random.default_rng(0)
+    files.require_free(Path(), count * dimension * store.DTYPE.itemsize, "made-up features")
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        path = Path(folder) / "features.npy"
+        array = np.lib.format.open_memmap(path, "w+", store.DTYPE, (count, dimension))
+        for start in range(0, count, store.CHUNK):
+            part = labels[start : start + store.CHUNK]
+            block = rng.integers(-512, 512, (len(part), dimension), np.int16) / np.float32(256)
+            array[start : start + store.CHUNK] = block + part[:, None] / 100
+        array.flush()
+        del array
+        _forget(path)
+        view = found.features.train_views[0]
+        stored = rows.Rows(
+            {view: np.load(path, mmap_mode="r")}, {view: np.arange(count)}, labels, store.CHUNK
+        )
+        backend.start()
+        ticks = [time.monotonic()]
+        heads.train(
+            dataclasses.replace(found.head, epochs=2),
+            stored,
+            0,
+            (view,),
+            2,
+            np.arange(count),
+            np.arange(1),
+            view,
+            lambda: ticks.append(time.monotonic()),
+        )
+        size = path.stat().st_size
+    return {"seconds": np.diff(ticks).tolist(), "bytes": size, "batch": found.head.batch_size}
+
+
+def _forget(path: Path) -> None:
+    """Make the system drop its copy of a file, where it can be told to."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _dimension(settings: recipes.Features) -> int:
+    from dogs_vs_cats.backbones import BACKBONES
+
+    return BACKBONES[settings.backbone].dimension(settings.tap, settings.pooling, settings.size)
+
+
+NAMES = {
+    "decode": decode,
+    "model": model,
+    "stage": stage,
+    "out_of_fold": out_of_fold,
+    "head": head,
+    "streamed": streamed,
+    "tutorial": peers.tutorial,
+    "torch": peers.torch,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(NAMES[sys.argv[1]](**json.loads(sys.argv[2]))))

@@ -1,0 +1,99 @@
+"""Rows: photos joined to their cached features, and the order in which training is shown them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+WINDOW = 4096  # rows that are shuffled among each other where arrays are read in blocks
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Photos as rows of cached arrays, one array a view, without copying them.
+
+    views: name -> (N, dimension) float16, in memory or memory-mapped. index: name -> (n,) int,
+    where each photo is in that array. labels: (n,) int class indices. block: how many rows that
+    lie together are read together in training; more than 1 where the arrays stay on the disk.
+    """
+
+    views: dict[str, np.ndarray]
+    index: dict[str, np.ndarray]
+    labels: np.ndarray
+    block: int = 1
+
+    def take(self, chosen: np.ndarray, view: str) -> np.ndarray:
+        """Return (len(chosen), dimension) float16 features of the photos at positions `chosen`."""
+        return self.views[view][self.index[view][chosen]]
+
+    @property
+    def dimension(self) -> int:
+        return next(iter(self.views.values())).shape[1]
+
+
+class Order:
+    """The order in which an epoch shows photos, each in a view drawn by chance.
+
+    Photos are shuffled one by one where `rows.block` is 1. Else blocks of photos whose rows lie
+    together are shuffled, a block in one view, and then the photos within windows of WINDOW: the
+    disk is read in long runs, at its full speed, and a batch still mixes many blocks.
+    """
+
+    def __init__(
+        self, rows: Rows, chosen: np.ndarray, views: tuple[str, ...], rng: np.random.Generator
+    ) -> None:
+        self.rows, self.views, self.rng = rows, views, rng
+        self.chosen = chosen
+        if rows.block > 1:
+            self.chosen = chosen[np.argsort(rows.index[views[0]][chosen], kind="stable")]
+        self.begin()
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def begin(self) -> None:
+        """Draw the photos' order and views of the next epoch."""
+        block, n = self.rows.block, len(self.chosen)
+        blocks = self.rng.permutation(-(-n // block))
+        views = self.rng.integers(len(self.views), size=len(blocks))
+        # (n,): the places of the photos in `chosen`, block after block, then mixed in windows.
+        lying = (blocks[:, None] * block + np.arange(block)).ravel()
+        kept = lying < n  # the last block may be short
+        mixed = np.arange(n)
+        if block > 1:
+            for start in range(0, n, WINDOW):
+                self.rng.shuffle(mixed[start : start + WINDOW])
+        self.photos = self.chosen[lying[kept]][mixed]
+        self.view = np.repeat(views, block)[kept][mixed]
+        self._window: tuple[int, np.ndarray] = -1, np.empty(0)
+
+    def batch(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return the features (n, dimension) float16 and labels (n,) of a part of the order."""
+        labels = self.rows.labels[self.photos[part]]
+        if self.rows.block == 1:
+            return self._read(part), labels
+        first, last = part.start // WINDOW, (part.stop - 1) // WINDOW
+        pieces = []
+        for number in range(first, last + 1):
+            begin = number * WINDOW
+            here = slice(max(part.start - begin, 0), min(part.stop - begin, WINDOW))
+            pieces.append(self._read_window(number)[here])
+        return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)), labels
+
+    def _read_window(self, number: int) -> np.ndarray:
+        """Return the features (up to WINDOW, dimension) of a window; the last one is kept."""
+        if self._window[0] != number:
+            self._window = -1, np.empty(0)  # freed before the next is read
+            part = slice(number * WINDOW, min((number + 1) * WINDOW, len(self)))
+            self._window = number, self._read(part)
+        return self._window[1]
+
+    def _read(self, part: slice) -> np.ndarray:
+        """Return the features (n, dimension) of a part, read in the order they lie in."""
+        photos, view = self.photos[part], self.view[part]
+        features = np.empty((len(photos), self.rows.dimension), np.float16)
+        for number, name in enumerate(self.views):
+            here = np.flatnonzero(view == number)
+            if self.rows.block > 1:
+                here = here[np.argsort(self.rows.index[name][photos[here]])]
+            features[here] = self.rows.take(photos[here], name)
+        return features
