@@ -7,13 +7,15 @@ SHELL := /bin/sh
 # Stages follow each other: -j must not start them side by side.
 .NOTPARALLEL:
 
+# What a choice takes besides requirements.txt is installed when it is first chosen.
+EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND))
 # PYTHON=python uses the interpreter you are in; otherwise .venv is made when it is first needed.
 ifdef PYTHON
   RUN := $(PYTHON)
   READY := packages
 else
   RUN := .venv/bin/python
-  READY := .venv/ready
+  READY := .venv/ready $(EXTRAS:%=.venv/%)
 endif
 
 export PYTHONPATH := src
@@ -35,8 +37,10 @@ help: ## this page
 	@echo "  COMPETITION=name dogs-vs-cats-redux-kernels-edition (scored late), or dogs-vs-cats"
 	@echo "  DATASET=name     which dataset (default: that of the last make data)"
 	@echo "  RECIPE=fast      a name in recipes/, or a .toml file of your own"
-	@echo "  PRECISION=auto   auto, float32 or bfloat16: the arithmetic of the features"
-	@echo "  BATCH=32         photos a step of make features; THREADS=n processor threads"
+	@echo "  ENGINE=keras     what computes features: keras, or openvino (faster on processors)"
+	@echo "  PRECISION=auto   their arithmetic: auto, float32, bfloat16, or int8 with openvino"
+	@echo "  BATCH=n          photos a step of make features; THREADS=n processor threads"
+	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; ROUNDS=3 of make bench"
 	@echo "  CSV=path         the file of make check and make upload"
 	@echo "  UPLOAD=0         make submit never uploads; AGAIN=1 uploads the same CSV once more"
 	@echo "  YES=1            lets make clean remove what it lists"
@@ -47,10 +51,10 @@ help: ## this page
 
 setup: ## install the packages (other targets do it when they need to)
 ifdef PYTHON
-	@$(PYTHON) scripts/packages.py
+	@$(PYTHON) scripts/packages.py $(EXTRAS)
 else
 	@$(if $(filter-out 0,$(GPU)),rm -f .venv/ready)
-	@$(MAKE) --no-print-directory .venv/ready
+	@$(MAKE) --no-print-directory $(READY)
 endif
 
 .venv/ready: requirements.txt
@@ -62,8 +66,13 @@ endif
 	  $(if $(filter-out 0,$(GPU)),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
 	@touch .venv/ready
 
+.venv/openvino .venv/jax: .venv/%: requirements-%.txt | .venv/ready
+	@echo "setup: packages for $* into .venv"
+	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r $<
+	@touch $@
+
 packages:
-	@$(PYTHON) scripts/packages.py --check
+	@$(PYTHON) scripts/packages.py --check $(EXTRAS)
 
 data: $(READY) ## photos from Kaggle or elsewhere into a table: decoded, checked, split in folds
 	@$(RUN) scripts/data.py $(if $(SOURCE),--source "$$SOURCE") $(SLUG) $(PICK)

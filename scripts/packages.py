@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+EXTRAS = {"openvino": {"openvino": "openvino", "nncf": "nncf"}, "jax": {"jax": "jax"}}
 IMPORTS = {
     "filelock": "filelock",
     "h5py": "h5py",
@@ -32,8 +33,12 @@ IMPORTS = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="install nothing, only say")
+    parser.add_argument("extras", nargs="*", choices=[[], *EXTRAS], help="what else is chosen")
     args = parser.parse_args()
-    missing = {name for name, module in IMPORTS.items() if importlib.util.find_spec(module) is None}
+    imports = IMPORTS.copy()
+    for extra in args.extras:
+        imports |= EXTRAS[extra]
+    missing = {name for name, module in imports.items() if importlib.util.find_spec(module) is None}
     if not missing:
         return 0
     if args.check:
@@ -43,7 +48,9 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    pins = Path(__file__).parents[1].joinpath("requirements.txt").read_text(encoding="utf-8")
+    project = Path(__file__).parents[1]
+    lists = ["requirements.txt", *(f"requirements-{extra}.txt" for extra in args.extras)]
+    pins = "\n".join((project / name).read_text(encoding="utf-8") for name in lists)
     wanted = [line for line in pins.splitlines() if line.partition("==")[0] in missing]
     print(f"setup: installing {', '.join(sorted(missing))}")
     return subprocess.run(

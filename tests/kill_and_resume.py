@@ -1,6 +1,6 @@
 """Kill `make features` with SIGKILL at random moments; the finished arrays must be byte-identical.
 
-python tests/kill_and_resume.py SOURCE [--kills 10] [--recipe fast] [--seed 0]
+python tests/kill_and_resume.py SOURCE [--kills 10] [--recipe fast] [--seed 0] [--engine openvino]
 
 Works in a temporary folder: a straight run, then one that is killed again and again and resumed.
 Prints each kill and the count; status 1 if a byte differs or it could not be killed so often.
@@ -44,16 +44,16 @@ def chunks(folder: Path) -> int:
     )
 
 
-def kill_somewhere(folder: Path, recipe: str, rng: random.Random) -> bool:
+def kill_somewhere(folder: Path, options: list[str], rng: random.Random) -> bool:
     """Start a run and kill it; return False if it finished before."""
     before = chunks(folder)
-    child = start(folder, "features", "--recipe", recipe)
+    child = start(folder, "features", *options)
     if rng.random() < 0.2:  # while it starts
         time.sleep(rng.uniform(0.1, 3))
     else:  # some moments after it has begun to write
         while child.poll() is None and chunks(folder) == before:
             time.sleep(0.005)
-        time.sleep(rng.uniform(0, 1.5 if recipe in ("fast", "best", "seed") else 0.05))
+        time.sleep(rng.uniform(0, 0.05 if options[1].endswith(".toml") else 1.5))
     alive = child.poll() is None
     child.send_signal(signal.SIGKILL)
     child.communicate()
@@ -67,19 +67,20 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--recipe", default="fast")
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    args, engine = parser.parse_known_args()
     source, rng = str(Path(args.source).resolve()), random.Random(args.seed)
     recipe = str(Path(args.recipe).resolve()) if args.recipe.endswith(".toml") else args.recipe
+    options = ["--recipe", recipe, *engine]
     with tempfile.TemporaryDirectory() as temporary:
         straight, killed = Path(temporary, "straight"), Path(temporary, "killed")
         for folder in straight, killed:
             folder.mkdir()
             finish(start(folder, "data", "--source", source, "--dataset", "photos"))
-        finish(start(straight, "features", "--recipe", recipe))
+        finish(start(straight, "features", *options))
         kills = 0
-        while kills < args.kills and kill_somewhere(killed, recipe, rng):
+        while kills < args.kills and kill_somewhere(killed, options, rng):
             kills += 1
-        finish(start(killed, "features", "--recipe", recipe))
+        finish(start(killed, "features", *options))
         arrays = sorted(path.relative_to(straight) for path in straight.rglob("features.npy"))
         same = [p for p in arrays if (straight / p).read_bytes() == (killed / p).read_bytes()]
         print(f"{kills} kills; {len(same)} of {len(arrays)} arrays byte-identical")

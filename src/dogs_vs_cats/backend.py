@@ -27,6 +27,9 @@ def _loaded(backend: str):
     """Return the keras module; once a process, as each batch of predictions asks for it."""
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if backend != "tensorflow":
+        # Where it is installed too, Keras would load it, seconds and chatter, on saving a head.
+        sys.modules.setdefault("tensorflow", None)
     with _native_stderr_held_back():
         try:
             import keras

@@ -6,6 +6,7 @@ that it computes, so that a run that was stopped goes on with the very same one.
 
 import contextlib
 import io
+import sys
 import tempfile
 import threading
 import warnings
@@ -82,6 +83,7 @@ def _export(
     threads: int | None,
 ) -> None:
     """Write the extractor as OpenVINO's two files, <path>.xml and <path>.bin."""
+    sys.modules.setdefault("openvino_telemetry", None)  # both packages do without; nothing is sent
     import openvino
 
     progress.say(f"features: exporting {settings.backbone} from Keras to OpenVINO")

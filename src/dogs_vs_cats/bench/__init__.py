@@ -166,7 +166,8 @@ def _jobs(plan: Plan, prepared: _Prepared) -> list[tuple[str, Callable[[], dict]
             label = f"{engine} {precision}"
             jobs.append((f"model {label}", child("model", seconds=plan.seconds, **how)))
             jobs.append((f"stage {label}", child("stage", **how)))
-        jobs.append(("tutorial", child("tutorial", **peer)))
+        if find_spec("tensorflow"):
+            jobs.append(("tutorial", child("tutorial", **peer)))
         if find_spec("torch"):
             jobs.append(("torch", child("torch", seconds=plan.seconds, **peer)))
     for _ in range(plan.rounds):
@@ -187,8 +188,11 @@ def _jobs(plan: Plan, prepared: _Prepared) -> list[tuple[str, Callable[[], dict]
 def _child(folder: Path, name: str, arguments: dict) -> dict:
     """Run one measurement in a process of its own; return its result."""
     command = [sys.executable, "-m", "dogs_vs_cats.bench.measure", name, json.dumps(arguments)]
+    environment = _environment()
+    if name == "tutorial":
+        environment["KERAS_BACKEND"] = "tensorflow"  # its datasets are TensorFlow's
     done = subprocess.run(
-        command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["nothing"])[-1]

@@ -1,0 +1,276 @@
+"""Engines: whatever computes the features, the numbers are the same within its precision."""
+
+import os
+import subprocess
+import sys
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from conftest import PROJECT, command
+from dogs_vs_cats import engines, extractor, features, files, hardware, photos, pixels, recipes
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.workspace import Workspace
+from pictures import kaggle_folder
+
+PLACE = Workspace("source")
+needs_openvino = pytest.mark.skipif(
+    not find_spec("openvino") or not find_spec("nncf"),
+    reason="openvino and nncf are not installed: `make setup ENGINE=openvino`",
+)
+needs_jax = pytest.mark.skipif(
+    not find_spec("jax"), reason="jax is not installed: `make setup KERAS_BACKEND=jax`"
+)
+
+
+@pytest.fixture
+def made(here, run):
+    """A small dataset, its table made, its features computed by Keras in float32."""
+    source = kaggle_folder(here / "source")
+    run("data", "--source", str(source))
+    run("features", "--recipe", "tiny.toml", "--precision", "float32")
+    return source
+
+
+def stored(engine: engines.Engine, view: str = "plain") -> np.ndarray:
+    """Return the training photos' features (n, dimension), in the order of photos.csv."""
+    found = features.load(PLACE, recipes.read("tiny.toml").features, engine, "train")[view]
+    table = photos.train(photos.read(PLACE))
+    rows = found.rows_of(table["sha256"].tolist(), table["id"].tolist())
+    return found.array[rows].astype(np.float64)
+
+
+def agreement(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Return the mean difference over the mean, and the least correlation of a photo's numbers."""
+    mean = np.abs(one - other).mean() / np.abs(one).mean()
+    return mean, min(np.corrcoef(a, b)[0, 1] for a, b in zip(one, other, strict=True))
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    ("precision", "difference", "correlation"),
+    [("float32", 1e-3, 0.99999), ("bfloat16", 0.02, 0.999), ("int8", 0.15, 0.97)],
+)
+def test_openvino_agrees_with_keras_in_float32(made, run, precision, difference, correlation):
+    run("features", "--recipe", "tiny.toml", "--engine", "openvino", "--precision", precision)
+    for view in "plain", "mirror":
+        keras = stored(engines.choose("keras", "float32"), view)
+        other = stored(engines.choose("openvino", precision), view)
+        found = agreement(keras, other)
+        print(precision, view, found)
+        assert found[0] < difference
+        assert found[1] > correlation
+
+
+@needs_openvino
+def test_openvino_goes_on_with_the_very_network_it_began_with(made, run):
+    options = ["--recipe", "tiny.toml", "--engine", "openvino", "--precision", "int8"]
+    run("features", *options)
+    engine = engines.choose("openvino", "int8")
+    base = features.folder(PLACE, recipes.read("tiny.toml").features, engine)
+    network = base / "network.bin"
+    arrays = sorted(base.glob("*/features.npy"))
+    before, exported = [path.read_bytes() for path in arrays], network.stat().st_mtime_ns
+    for path in base.glob("*/stamp.json"):
+        path.unlink()
+    damaged = bytearray(before[0])
+    damaged[-1] ^= 1
+    arrays[0].write_bytes(damaged)
+    assert "exporting" not in run("features", *options)
+    assert [path.read_bytes() for path in arrays] == before
+    assert network.stat().st_mtime_ns == exported
+    # And no other network is taken for it.
+    network.write_bytes(b"")
+    for path in base.glob("*/stamp.json"):
+        path.unlink()
+    arrays[0].write_bytes(damaged)
+    assert "exporting" in run("features", *options)
+
+
+@needs_openvino
+def test_killed_at_random_moments_openvinos_arrays_are_byte_identical(here):
+    source = kaggle_folder(here / "source", each=300, tests=200)
+    script = [sys.executable, str(PROJECT / "tests/kill_and_resume.py"), str(source)]
+    options = ["--kills", "2", "--recipe", "tiny.toml", "--seed", "1"]
+    done = subprocess.run(
+        [*script, *options, "--engine", "openvino", "--precision", "int8"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 kills; 4 of 4 arrays byte-identical" in done.stdout
+
+
+@needs_openvino
+def test_openvinos_batch_and_threads_change_no_byte(made, run):
+    options = ["--recipe", "tiny.toml", "--engine", "openvino"]
+    engine = engines.choose("openvino", "auto")
+    base = features.folder(PLACE, recipes.read("tiny.toml").features, engine)
+    results = set()
+    for more in [], ["--batch", "5"], ["--batch", "32", "--threads", "1"]:
+        run("features", *options, *more)
+        results.add(tuple(path.read_bytes() for path in sorted(base.glob("*/features.npy"))))
+        for path in base.glob("*-*/"):
+            for file in path.iterdir():
+                file.unlink()
+    assert len(results) == 1
+
+
+@needs_openvino
+def test_int8s_photos_are_part_of_the_key(made):
+    settings = recipes.read("tiny.toml").features
+    int8, bfloat16 = (engines.choose("openvino", p) for p in ("int8", "bfloat16"))
+    before = {e: features.folder(PLACE, settings, e) for e in (int8, bfloat16)}
+    chosen = features.calibration(PLACE)
+    assert set(chosen) <= set(photos.train(photos.read(PLACE))["sha256"])
+    table = PLACE.table.read_text()
+    files.write_text(PLACE.table, table.replace(next(iter(chosen)), "0" * 64))
+    assert features.folder(PLACE, settings, int8) != before[int8]
+    assert features.folder(PLACE, settings, bfloat16) == before[bfloat16]
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise SystemExit("tensorflow is imported")
+sys.meta_path.insert(0, Absent())
+"""
+
+
+@needs_jax
+def test_jax_agrees_with_tensorflow_and_never_imports_it(made, here):
+    """From photos to a CSV, with the commands that a user runs, where both are installed."""
+    (here / "sitecustomize.py").write_text(WITHOUT_TENSORFLOW)
+    path = os.pathsep.join([str(PROJECT / "src"), str(here)])
+    options = ["--recipe", "tiny.toml", "--precision", "float32"]
+    for script in "features", "train", "submit":
+        done = command(script, *options, KERAS_BACKEND="jax", PYTHONPATH=path)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    tensorflow = stored(engines.choose("keras", "float32"))
+    with mock.patch.dict(os.environ, {"KERAS_BACKEND": "jax"}):
+        jax = stored(engines.choose("keras", "float32"))
+    assert not np.array_equal(jax, tensorflow)  # another cache
+    assert agreement(tensorflow, jax)[0] < 1e-3
+
+
+def test_photos_are_decoded_while_the_network_computes(here, run, monkeypatch):
+    """By order of events, not by a clock: the first batch waits until later ones are decoded."""
+    run("data", "--source", str(kaggle_folder(here / "source")))
+    later = threading.Event()
+    decoded, seen = [], []
+    honest = pixels.pixels
+
+    def counted(*arguments):
+        image = honest(*arguments)
+        decoded.append(arguments[0])
+        if len(decoded) > 4 * 2:
+            later.set()
+        return image
+
+    def compute(images: np.ndarray) -> np.ndarray:
+        if images.any():  # not the blank batch that warms it up
+            assert later.wait(60), f"only {len(decoded)} photos were decoded meanwhile"
+            seen.append(len(images))
+        return np.zeros((len(images), 1024), np.float32)
+
+    monkeypatch.setattr(pixels, "pixels", counted)
+    monkeypatch.setattr(extractor, "build", lambda *_: extractor.Extract(compute, 1))
+    engine = engines.choose("keras", "float32")
+    settings = recipes.read("tiny.toml").features
+    done = features.build(PLACE, settings, engine, features.Run(batch=4, threads=2))
+    assert sum(seen) >= done["computed"]
+    assert len(decoded) == len(set(decoded))  # once for all views
+
+
+def test_an_error_in_the_network_or_a_photo_ends_the_run_at_once(here, run, monkeypatch):
+    run("data", "--source", str(kaggle_folder(here / "source")))
+
+    def broken(images: np.ndarray) -> np.ndarray:
+        if images.any():
+            raise UserError("Expected this. Received that.")
+        return np.zeros((len(images), 1024), np.float32)
+
+    monkeypatch.setattr(extractor, "build", lambda *_: extractor.Extract(broken, 2))
+    engine = engines.choose("keras", "float32")
+    before = threading.active_count()
+    with pytest.raises(UserError, match="Expected this"):
+        features.build(PLACE, recipes.read("tiny.toml").features, engine, features.Run(batch=4))
+    assert threading.active_count() <= before + 1  # tqdm may have a monitor
+
+
+def test_what_can_not_be_computed_is_refused(made, refuse):
+    options = ["features", "--recipe", "tiny.toml"]
+    assert "ENGINE=openvino" in refuse(*options, "--precision", "int8")
+    assert "keras, openvino" in refuse(*options, "--engine", "onnx")
+
+
+def test_a_missing_package_says_how_to_get_it(monkeypatch):
+    def none(package: str) -> str:
+        raise hardware.metadata.PackageNotFoundError(package)
+
+    engine = engines.Engine("openvino", "int8", "cpu")
+    monkeypatch.setattr(hardware.metadata, "version", none)
+    with pytest.raises(UserError, match="Run `make setup"):
+        engine.versions()
+    with pytest.raises(UserError, match="make setup ENGINE=openvino"):
+        hardware.versions("openvino", setup="make setup ENGINE=openvino")
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"), [("9.0", "bfloat16"), ("7.5", "float32"), ("", "float32")]
+)
+def test_auto_on_a_gpu_asks_the_gpu(tmp_path, monkeypatch, capability, precision):
+    """A stand-in for nvidia-smi that answers as the real one does."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho {capability}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(hardware, "gpu", lambda: True)
+    hardware.gpu_bfloat16.cache_clear()
+    engine = engines.choose("keras", "auto")
+    hardware.gpu_bfloat16.cache_clear()
+    assert (engine.device, engine.precision) == ("gpu", precision)
+    assert engine.batch(224) > engine.batch(448) >= 8
+
+
+def test_a_hidden_gpu_is_none(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    hardware.gpu.cache_clear()
+    assert not hardware.gpu()
+    hardware.gpu.cache_clear()
+
+
+def test_a_gpu_that_the_backend_does_not_see_is_refused():
+    from dogs_vs_cats import backend
+
+    if hardware.gpu():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES"):
+        backend.require("gpu")
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [("fma avx512_bf16", "bfloat16"), ("amx_tile amx_bf16", "bfloat16"), ("avx2 fma", "float32")],
+)
+def test_auto_on_a_processor_is_what_it_computes_natively(monkeypatch, flags, precision):
+    monkeypatch.setattr(hardware, "_flags", lambda: frozenset(flags.split()))
+    monkeypatch.setattr(hardware, "gpu", lambda: False)
+    for name in engines.ENGINES:
+        assert engines.choose(name, "auto").precision == precision
+
+
+def test_the_engine_is_part_of_the_key():
+    settings = recipes.read("fast").features
+    chosen = [
+        engines.Engine("keras", p, d) for p in ("float32", "bfloat16") for d in ("cpu", "gpu")
+    ]
+    assert len({features.folder(PLACE, settings, engine) for engine in chosen}) == 4
+    assert Path("cache/source") == PLACE.cache
