@@ -18,11 +18,11 @@ def stamp(place: Workspace, recipe: Recipe) -> Path:
 
 
 def inputs(place: Workspace, recipe: Recipe) -> dict:
-    """Return all that decides the CSV: the heads, the photos and our code."""
+    """Return all that decides the CSV and its forecast: the heads, the photos and our code."""
     return {
         "heads": files.digest(place.model(recipe.name) / "stamp.json"),
         "photos": files.digest(place.table),
-        "code": files.code_digest("calibration", "heads", "submission"),
+        "code": files.code_digest("calibration", "forecast", "heads", "submission"),
     }
 
 
