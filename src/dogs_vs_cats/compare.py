@@ -49,7 +49,7 @@ def lines(place: Workspace) -> list[str]:
 
 def trained(place: Workspace) -> list[Trained]:
     """Return the trained recipes of a dataset, by name; UserError if there is none."""
-    folders = sorted(path.parent for path in place.models.glob("[!.]*/stamp.json"))
+    folders = sorted(path.parent for path in place.models.glob("*/stamp.json"))
     if not folders:
         raise UserError(
             f"Expected trained recipes in {place.models}. Received none: run `make train`."

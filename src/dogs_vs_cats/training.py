@@ -89,9 +89,7 @@ def _build(
                 bar.update,
             )
             heads.save(model, folder / f"head-{fold}.keras")
-            out_of_fold[held_out] = heads.predict(
-                model, rows, held_out, recipe.features.test_views
-            )
+            out_of_fold[held_out] = heads.predict(model, rows, held_out, recipe.features.test_views)
             history = {"fold": fold, "epoch": range(1, recipe.head.epochs + 1), **history}
             histories.append(pd.DataFrame(history))
     seconds = time.monotonic() - started
