@@ -99,7 +99,7 @@ ODD = {
 @pytest.mark.parametrize("case", ODD)
 def test_odd_predictions_have_a_finite_calibration(case):
     labels, probabilities = map(np.array, ODD[case])
-    with np.errstate(all="raise"):
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
         found = calibration.fit(labels, probabilities)
         after = found.apply(probabilities)
     assert 0 < found.temperature < np.inf

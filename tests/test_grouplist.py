@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dogs_vs_cats import grouplist
+from dogs_vs_cats import dataset, grouplist
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.workspace import Workspace
 from pictures import class_folder, encoded, kaggle_folder, picture
 
 FOLDER = Path("source")
@@ -129,6 +130,16 @@ def test_the_list_is_found_beside_zips_and_in_them(here, run):
     with pytest.raises(AssertionError, match=r"Expected one groups\.csv"):
         run("data", "--source", "inside", "--dataset", "d3")
     assert Path("data/d3/photos.csv").read_bytes() == before
+
+
+def test_for_photos_from_kaggle_the_list_lies_with_the_downloads(here):
+    place, source = Workspace("redux"), dataset.source("kaggle")
+    place.downloads.mkdir(parents=True)
+    before = source.inputs(place)
+    (place.downloads / "groups.csv").write_text("photo,group\ntrain/cat.0.jpg,x\n")
+    photos = [place.photos / "train/train/cat.0.jpg", place.photos / "test/test/1.jpg"]
+    assert dataset._listed(place.photos, source, place, photos) == ["x", ""]
+    assert source.inputs(place) != before
 
 
 def test_a_mistake_in_the_list_is_one_line_and_too_large_groups_are_explained(here, refuse):

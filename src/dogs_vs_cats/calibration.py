@@ -23,7 +23,7 @@ STEPS = 64  # clips to try before the best one is refined: the loss has a small 
 
 @dataclass(frozen=True)
 class Calibration:
-    """temperature: above 0, 1 changes nothing. clip: the least probability, below 1 / classes.
+    """temperature: above 0; 1 changes nothing. clip: the least probability, at most 1 / classes.
 
     fitted_on: how many photos' predictions and labels decided both.
     """
@@ -126,9 +126,9 @@ def read(path: Path) -> Calibration:
     """Return the calibration of test photos.
 
     It is for the average of the heads' probabilities: average, temperature, clip, in this order.
-    It was fitted on predictions of one head each, so it is a little softer than the average,
-    which is better calibrated than any of its parts, would need; there are no labels to tell
-    how much.
+    It was fitted on predictions of one head each. An average is less sure than its parts and
+    more often right, so it is left a little softer than need be; without labels of photos that
+    no head has seen, nothing says by how much.
     """
     found = json.loads(path.read_text(encoding="utf-8"))
     return Calibration(found["temperature"], found["clip"], found["fitted_on"])

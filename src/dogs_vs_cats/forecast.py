@@ -55,7 +55,9 @@ def of(found: "Predictions", metric: str, tests: int) -> dict:
     }
 
 
-def ratios(lines: list[dict[str, str]], line: dict[str, str], slug: str, metric: str) -> list:
+def ratios(
+    lines: list[dict[str, str]], line: dict[str, str], slug: str, metric: str
+) -> list[float]:
     """Return score / out of fold of each submission in the ledger that was scored by `slug`.
 
     Ratios of log losses, or of shares of errors where the metric is accuracy. `line` is the
