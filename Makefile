@@ -2,8 +2,8 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup data features train submit upload scores demo rehearse check status clean \
-        bench test lint packages
+.PHONY: help setup data features train submit upload scores compare demo rehearse check status \
+        clean bench test lint packages
 # Stages follow each other: -j must not start them side by side.
 .NOTPARALLEL:
 
@@ -91,6 +91,9 @@ upload: $(READY) ## upload any submission that passes the check: make upload CSV
 
 scores: $(READY) ## bring submissions/ledger.csv up to date from Kaggle; the best first
 	@$(RUN) scripts/scores.py $(SLUG)
+
+compare: $(READY) ## the trained recipes side by side: log loss, cost, and what is only noise
+	@$(RUN) scripts/compare.py $(PICK)
 
 rehearse: $(READY) ## the whole competition on any labelled photos, at a Kaggle of your own
 	@$(RUN) scripts/rehearse.py $(if $(SOURCE),--source "$$SOURCE") $(STAGE) $(if $(BATCH),--batch $(BATCH))

@@ -37,10 +37,11 @@ def report(place: workspace.Workspace, found: dict, state: str) -> None:
     answers = ", labels kept aside for the score" if found["answers"] else ""
     print(f"data: {place.dataset}: {state}")
     print(f"data: {counts} to train on, {found['test']:,} to predict{answers}")
+    if found["listed"]:
+        print(f"data: {found['listed']:,} photos are in groups of groups.csv")
     if found["twins"]:
-        print(
-            f"data: {found['twins']:,} training photos are twins of others: never split by a fold"
-        )
+        why = "in one group with" if found["listed"] else "twins of"
+        print(f"data: {found['twins']:,} training photos are {why} others: never split by a fold")
     problems = found["problems"]
     if problems:
         print(f"data: {len(problems):,} photos can't be read and are set aside:")

@@ -1,6 +1,8 @@
 """Run the photos once through a recipe's frozen backbone and cache the bottleneck features."""
 
-from dogs_vs_cats import console, engines, features, files, recipes, workspace
+from pathlib import Path
+
+from dogs_vs_cats import console, engines, features, files, recipes, timings, workspace
 
 
 def main() -> None:
@@ -22,6 +24,7 @@ def main() -> None:
     if not done["computed"]:
         print("features: every one was there already")
         return
+    timings.add(Path(done["folder"]), done["start"] + done["total"], done["computed"])
     print(
         f"features: {done['computed']:,} views in {done['total']:.0f} s, "
         f"{done['computed'] / done['total']:.0f} a second in {engine.precision} "

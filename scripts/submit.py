@@ -7,6 +7,7 @@ from dogs_vs_cats import (
     credentials,
     engines,
     files,
+    forecast,
     ledger,
     receipt,
     recipes,
@@ -44,6 +45,7 @@ def main() -> None:
             f"{found['score']['log_loss_se']:.4f}"
         )
     slug = stamps.summary(place.data_stamp)["competition"]
+    foretell(found["forecast"], found["line"], slug)
     if not slug and not found["score"]:
         print("submit: to upload it: make upload CSV=... COMPETITION=..., or tell make data whose")
         print("submit: photos they are: make data SOURCE=... COMPETITION=...")
@@ -53,7 +55,7 @@ def main() -> None:
 
 def make(place, recipe, engine: Engine, threads: int | None, trained: dict) -> dict:
     """Write the CSV, its line in the ledger and its stamp; return the stamp's summary."""
-    from dogs_vs_cats import scorer
+    from dogs_vs_cats import predictions, scorer
 
     path, rows = submission.build(place, recipe, engine, threads)
     score = scorer.score(path, place)
@@ -77,12 +79,30 @@ def make(place, recipe, engine: Engine, threads: int | None, trained: dict) -> d
         "file": str(path),
         "rows": rows,
         "score": score,
+        "forecast": forecast.of(
+            predictions.read(place.model(recipe.name)), submission.metric_of(place), rows
+        ),
         "line": line,
         "message": f"{recipe.name}: out of fold accuracy {trained['accuracy']:.2%}, log loss "
         f"{trained['log_loss']:.4f}",
     }
     stamps.write(submission.stamp(place, recipe), submission.inputs(place, recipe), [path], found)
     return found
+
+
+def foretell(found: dict, line: dict, slug: str) -> None:
+    """Print the score to expect, and what past scores of the same competition make of it."""
+    print(
+        f"submit: to expect from {found['photos']:,} photos out of fold, on {found['tests']:,}: "
+        f"{forecast.text(found)}"
+    )
+    past = forecast.ratios(ledger.read(), line, slug, found["metric"]) if slug else []
+    better = forecast.corrected(found, past)
+    if better:
+        print(
+            f"submit: {better['past']} past scores of {slug} were {better['ratio']:.2f} times "
+            f"what was out of fold; so corrected: {forecast.text(better)}"
+        )
 
 
 def send(path: Path, slug: str, line: dict, message: str, again: bool) -> None:

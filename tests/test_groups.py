@@ -87,3 +87,13 @@ def test_identical_files_and_mirrored_twins_share_a_group():
     far = [groups.fingerprint(picture(seed)) for seed in (7, 8, 9)]
     assert groups.group(list("abc"), ["1", "2", "1"], far) == ["a", "b", "a"]
     assert groups.group([], [], []) == []
+
+
+def test_twins_across_two_listed_groups_unite_both():
+    """Patients p and q share a near-duplicate: all their photos are one group. r stays apart."""
+    far = [groups.fingerprint(picture(seed)) for seed in range(6)]
+    far[3] = far[1]
+    listed = ["p", "p", "r", "q", "q", ""]
+    assert groups.group(list("abcdef"), list("123456"), far, listed) == list("aacaaf")
+    assert groups.group(list("abcdef"), list("123456"), far) == list("abcbef")
+    assert groups.group(list("abc"), list("123"), far[:3], [""] * 3) == list("abc")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from dogs_vs_cats import engines, heads, photos, recipes, scorer, submission, training
+from dogs_vs_cats import calibration, engines, heads, photos, recipes, scorer, submission, training
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 from pictures import class_folder, encoded, kaggle_folder, picture, write
@@ -51,15 +51,17 @@ def test_rows_are_the_test_photos_in_order_with_their_own_predictions(here, run)
     recipe = recipes.read("tiny.toml")
     tests = photos.test(photos.read(PLACE))
     models = [heads.load(p) for p in sorted(Path("models/source/tiny").glob("*.keras"))]
+    calibrated = calibration.read(Path("models/source/tiny/calibration.json"))
     for number in 1, 4, 12:
         row = tests[tests["id"] == str(number)]
         rows = training.rows_of(
             PLACE, recipe, engines.choose("keras", "auto"), "test", row, ["cat", "dog"]
         )
         alone = np.mean(
-            [heads.predict(m, rows, np.arange(1), ("plain", "mirror"))[0, 1] for m in models]
+            [heads.predict(m, rows, np.arange(1), ("plain", "mirror")) for m in models], axis=0
         )
-        assert values[number] == pytest.approx(alone, abs=1e-6)
+        assert values[number] == pytest.approx(calibrated.apply(alone)[0, 1], abs=1e-6)
+        assert values[number] != pytest.approx(alone[0, 1], abs=1e-6)
 
 
 def test_the_ledger_has_one_line_a_submission(here, run):

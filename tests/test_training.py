@@ -2,14 +2,16 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import log_loss
 
-from dogs_vs_cats import heads, recipes, training
+from dogs_vs_cats import calibration, heads, recipes, training
 from dogs_vs_cats.recipes import Head
 from dogs_vs_cats.workspace import Workspace
 from pictures import kaggle_folder
@@ -154,6 +156,7 @@ def test_everything_is_written_and_joined_by_id(here, made, run):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         *(f"head-{fold}.keras" for fold in range(5)),
+        "calibration.json",
         "curves.png",
         "history.csv",
         "metrics.json",
@@ -167,7 +170,9 @@ def test_everything_is_written_and_joined_by_id(here, made, run):
     assert len(joined) == 24
     assert joined["fold"].equals(joined["fold_predicted"])
     assert joined["label"].equals(joined["label_predicted"])
-    assert np.allclose(predicted["p_cat"] + predicted["p_dog"], 1)
+    assert joined["group"].equals(joined["group_predicted"])
+    for kind in "p", "raw_p":
+        assert np.allclose(predicted[f"{kind}_cat"] + predicted[f"{kind}_dog"], 1)
     metrics = json.loads((folder / "metrics.json").read_text())
     right = (predicted["p_dog"] > 0.5) == (predicted["label"] == "dog")
     assert metrics["accuracy"] == pytest.approx(right.mean())
@@ -192,8 +197,38 @@ def test_each_photo_is_predicted_by_the_head_of_its_own_fold(here, made, run):
         model = heads.load(Path(f"models/source/tiny/head-{fold}.keras"))
         held_out = np.flatnonzero(table["fold"] == fold)
         again = heads.predict(model, rows, held_out, VIEWS)[:, 1]
-        expected = predicted.loc[table["id"].iloc[held_out], "p_dog"]
+        expected = predicted.loc[table["id"].iloc[held_out], "raw_p_dog"]
         assert np.array_equal(again, expected.to_numpy())
+
+
+def test_what_is_reported_was_calibrated_by_the_other_folds(here, made, run):
+    """Recomputed from out-of-fold.csv: fold f's temperature and clip from folds other than f."""
+    printed = run("train", "--recipe", "tiny.toml")
+    folder = Path("models/source/tiny")
+    table = pd.read_csv(folder / "out-of-fold.csv")
+    labels = (table["label"] == "dog").to_numpy().astype(int)
+    raw, after = (table[[f"{p}_cat", f"{p}_dog"]].to_numpy() for p in ("raw_p", "p"))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    written = json.loads((folder / "calibration.json").read_text())
+    for fold in range(5):
+        mine = (table["fold"] == fold).to_numpy()
+        found = calibration.fit(labels[~mine], raw[~mine])
+        assert np.allclose(found.apply(raw[mine]), after[mine], atol=1e-12)
+        for place in metrics["folds"][fold], written["folds"][fold]:
+            assert place["temperature"] == pytest.approx(found.temperature)
+            assert place["clip"] == pytest.approx(found.clip)
+    final = calibration.fit(labels, raw)
+    assert calibration.read(folder / "calibration.json").clip == pytest.approx(final.clip)
+    assert metrics["log_loss"] == pytest.approx(log_loss(labels, after[:, 1]))
+    assert metrics["uncalibrated_log_loss"] == pytest.approx(log_loss(labels, raw[:, 1]))
+    words = re.search(r"log loss (\S+) before, (\S+) after; .* T (\S+), clip (\S+)", printed)
+    expected = (
+        metrics["uncalibrated_log_loss"],
+        metrics["log_loss"],
+        final.temperature,
+        final.clip,
+    )
+    assert [float(word) for word in words.groups()] == pytest.approx(expected, abs=0.01)
 
 
 def test_it_is_up_to_date_until_something_it_depends_on_changes(here, made, run):

@@ -32,7 +32,8 @@ class Source:
 
     def inputs(self, workspace: Workspace) -> dict:
         """Return all that decides the table: the source as it is here now, and our code."""
-        modules = ["archives", "dataset", "folds", "groups", "layout", "photos", "pixels"]
+        modules = ["archives", "dataset", "folds", "grouplist", "groups", "layout", "photos"]
+        modules.append("pixels")
         code = files.code_digest(*modules, *(["drawings"] if self.word == "sample" else []))
         raw = Path(self.place) if self.word == "path" else workspace.downloads
         return {
@@ -101,10 +102,10 @@ def make(source: Source, place: Workspace) -> dict:
         folder = _folder(source, place)
         # Now, as a download may just have come.
         inputs = source.inputs(place)
-        outputs = _tabulate(folder, source, place)
+        outputs, listed = _tabulate(folder, source, place)
         if place.photos.exists():
             outputs.append(place.photos)
-        result = _summary(source, place)
+        result = _summary(source, place) | {"listed": listed}
         stamps.write(place.data_stamp, inputs, outputs, result)
         return result
 
@@ -156,7 +157,8 @@ def _zips(source: Source, place: Workspace) -> list[Path]:
     return zips
 
 
-def _tabulate(folder: Path, source: Source, place: Workspace) -> list[Path]:
+def _tabulate(folder: Path, source: Source, place: Workspace) -> tuple[list[Path], int]:
+    """Write the dataset's files; return them, and how many photos groups.csv lists."""
     import pandas as pd
 
     from dogs_vs_cats import folds, groups, layout, photos
@@ -166,6 +168,7 @@ def _tabulate(folder: Path, source: Source, place: Workspace) -> list[Path]:
         progress.say(
             f"data: {left_out:,} image files are neither labelled nor test photos; left out"
         )
+    listed = _listed(folder, source, place, [photo.path for photo in found])
     paths = [_path_text(photo.path) for photo in found]
     looks = photos.inspect_all([Path(path) for path in paths], place.data / "looks.jsonl")
     table = pd.DataFrame(looks)
@@ -175,7 +178,8 @@ def _tabulate(folder: Path, source: Source, place: Workspace) -> list[Path]:
     table["fold"] = ""
     good = table["problem"] == ""
     table["group"] = table["id"]
-    table.loc[good, "group"] = groups.group(*(table.loc[good, c].tolist() for c in _HASHED))
+    table["listed"] = listed
+    table.loc[good, "group"] = groups.group(*(table.loc[good, c].tolist() for c in _GROUPED))
     answers = None
     if (table["label"] != "").all():
         table, answers = _set_aside(table)
@@ -198,10 +202,27 @@ def _tabulate(folder: Path, source: Source, place: Workspace) -> list[Path]:
     if sample is not None and answers is None:
         files.write_text(place.sample_submission, sample)
         outputs.append(place.sample_submission)
-    return outputs
+    return outputs, sum(map(bool, listed))
 
 
-_HASHED = ("id", "sha256", "hashes")
+_GROUPED = ("id", "sha256", "hashes", "listed")
+
+
+def _listed(folder: Path, source: Source, place: Workspace, photos: list[Path]) -> list[str]:
+    """Return each photo's group in groups.csv, "" for none.
+
+    The file lies with the photos, in a folder above them, or beside the zips they came in.
+    """
+    from dogs_vs_cats import grouplist
+
+    folders = {folder, place.downloads}
+    if source.word == "path":
+        folders.add(Path(source.place))
+    for parent in {photo.parent for photo in photos}:
+        above = (parent, *parent.parents)
+        folders |= {one for one in above if one.is_relative_to(folder)}
+    path = grouplist.find(sorted(folders))
+    return grouplist.read(path, folder, photos) if path else [""] * len(photos)
 
 
 def _path_text(path: Path) -> str:

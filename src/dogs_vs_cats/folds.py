@@ -22,7 +22,8 @@ def split(labels: list[str], groups: list[str], parts: int, seed: int = SEED) ->
         if count < parts:
             raise UserError(
                 f"Expected at least {parts} different photos of each class, to split them in "
-                f"{parts}. Received {count} of {label}."
+                f"{parts}; twins, and what groups.csv puts in one group, count once. Received "
+                f"{count} of {label}."
             )
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     part = np.empty(len(labels), int)

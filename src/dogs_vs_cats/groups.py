@@ -1,4 +1,7 @@
-"""Groups: photos that are the same picture, so that none is on both sides of a split."""
+"""Groups: photos that belong together, so that none is on both sides of a split.
+
+Those that are the same picture, found here, and those that people say belong together.
+"""
 
 import imagehash
 import numpy as np
@@ -29,19 +32,27 @@ def fingerprint(image: Image.Image) -> tuple[str, str]:
     return tuple(str(imagehash.phash(twin, hash_size=HASH_SIDE)) for twin in twins)
 
 
-def group(ids: list[str], digests: list[str], hashes: list[tuple[str, str]]) -> list[str]:
+def group(
+    ids: list[str],
+    digests: list[str],
+    hashes: list[tuple[str, str]],
+    listed: list[str] | None = None,
+) -> list[str]:
     """Return for each photo its group, named after the group's first photo.
 
     Photos are linked when their files are identical, or when their hashes, or one's hash and
-    the other's mirrored hash, differ in at most THRESHOLD bits; groups are what is linked,
-    directly or through others.
+    the other's mirrored hash, differ in at most THRESHOLD bits, or when `listed` has the same
+    name for them ("" is no name); groups are what is linked, directly or through others.
     """
     if not ids:
         return []
     rows, columns = _twins(hashes)
-    first = {digest: i for i, digest in reversed(list(enumerate(digests)))}
-    rows += range(len(ids))
-    columns += [first[digest] for digest in digests]
+    for names in digests, listed or []:
+        first: dict[str, int] = {}
+        for i, name in enumerate(names):
+            if name:
+                rows.append(i)
+                columns.append(first.setdefault(name, i))
     links = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(len(ids), len(ids)))
     _, labels = connected_components(links, directed=False)
     _, leaders = np.unique(labels, return_index=True)

@@ -32,6 +32,20 @@ def log_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return -np.log(np.clip(chosen, 1e-15, 1 - 1e-15))
 
 
+def group_error(values: np.ndarray, groups: list[str]) -> float:
+    """Return the standard error of the mean of (n,) values that are alike within groups.
+
+    That of a mean of clusters (Liang & Zeger 1986, Biometrika 73:13-22); with a photo a group it
+    is the usual one. nan where there is one group only.
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    sums = np.bincount(group, values - values.mean())  # (groups,)
+    count = len(sums)
+    if count < 2:
+        return float("nan")
+    return float(np.sqrt(count / (count - 1) * (sums**2).sum()) / len(values))
+
+
 def _auc(labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray) -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 

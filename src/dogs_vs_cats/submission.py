@@ -18,11 +18,11 @@ def stamp(place: Workspace, recipe: Recipe) -> Path:
 
 
 def inputs(place: Workspace, recipe: Recipe) -> dict:
-    """Return all that decides the CSV: the heads, the photos and our code."""
+    """Return all that decides the CSV and its forecast: the heads, the photos and our code."""
     return {
         "heads": files.digest(place.model(recipe.name) / "stamp.json"),
         "photos": files.digest(place.table),
-        "code": files.code_digest("submission", "heads", "rows"),
+        "code": files.code_digest("calibration", "forecast", "heads", "rows", "submission"),
     }
 
 
@@ -78,10 +78,13 @@ def build(
 
 
 def _predict(place: Workspace, recipe: Recipe, engine: Engine, threads, good, classes) -> dict:
-    """Return id -> probability of the last class, for the test photos that can be read."""
+    """Return id -> probability of the last class, for the test photos that can be read.
+
+    The heads' probabilities are averaged, then the average is calibrated.
+    """
     import numpy as np
 
-    from dogs_vs_cats import backend, heads, progress, training
+    from dogs_vs_cats import backend, calibration, heads, progress, training
 
     if good.empty:
         return {}
@@ -95,7 +98,8 @@ def _predict(place: Workspace, recipe: Recipe, engine: Engine, threads, good, cl
             model = heads.load(path)
             predicted.append(heads.predict(model, rows, everything, recipe.features.test_views))
             bar.update()
-    mean = np.mean(predicted, axis=0)  # (n, classes)
+    found = calibration.read(place.model(recipe.name) / calibration.NAME)
+    mean = found.apply(np.mean(predicted, axis=0))  # (n, classes)
     return dict(zip(good["id"], mean[:, 1].tolist(), strict=True))
 
 

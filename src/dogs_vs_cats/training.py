@@ -26,8 +26,10 @@ def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
         "cache": features.folder(place, recipe.features, engine).name,
         "photos": files.digest(place.table),
         "classes": files.digest(place.classes),
-        "code": files.code_digest("heads", "rows", "training", "metrics"),
-        "engine": engine.versions() | hardware.versions("numpy"),
+        "code": files.code_digest(
+            "calibration", "heads", "metrics", "predictions", "rows", "training"
+        ),
+        "engine": engine.versions() | hardware.versions("numpy", "scipy"),
     }
 
 
@@ -40,7 +42,9 @@ def summary(place: Workspace, recipe: Recipe, engine: Engine) -> dict | None:
 def build(place: Workspace, recipe: Recipe, engine: Engine, threads: int | None = None) -> dict:
     """Train a recipe's heads; write them, their history, metrics and predictions; return metrics.
 
-    All of it appears at once, in models/<dataset>/<recipe>/. UserError if features are missing.
+    The metrics are of the calibrated predictions, each fold's calibrated by the other folds;
+    `uncalibrated_log_loss` is that of the predictions as they came. All of it appears at once,
+    in models/<dataset>/<recipe>/. UserError if features are missing.
     """
     folder = place.model(recipe.name)
     with files.locked(folder.with_name(f".{recipe.name}.lock"), f"heads of {recipe.name}"):
@@ -63,7 +67,7 @@ def _build(
     import numpy as np
     import pandas as pd
 
-    from dogs_vs_cats import backend, curves, heads, metrics, photos, progress
+    from dogs_vs_cats import backend, calibration, curves, heads, photos, predictions, progress
 
     backend.start(threads)
     table = photos.train(photos.read(place))
@@ -73,7 +77,7 @@ def _build(
     folds = sorted(set(fold_of.tolist()))
     started = time.monotonic()
     out_of_fold = np.full((len(table), len(classes)), np.nan)  # (n, classes)
-    histories, per_fold = [], []
+    histories = []
     with progress.bar(len(folds) * recipe.head.epochs, "training", " epochs") as bar:
         for fold in folds:
             chosen, held_out = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
@@ -89,15 +93,7 @@ def _build(
                 bar.update,
             )
             heads.save(model, folder / f"head-{fold}.keras")
-            predicted = heads.predict(model, rows, held_out, recipe.features.test_views)
-            out_of_fold[held_out] = predicted
-            per_fold.append(
-                {
-                    "fold": fold,
-                    "trained_on": len(chosen),
-                    **metrics.of(rows.labels[held_out], predicted),
-                }
-            )
+            out_of_fold[held_out] = heads.predict(model, rows, held_out, recipe.features.test_views)
             history = {"fold": fold, "epoch": range(1, recipe.head.epochs + 1), **history}
             histories.append(pd.DataFrame(history))
     seconds = time.monotonic() - started
@@ -106,19 +102,31 @@ def _build(
             "Expected finite predictions. Received some that are not: the training diverged. "
             "Lower learning_rate in the recipe."
         )
-    found = metrics.of(rows.labels, out_of_fold)
-    found |= {"seconds": round(seconds, 1), "folds": per_fold}
+    calibrated, by_fold = calibration.out_of_fold(rows.labels, fold_of, out_of_fold)
+    final = calibration.fit(rows.labels, out_of_fold)
+    found = _figures(rows.labels, out_of_fold, calibrated) | dataclasses.asdict(final)
+    found |= {"seconds": round(seconds, 1), "folds": []}
+    for fold in folds:
+        mine = fold_of == fold
+        figures = _figures(rows.labels[mine], out_of_fold[mine], calibrated[mine])
+        figures |= dataclasses.asdict(by_fold[fold])
+        found["folds"].append({"fold": fold, "trained_on": int((~mine).sum()), **figures})
     history = pd.concat(histories)
     files.write_text(folder / "history.csv", history.to_csv(index=False, lineterminator="\n"))
     files.write_text(folder / "metrics.json", json.dumps(found, indent=1) + "\n")
-    predictions = table[["id", "fold", "label"]].copy()
-    for index, name in enumerate(classes):
-        predictions[f"p_{name}"] = out_of_fold[:, index]
-    files.write_text(
-        folder / "out-of-fold.csv", predictions.to_csv(index=False, lineterminator="\n")
-    )
+    predictions.write(folder, table, classes, out_of_fold, calibrated)
+    calibration.write(folder / calibration.NAME, final, by_fold)
     curves.draw(history, f"{place.dataset}, {recipe.name}", folder / "curves.png")
     return found
+
+
+def _figures(labels, raw, calibrated) -> dict:
+    """Return the metrics of calibrated predictions, and the log loss of those as they came."""
+    from dogs_vs_cats import metrics
+
+    before = metrics.of(labels, raw)
+    found = {f"uncalibrated_{name}": before[name] for name in ("log_loss", "log_loss_se")}
+    return metrics.of(labels, calibrated) | found
 
 
 def rows_of(place: Workspace, recipe: Recipe, engine: Engine, role: str, table, classes: list[str]):

@@ -64,8 +64,13 @@ class Workspace:
     def cache(self) -> Path:
         return Path("cache", self.dataset)
 
+    @property
+    def models(self) -> Path:
+        """Where the trained recipes are, a folder each."""
+        return Path("models", self.dataset)
+
     def model(self, recipe: str) -> Path:
-        return Path("models", self.dataset, recipe)
+        return self.models / recipe
 
 
 def weights_folder() -> Path:

@@ -1,0 +1,18 @@
+"""Compare the trained recipes of a dataset: figures out of fold, costs, and what is noise."""
+
+from dogs_vs_cats import console, workspace
+
+
+def main() -> None:
+    parser = console.Parser(description=__doc__)
+    parser.add_argument("--dataset", help="its name (default: that of the last `make data`)")
+    place = workspace.current(parser.parse_args().dataset)
+
+    from dogs_vs_cats import compare
+
+    for line in compare.lines(place):
+        print(f"compare: {line}")
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,133 @@
+"""Compare: the trained recipes of a dataset, by their predictions of the same photos."""
+
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dogs_vs_cats import files, metrics, predictions, timings
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.predictions import Predictions
+from dogs_vs_cats.workspace import Workspace
+
+CHANCE = 0.05  # how often noise alone may look like a difference
+HEADER = ["recipe", "accuracy", "log loss", "worse by", "z", "", "features", "heads"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A recipe's folder read: `figures` is metrics.json, `cache` the folder of its features."""
+
+    name: str
+    folder: Path
+    cache: Path
+    figures: dict
+    predictions: Predictions
+
+    def losses(self) -> np.ndarray:
+        """Return (n,) the log loss of each photo, in the order of its predictions."""
+        return metrics.log_losses(self.predictions.labels, self.predictions.probabilities)
+
+
+def lines(place: Workspace) -> list[str]:
+    """Return the lines of `make compare`: a recipe each, the lowest log loss first.
+
+    Whether a recipe is up to date is not asked. UserError if there is none, or they were trained
+    on different photos.
+    """
+    found = trained(place)
+    _require_same_photos(found)
+    found.sort(key=lambda one: (one.figures["log_loss"], one.name))
+    rows = [HEADER, *(_row(one, found[0]) for one in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    count = len(found[0].predictions.ids)
+    return [f"{place.dataset}, {count:,} photos out of fold, the lowest log loss first", *table]
+
+
+def trained(place: Workspace) -> list[Trained]:
+    """Return the trained recipes of a dataset, by name; UserError if there is none."""
+    folders = sorted(path.parent for path in place.models.glob("*/stamp.json"))
+    if not folders:
+        raise UserError(
+            f"Expected trained recipes in {place.models}. Received none: run `make train`."
+        )
+    return [_read(place, folder) for folder in folders]
+
+
+def _read(place: Workspace, folder: Path) -> Trained:
+    figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    cache = place.cache / record["cache"]
+    return Trained(folder.name, folder, cache, figures, predictions.read(folder))
+
+
+def _require_same_photos(found: list[Trained]) -> None:
+    """Raise UserError unless all predict the same ids with the same labels."""
+    photos = {
+        one.name: {
+            (photo, one.predictions.classes[label])
+            for photo, label in zip(one.predictions.ids, one.predictions.labels, strict=True)
+        }
+        for one in found
+    }
+    kinds: list[tuple[set, list[str]]] = []
+    for name, mine in photos.items():
+        same = next((names for theirs, names in kinds if theirs == mine), None)
+        if same is None:
+            kinds.append((mine, [name]))
+        else:
+            same.append(name)
+    if len(kinds) == 1:
+        return
+    parts = "; ".join(f"{', '.join(names)}: {len(mine):,} photos" for mine, names in kinds)
+    (one, _), (other, _) = kinds[:2]
+    example = sorted(one ^ other)[0][0]
+    raise UserError(
+        f"Expected recipes trained on the same photos. Received {parts}; they differ in "
+        f"{example}. Run `make train RECIPE=...` for those that are behind, or remove their "
+        f"folders from {found[0].folder.parent}."
+    )
+
+
+def difference(one: Trained, other: Trained) -> tuple[float, float]:
+    """Return the mean of one's losses minus the other's, and its standard error over groups.
+
+    The losses are paired by the photo's id: what makes a photo hard for both is no noise here.
+    """
+    row = {photo: i for i, photo in enumerate(other.predictions.ids)}
+    order = [row[photo] for photo in one.predictions.ids]
+    paired = one.losses() - other.losses()[order]  # (n,)
+    return float(paired.mean()), metrics.group_error(paired, one.predictions.groups)
+
+
+def _row(one: Trained, best: Trained) -> list[str]:
+    figures = one.figures
+    worse = z = verdict = ""
+    if one is not best:
+        gap, error = difference(one, best)
+        worse = f"{gap:.4f} ± {error:.4f}"
+        sure = statistics.NormalDist().inv_cdf(1 - CHANCE / 2)
+        if error > 0:
+            z = f"{gap / error:.1f}"
+        verdict = "more than noise" if gap > sure * error else "may be noise"
+    heads = sum(path.stat().st_size for path in one.folder.glob("head-*.keras"))
+    cached, spent = files.size_of(one.cache), timings.read(one.cache)
+    return [
+        one.name,
+        f"{figures['accuracy']:.2%} ± {figures['accuracy_se']:.2%}",
+        f"{figures['log_loss']:.4f} ± {figures['log_loss_se']:.4f}",
+        worse,
+        z,
+        verdict,
+        _cost(cached, spent["seconds"] if spent else None),
+        _cost(heads, figures["seconds"]),
+    ]
+
+
+def _cost(size: int, seconds: float | None) -> str:
+    """Return a size on disk, and the seconds that went into it where they are recorded."""
+    spent = "" if seconds is None else f", {seconds:,.0f} s"
+    return files.size_text(size) + spent if size else "none"

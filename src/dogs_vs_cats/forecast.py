@@ -1,0 +1,111 @@
+"""Forecast: the score to expect of a submission, from predictions out of fold and past scores.
+
+Only `of` computes, once a submission; what the ledger adds to it is the standard library's.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+from dogs_vs_cats.receipt import REHEARSAL
+
+if TYPE_CHECKING:
+    from dogs_vs_cats.predictions import Predictions
+
+DRAWS = 2000
+SEED = 2017
+INTERVAL = 0.95
+PAST = 3  # scores that it takes to learn how the leaderboard differs
+
+
+def of(found: "Predictions", metric: str, tests: int) -> dict:
+    """Return the score to expect on `tests` photos: metric, score, low, high, photos, tests.
+
+    metric: log_loss or accuracy. low and high hold INTERVAL of the scores of a bootstrap by
+    groups (Efron 1979), as photos of one group are not independent: groups are drawn with
+    replacement to learn from, and from these as many as make up the test photos. So both are in
+    it, that the photos out of fold are a sample and that the test photos are one. Not in it: that
+    test photos may be of another kind, and that five heads averaged do better than one.
+    """
+    import numpy as np
+
+    from dogs_vs_cats import metrics
+
+    if metric == "accuracy":
+        values = (found.probabilities.argmax(axis=1) == found.labels).astype(np.float64)
+    else:
+        values = metrics.log_losses(found.labels, found.probabilities)
+    _, group = np.unique(found.groups, return_inverse=True)
+    sums, sizes = np.bincount(group, values), np.bincount(group)  # (groups,)
+    count = len(sizes)
+    wanted = max(1, round(tests * count / len(values)))
+    rng = np.random.default_rng(SEED)
+    scores = []
+    for _ in range(DRAWS):
+        drawn = rng.integers(count, size=count)
+        drawn = drawn[rng.integers(count, size=wanted)]
+        scores.append(sums[drawn].sum() / sizes[drawn].sum())
+    low, high = np.quantile(scores, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
+    return {
+        "metric": metric,
+        "score": float(values.mean()),
+        "low": float(low),
+        "high": float(high),
+        "photos": len(values),
+        "tests": tests,
+    }
+
+
+def ratios(
+    lines: list[dict[str, str]], line: dict[str, str], slug: str, metric: str
+) -> list[float]:
+    """Return score / out of fold of each submission in the ledger that was scored by `slug`.
+
+    Ratios of log losses, or of shares of errors where the metric is accuracy. `line` is the
+    submission to forecast: its own score is left out. A CSV uploaded twice counts once, the
+    private score is taken where there is one, and of rehearsals only those of the same dataset
+    count, as each serves photos of its own. Lines without both numbers, or with a 0, tell
+    nothing of a ratio.
+    """
+    found = {}
+    for past in lines:
+        other = slug == REHEARSAL and past["dataset"] != line["dataset"]
+        if past["competition"] != slug or past["sha256"] == line["sha256"] or other:
+            continue
+        before = _loss(past[f"oof_{metric}"], metric)
+        after = _loss(past["private_score"] or past["public_score"], metric)
+        if before > 0 and after > 0:
+            found[past["sha256"]] = after / before
+    return list(found.values())
+
+
+def corrected(found: dict, past: list[float]) -> dict | None:
+    """Return a forecast times the mean ratio of past scores, or None where they are too few.
+
+    The mean is that of logarithms: twice as much and half as much are as far off. The interval
+    is scaled with it. `ratio` and `past` (how many) are added.
+    """
+    if len(past) < PAST:
+        return None
+    ratio = math.exp(math.fsum(map(math.log, past)) / len(past))
+    ends = ("score", "low", "high")
+    if found["metric"] == "accuracy":
+        scaled = {end: max(0.0, 1 - (1 - found[end]) * ratio) for end in ends}
+    else:
+        scaled = {end: found[end] * ratio for end in ends}
+    return found | scaled | {"ratio": ratio, "past": len(past)}
+
+
+def text(found: dict) -> str:
+    """Return what a forecast says, as people read it."""
+    style = ".2%" if found["metric"] == "accuracy" else ".4f"
+    score, low, high = (format(found[end], style) for end in ("score", "low", "high"))
+    return f"{found['metric'].replace('_', ' ')} {score}, {INTERVAL:.0%} interval {low} to {high}"
+
+
+def _loss(number: str, metric: str) -> float:
+    """Return the loss that a text of the ledger is; nan where it is no number."""
+    try:
+        value = float(number)
+    except ValueError:
+        return math.nan
+    return 1 - value if metric == "accuracy" else value

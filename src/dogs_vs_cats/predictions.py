@@ -1,0 +1,67 @@
+"""Predictions: out-of-fold.csv, what a recipe says of each photo it did not train on.
+
+A row a photo: id, group, fold, label; p_<class>, the calibrated probabilities; raw_p_<class>,
+as the head gave them.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dogs_vs_cats import files
+from dogs_vs_cats.errors import UserError
+
+NAME = "out-of-fold.csv"
+COLUMNS = ["id", "group", "fold", "label"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """ids, groups: n texts, as in photos.csv. classes: names, in the order of the columns.
+
+    labels: (n,) int class indices. probabilities: (n, classes) float64, calibrated.
+    """
+
+    ids: list[str]
+    groups: list[str]
+    classes: list[str]
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+def write(folder: Path, table, classes: list[str], raw: np.ndarray, calibrated: np.ndarray) -> None:
+    """Write the predictions of the photos in `table`, rows of photos.csv, into `folder`.
+
+    raw, calibrated: (n, classes), in the order of the table's rows.
+    """
+    found = table[COLUMNS].copy()
+    for index, name in enumerate(classes):
+        found[f"p_{name}"] = calibrated[:, index]
+    for index, name in enumerate(classes):
+        found[f"raw_p_{name}"] = raw[:, index]
+    files.write_text(folder / NAME, found.to_csv(index=False, lineterminator="\n"))
+
+
+def read(folder: Path) -> Predictions:
+    """Return the predictions in a recipe's folder; UserError if they are not as we write them."""
+    path = folder / NAME
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    classes = [name[2:] for name in header if name.startswith("p_")]
+    expected = COLUMNS + [f"{kind}_{name}" for kind in ("p", "raw_p") for name in classes]
+    if header != expected or not rows:
+        raise UserError(
+            f"Expected {path} with the columns id, group, fold, label, p_<class> and "
+            f"raw_p_<class>. Received {','.join(header)[:100] or 'an empty file'}. "
+            f"Run `make train RECIPE={folder.name}` again, or remove {folder}."
+        )
+    number = {name: index for index, name in enumerate(classes)}
+    return Predictions(
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        classes,
+        np.array([number[row[3]] for row in rows], np.int64),
+        np.array([row[4 : 4 + len(classes)] for row in rows], np.float64),
+    )

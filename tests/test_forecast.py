@@ -1,0 +1,121 @@
+"""The forecast: an interval that holds, corrected by past scores of the same competition."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dogs_vs_cats import forecast
+from dogs_vs_cats.ledger import COLUMNS
+from dogs_vs_cats.predictions import Predictions
+from dogs_vs_cats.receipt import REHEARSAL
+from pictures import kaggle_folder
+
+LINE = {"sha256": "mine", "dataset": "d", "recipe": "fast"}
+
+
+def sample(rng, n: int, each: int = 1) -> Predictions:
+    """Return calibrated predictions of n photos in groups of `each`, which share their luck."""
+    p = np.repeat(rng.beta(8, 0.4, n // each), each).clip(1e-6, 1 - 1e-6)
+    right = np.repeat(rng.random(n // each), each) < p
+    labels = np.arange(n) % 2
+    shown = np.where(right == (labels == 1), p, 1 - p)  # that of class 1
+    probabilities = np.stack([1 - shown, shown], axis=1)
+    groups = [str(i // each) for i in range(n)]
+    return Predictions([str(i) for i in range(n)], groups, ["cat", "dog"], labels, probabilities)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
+@pytest.mark.parametrize("each", [1, 5])
+def test_about_95_of_100_scores_are_in_the_interval(monkeypatch, metric, each):
+    monkeypatch.setattr(forecast, "DRAWS", 300)
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(120):
+        known, tests = sample(rng, 1000, each), sample(rng, 500, each)
+        found = forecast.of(known, metric, 500)
+        assert found["low"] <= found["score"] <= found["high"]
+        inside += found["low"] <= forecast.of(tests, metric, 500)["score"] <= found["high"]
+    assert 0.88 <= inside / 120 <= 0.99
+
+
+def test_the_same_predictions_give_the_same_forecast_and_more_tests_a_narrower_one():
+    known = sample(np.random.default_rng(1), 1000)
+    found = forecast.of(known, "log_loss", 500)
+    assert found == forecast.of(known, "log_loss", 500)
+    narrower = forecast.of(known, "log_loss", 50_000)
+    assert narrower["high"] - narrower["low"] < 0.75 * (found["high"] - found["low"])
+
+
+def past(number: int, ratio: float = 1.5, **changes: str) -> dict[str, str]:
+    return {
+        **dict.fromkeys(COLUMNS, ""),
+        "sha256": str(number),
+        "dataset": "d",
+        "competition": "real",
+        "status": "COMPLETE",
+        "oof_log_loss": "0.04",
+        "oof_accuracy": "0.98",
+        "public_score": f"{0.04 * ratio}",
+        **changes,
+    }
+
+
+def test_three_past_scores_correct_the_forecast_and_two_do_not():
+    found = {"metric": "log_loss", "score": 0.1, "low": 0.08, "high": 0.12}
+    lines = [past(1, 1.0), past(2, 2.0), past(3, 4.0)]
+    ratios = forecast.ratios(lines, LINE, "real", "log_loss")
+    assert ratios == pytest.approx([1, 2, 4])
+    better = forecast.corrected(found, ratios)
+    assert (better["score"], better["low"], better["high"]) == pytest.approx((0.2, 0.16, 0.24))
+    assert (better["past"], better["ratio"]) == (3, pytest.approx(2))
+    assert forecast.corrected(found, ratios[:2]) is None
+
+
+def test_only_scores_of_other_csvs_at_the_same_competition_count():
+    def count(*lines: dict[str, str], slug: str = "real") -> int:
+        return len(forecast.ratios(list(lines), LINE, slug, "log_loss"))
+
+    assert count(past(1)) == 1
+    assert count(past(1, competition="another")) == 0
+    assert count(past(1, competition=REHEARSAL)) == 0
+    assert count(past(1), slug=REHEARSAL) == 0
+    assert count(past(1, competition=REHEARSAL), slug=REHEARSAL) == 1
+    assert count(past(1, competition=REHEARSAL, dataset="e"), slug=REHEARSAL) == 0
+    assert count(past(1, sha256="mine")) == 0, "its own score is no past one"
+    assert count(past(1), past(1, ref="2")) == 1, "the same CSV, uploaded twice"
+    assert count(past(1, public_score="")) == 0, "not scored yet"
+    assert count(past(1, oof_log_loss="")) == 0, "uploaded from elsewhere"
+    assert count(past(1, oof_log_loss="0.00000"), past(2, public_score="none")) == 0
+    private = forecast.ratios([past(1, private_score="0.08")], LINE, "real", "log_loss")
+    assert private == pytest.approx([2]), "the private score, where it is shown"
+
+
+def test_accuracies_are_corrected_by_the_ratio_of_errors():
+    lines = [past(n, public_score="0.96") for n in range(3)]
+    ratios = forecast.ratios(lines, LINE, "real", "accuracy")
+    assert ratios == pytest.approx([2, 2, 2])
+    found = {"metric": "accuracy", "score": 0.99, "low": 0.985, "high": 0.995}
+    better = forecast.corrected(found, ratios)
+    assert (better["score"], better["low"], better["high"]) == pytest.approx((0.98, 0.97, 0.99))
+    assert forecast.text(better) == "accuracy 98.00%, 95% interval 97.00% to 99.00%"
+
+
+def test_submit_says_what_to_expect_and_remembers_it(here, run):
+    source = kaggle_folder(here / "source")
+    slug = "dogs-vs-cats-redux-kernels-edition"
+    run("data", "--source", str(source), "--competition", slug)
+    for script in "features", "train":
+        run(script, "--recipe", "tiny.toml")
+    printed = run("submit", "--recipe", "tiny.toml", "--upload", "0")
+    assert "to expect from 24 photos out of fold, on 5: log loss " in printed
+    assert "corrected" not in printed
+    line = next(x for x in printed.splitlines() if "to expect" in x)
+    from dogs_vs_cats import ledger
+
+    for number in range(3):
+        ledger.put(past(number, ratio=math.e, competition=slug, ref=str(number)))
+    again = run("submit", "--recipe", "tiny.toml", "--upload", "0")
+    assert "up to date" in again
+    assert line in again
+    assert f"3 past scores of {slug} were 2.72 times" in again
