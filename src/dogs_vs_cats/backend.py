@@ -28,8 +28,7 @@ def _loaded(backend: str):
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if backend != "tensorflow":
-        # Where it is installed too, Keras would load it, seconds and chatter, on saving a head.
-        sys.modules.setdefault("tensorflow", None)
+        sys.meta_path.insert(0, _NoTensorFlow())
     with _native_stderr_held_back():
         try:
             import keras
@@ -58,6 +57,17 @@ def require(device: str) -> None:
             "Received: it sees none. Install its CUDA packages (`make setup GPU=1` does for "
             "TensorFlow), or set CUDA_VISIBLE_DEVICES=-1 to compute on the processor."
         )
+
+
+class _NoTensorFlow:
+    """An import hook: on another backend, TensorFlow counts as not installed.
+
+    Where it is, Keras would load it on saving a head: seconds, memory, chatter, for nothing.
+    """
+
+    def find_spec(self, name: str, path=None, target=None) -> None:
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(f"{name} is not wanted on this backend", name=name)
 
 
 @contextmanager
