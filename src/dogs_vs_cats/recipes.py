@@ -90,7 +90,7 @@ def read(name: str) -> Recipe:
 
     UserError names the key that is missing, unknown or has a value that can't be.
     """
-    path = _find(name)
+    path = find(name)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -102,7 +102,8 @@ def read(name: str) -> Recipe:
     return Recipe(path.stem, table["about"], features, head)
 
 
-def _find(name: str) -> Path:
+def find(name: str) -> Path:
+    """Return the file of a recipe: `name` in recipes/, or the path `name`; UserError if none is."""
     if not name.endswith(".toml") and "/" not in name:
         path = FOLDER / f"{name}.toml"
         if not path.is_file():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from dogs_vs_cats import dataset, files, hardware, progress
+from dogs_vs_cats import dataset, files, hardware, progress, recipes
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
@@ -37,6 +38,7 @@ class Plan:
     recipe: str = "fast"
     streamed: str = "seed"
     accuracy: bool = True
+    openvino: bool = True
 
 
 @dataclass
@@ -74,9 +76,11 @@ def run(source: str, plan: Plan, folder: Path) -> Results:
     return results
 
 
-def engines_here() -> list[tuple[str, str]]:
-    """Return the (engine, precision) pairs that this machine's packages can compute with."""
+def _engines(plan: Plan) -> list[tuple[str, str]]:
+    """Return the (engine, precision) pairs to measure that this machine has the packages for."""
     pairs = [("keras", "auto")]
+    if not plan.openvino:
+        return pairs
     if find_spec("openvino"):
         pairs.append(("openvino", "auto"))
         if find_spec("nncf"):
@@ -96,7 +100,7 @@ def _prepare(source: str, plan: Plan, folder: Path) -> _Prepared:
     from dogs_vs_cats import photos
 
     progress.say(f"bench: photos of {source}, repeated as needed")
-    here = Path.cwd()
+    here, recipe = Path.cwd(), recipes.find(plan.recipe).resolve()
     wanted = dataset.source(str(Path(source).resolve()) if Path(source).exists() else source)
     os.chdir(folder)
     try:
@@ -109,10 +113,10 @@ def _prepare(source: str, plan: Plan, folder: Path) -> _Prepared:
         ):
             _repeat(rows, Path(f"photos-{name}"), count)
             dataset.make(dataset.source(f"photos-{name}"), Workspace(name))
-        recipe = _one_view(plan.recipe)
+        plain = _one_view(recipe)
     finally:
         os.chdir(here)
-    return _Prepared(folder, recipe, (folder / "photos-rates").resolve())
+    return _Prepared(folder, plain, (folder / "photos-rates").resolve())
 
 
 def _repeat(rows, folder: Path, count: int) -> None:
@@ -130,16 +134,16 @@ def _repeat(rows, folder: Path, count: int) -> None:
             (folder / label / f"{label}.{number}.jpg").write_bytes(data + suffix)
 
 
-def _one_view(recipe: str) -> str:
+def _one_view(recipe: Path) -> str:
     """Write the recipe with its photos as they are as the only view; return its path."""
-    import re
-
-    from dogs_vs_cats import recipes
-
-    text = (recipes.FOLDER / f"{recipe}.toml").read_text(encoding="utf-8")
-    text, count = re.subn(r"(?m)^(train_views|test_views) = \[.*?\]", r'\1 = ["plain"]', text)
-    assert count == 2, text
-    path = Path(f"{recipe}-plain.toml")
+    text, count = re.subn(
+        r"(?m)^(train_views|test_views) = \[.*?\]",
+        r'\1 = ["plain"]',
+        recipe.read_text(encoding="utf-8"),
+    )
+    if count != 2:
+        raise UserError(f"Expected two lists of views, each in a line, in {recipe}. Received none.")
+    path = Path(f"{recipe.stem}-plain.toml")
     files.write_text(path, text)
     return path.name
 
@@ -150,8 +154,6 @@ def _jobs(plan: Plan, prepared: _Prepared) -> list[tuple[str, Callable[[], dict]
     def child(name: str, **arguments) -> Callable[[], dict]:
         return lambda: _child(prepared.folder, name, arguments)
 
-    from dogs_vs_cats import recipes
-
     size = recipes.read(plan.recipe).features.size
     one = {"recipe": prepared.recipe}
     peer = {
@@ -161,7 +163,7 @@ def _jobs(plan: Plan, prepared: _Prepared) -> list[tuple[str, Callable[[], dict]
     }
     jobs = [("decode", child("decode", dataset="rates", size=size))]
     for _ in range(plan.rounds):
-        for engine, precision in engines_here():
+        for engine, precision in _engines(plan):
             how = {"dataset": "rates", "engine": engine, "precision": precision, **one}
             label = f"{engine} {precision}"
             jobs.append((f"model {label}", child("model", seconds=plan.seconds, **how)))
@@ -178,7 +180,7 @@ def _jobs(plan: Plan, prepared: _Prepared) -> list[tuple[str, Callable[[], dict]
         jobs.append((f"memory {name}", child("stage", **how)))
     jobs.append(("idle", lambda: _idle(prepared)))
     if plan.accuracy:
-        for engine, precision in engines_here():
+        for engine, precision in _engines(plan):
             how = {"dataset": "all", "engine": engine, "precision": precision}
             label = f"out of fold {engine} {precision}"
             jobs.append((label, child("out_of_fold", recipe=plan.recipe, **how)))
