@@ -6,6 +6,7 @@ memory for their weights, so even the largest takes seconds.
 
 import inspect
 import json
+import warnings
 from collections.abc import Iterator
 from unittest import mock
 
@@ -26,29 +27,29 @@ HASHES = {
 }
 # MobileNetV3 alone asks no one for its sizes; these are in its code and its file's name.
 SIZES = {"min_size": 32, "default_size": 224}
+# The size of the networks looked at. All their maps, down to stride 32, have an odd side: then
+# what is padded before a step of 2 (correct_pad) is the same on both sides, and the whole rule.
+SIZE = {"nasnet": 259}  # and 257 for all others
 # What computes nothing learnt: the input, what is left of preprocessing, rims of zeros.
 NO_TAPS = ("InputLayer", "Rescaling", "Normalization", "ZeroPadding2D")
 
 
 def builders() -> dict[str, tuple[str, str]]:
     """Return name -> (submodule of keras.applications, its builder), for every backbone."""
-    found = {}
-    # In this order resnet comes before its alias resnet50.
-    for module, content in sorted(inspect.getmembers(keras.applications, inspect.ismodule)):
-        for application in vars(content):
-            if application[0].isupper():
-                found.setdefault(application.lower(), (module, application))
-    return found
+    return {
+        name.lower(): (builder.__module__.rpartition(".")[2], name)
+        for name, builder in inspect.getmembers(keras.applications, inspect.isfunction)
+    }
 
 
-def network(module: str, application: str, size: int, weights: str | None = None):
+def network(application: str, size: int, weights: str | None = None):
     """Return the network for `size` x `size` pixels, its variables without values.
 
     Its layers have the names that they have in a process that built nothing before.
     """
     keras.backend.clear_session()
-    build = getattr(getattr(keras.applications, module), application)
     with keras.StatelessScope(initialize_variables=False):
+        build = getattr(keras.applications, application)
         return build(weights=weights, include_top=False, input_shape=(size, size, 3))
 
 
@@ -65,11 +66,12 @@ def entry(module: str, application: str) -> dict:
 
     known = imagenet_utils.obtain_input_shape
     with (
+        warnings.catch_warnings(action="ignore"),  # MobileNet's files are for some sizes
         mock.patch.object(file_utils, "get_file", get_file),
         mock.patch.object(imagenet_utils, "obtain_input_shape", obtain_input_shape),
         mock.patch.object(keras.Model, "load_weights"),
     ):
-        built = network(module, application, 224, "imagenet")
+        built = network(application, SIZE.get(module, 257), "imagenet")
     ((file, url, digest),) = files
     return {
         "application": application,
@@ -140,9 +142,7 @@ def _side(operation, offset: int, stride: int) -> tuple[int, int]:
         for layer in operation.layers:
             offset, stride = _side(layer, offset, stride)
     elif kind == "ZeroPadding2D":
-        # An even side gets one zero less before a convolution with stride 2 (correct_pad), which
-        # would not have reached it: count it.
-        offset += stride * 2 * max(operation.padding[0])
+        offset += stride * sum(operation.padding[0])
     elif "Conv2D" in kind or kind in ("MaxPooling2D", "AveragePooling2D"):
         window = operation.kernel_size if "Conv2D" in kind else operation.pool_size
         step = operation.strides[0]

@@ -72,8 +72,7 @@ def model(settings: Features, precision: str, weights: Weights):
 
 def _network(keras, backbone: Backbone, shape: tuple[int, int, int]):
     """Return the layers that the backbone's ImageNet weights belong to, with random weights."""
-    module = getattr(keras.applications, backbone.module)
-    network = getattr(module, backbone.application)(
+    network = getattr(keras.applications, backbone.application)(
         weights=None, include_top=False, input_shape=shape
     )
     if backbone.module != "efficientnet":
