@@ -76,8 +76,10 @@ def reference(name: str, size: int):
         if len(variable.shape) == 1:  # biases, and what normalisation has learnt
             noise = rng.uniform(-0.2, 0.3, variable.shape)
             variable.assign(np.asarray(variable) + noise.astype("float32"))
-        elif variable.shape[-1] == 1:  # depthwise; Keras begins so low that no picture gets through
-            variable.assign(np.asarray(variable) * 8)
+        elif tuple(variable.shape)[-1:] == (
+            1,
+        ):  # depthwise: its first values let no picture through
+            variable.assign(np.asarray(variable) * variable.shape[-2] ** 0.5)
     return network, getattr(keras.applications, backbone.module).preprocess_input
 
 
@@ -168,12 +170,29 @@ def test_frozen_layers_do_not_move_and_photos_do_not_mix_even_in_training(tmp_pa
 def test_bfloat16_agrees_with_float32_where_preprocessing_is_a_layer(tmp_path):
     network, _ = reference("efficientnetb0", 32)
     path = written(network, tmp_path / "weights.h5")
+    early = settings("efficientnetb0", 32, "stem_activation")
     one, other = (
-        np.asarray(extractor.model(settings("efficientnetb0", 32), p, path)(photos(32)))
-        for p in ("float32", "bfloat16")
+        np.asarray(extractor.model(early, precision, path)(photos(32)))
+        for precision in ("float32", "bfloat16")
     )
     assert not np.array_equal(one, other)
     assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
+
+
+def test_openvino_agrees_with_keras_where_activations_are_swish(tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    from dogs_vs_cats import vino
+
+    network, _ = reference("efficientnetv2b0", 32)
+    path, images = written(network, tmp_path / "weights.h5"), photos(32)
+    monkeypatch.setattr(vino.weights, "load", lambda *_: path)
+    one, engine = (
+        settings("efficientnetv2b0", 32, "block3a_project_bn"),
+        engines.Engine("openvino", "float32", "cpu"),
+    )
+    found = vino.build(one, engine, tmp_path, lambda: [images], 2, None).run(images)
+    expected = np.asarray(extractor.model(one, "float32", path)(images))
+    assert np.allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 def test_a_keras_that_is_not_the_tables_is_refused(monkeypatch, tmp_path):
