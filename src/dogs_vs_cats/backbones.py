@@ -35,6 +35,8 @@ VGG16_IMAGENET = {
 class Tap:
     """A layer that every path from the input to the output goes through, and whose map is 4-D.
 
+    Not the input, preprocessing and zero padding, which know nothing.
+
     index: its place in the network's list of layers, as Keras numbers layers that have no name
     of their own through a whole process. depth: the channels of its map. offset, stride: what
     its map's side follows from, exactly, for any size of input.

@@ -214,7 +214,7 @@ def _listed(taps: tuple[str, ...], value: object) -> str:
     like = difflib.get_close_matches(str(value), taps, SHOWN // 2)
     shown = [tap for tap in taps if tap in like or tap in taps[-SHOWN // 4 :]]
     return (
-        f"a layer that every path through the network takes: one of {', '.join(shown)} or "
+        f"a layer that every path through the network takes, padding aside: {', '.join(shown)} or "
         f"{len(taps) - len(shown)} others, all in {TABLE.name}"
     )
 
