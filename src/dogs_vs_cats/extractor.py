@@ -40,9 +40,8 @@ def build(settings: Features, engine: Engine, weights: Weights, threads: int | N
     built = model(settings, engine.precision, weights)
     # XLA's convolutions on a processor run at a third of the speed of oneDNN's; JAX has no other.
     built.compile(jit_compile=keras.config.backend() == "jax")
-    # A GPU gets its next batch while the last one's features travel back.
-    streams = 2 if engine.device == "gpu" else 1
-    return Extract(lambda x: np.asarray(built.predict_on_batch(x), dtype=np.float32), streams)
+    # One at a time: Keras does not promise that several threads may share a model.
+    return Extract(lambda x: np.asarray(built.predict_on_batch(x), dtype=np.float32), streams=1)
 
 
 def model(settings: Features, precision: str, weights: Weights):

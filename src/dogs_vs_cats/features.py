@@ -249,10 +249,10 @@ def extractor_of(
 
         def photos() -> list[np.ndarray]:
             chosen = calibration(place)
-            # Whole batches, as the network's is fixed: a few photos are shown again.
-            repeated = [(digest, []) for digest in chosen] * batch
-            wanted = repeated[: max(batch, len(chosen) // batch * batch)]
-            decoded = _decoded(wanted, chosen, settings.size, batch, threads, Times())
+            # Batches of 10, whatever the run's are, and whole: of few photos some come again.
+            repeated = [(digest, []) for digest in chosen] * 10
+            wanted = repeated[: -(-len(chosen) // 10) * 10]
+            decoded = _decoded(wanted, chosen, settings.size, 10, threads, Times())
             return [images for _, images in decoded]
 
         base = folder(place, settings, engine)

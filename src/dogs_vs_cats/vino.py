@@ -16,15 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats import (
-    backend,
-    extractor,
-    hardware,
-    progress,
-    stamps,
-    weights,
-    workspace,
-)
+from dogs_vs_cats import backend, extractor, hardware, progress, stamps, weights, workspace
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.extractor import Extract
 from dogs_vs_cats.recipes import Features
@@ -44,14 +36,14 @@ def build(
     """Return the extractor on OpenVINO, for batches of exactly `batch` photos.
 
     The network is in `folder`, exported into it where it is not yet there; an int8 one is
-    quantised on `photos()`, batches of (batch, size, size, 3) uint8.
+    quantised on `photos()`, batches of one size, each (n, size, size, 3) uint8.
     """
     import openvino
 
     path, stamp = folder / "network.xml", folder / "network.json"
     inputs = {"precision": engine.precision}  # the folder's name says the rest
     if stamps.fresh(stamp, inputs) is None:
-        _export(settings, engine, path, photos, batch, threads)
+        _export(settings, engine, path, photos, threads)
         stamps.write(stamp, inputs, [path, path.with_suffix(".bin")], {})
     core = openvino.Core()
     network = core.read_model(path)
@@ -79,7 +71,6 @@ def _export(
     engine: Engine,
     path: Path,
     photos: Callable[[], list[np.ndarray]],
-    batch: int,
     threads: int | None,
 ) -> None:
     """Write the extractor as OpenVINO's two files, <path>.xml and <path>.bin."""
@@ -100,12 +91,12 @@ def _export(
         results = [one for one in network.get_results() if len(one.output(0).partial_shape) == 2]
         network = openvino.Model(results, network.get_parameters())
         if engine.precision == "int8":
-            network = _quantised(network, settings.size, photos, batch)
+            network = _quantised(network, photos())
         # Without compression: float32 weights stay what they are.
         openvino.save_model(network, path, compress_to_fp16=False)
 
 
-def _quantised(network, size: int, photos: Callable[[], list[np.ndarray]], batch: int):
+def _quantised(network, batches: list[np.ndarray]):
     """Return the network with int8 weights and activations, their ranges taken from photos.
 
     Source: NNCF's post-training quantisation (min-max ranges, fast bias correction).
@@ -113,8 +104,7 @@ def _quantised(network, size: int, photos: Callable[[], list[np.ndarray]], batch
     with _quiet():
         import nncf
 
-    network.reshape([batch, size, size, 3])
-    batches = photos()
+    network.reshape(list(batches[0].shape))
     with progress.bar(len(batches), "quantising", " batches") as bar, _quiet():
         return nncf.quantize(
             network, nncf.Dataset(_Counted(batches, bar)), subset_size=len(batches)
