@@ -162,10 +162,9 @@ def test_too_little_disk_is_an_error_before_the_work(made, monkeypatch):
     usage = shutil.disk_usage(".")
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     recipe = recipes.read("tiny.toml")
-    started = time.monotonic()
+    monkeypatch.setattr(features, "extractor_of", None)  # called, it would be another error
     with pytest.raises(UserError, match="free disk"):
         features.build(PLACE, recipe.features, engines.choose("keras", "float32"), features.Run())
-    assert time.monotonic() - started < 2
 
 
 def test_a_disk_that_fills_up_is_one_line_and_nothing_is_lost(here, run):
