@@ -55,7 +55,7 @@ def test_a_small_bench_measures_everything_once(here, plan):
     about = bench.described(str(source), plan)
     text = table.markdown(list(figures.values()), about)
     assert about["processor"] in text
-    assert json.loads(json.dumps(about)) == json.loads(json.dumps(about, default=str))
+    assert json.loads(json.dumps(about))["plan"]["rows"] == 150
 
 
 def test_repeated_photos_differ_in_bytes_and_not_in_pixels(here, run):

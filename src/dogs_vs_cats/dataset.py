@@ -32,8 +32,16 @@ class Source:
 
     def inputs(self, workspace: Workspace) -> dict:
         """Return all that decides the table: the source as it is here now, and our code."""
-        modules = ["archives", "dataset", "folds", "grouplist", "groups", "layout", "photos"]
-        modules.append("pixels")
+        modules = [
+            "archives",
+            "dataset",
+            "folds",
+            "grouplist",
+            "groups",
+            "layout",
+            "photos",
+            "pixels",
+        ]
         code = files.code_digest(*modules, *(["drawings"] if self.word == "sample" else []))
         raw = Path(self.place) if self.word == "path" else workspace.downloads
         return {

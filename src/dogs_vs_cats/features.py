@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 ROLES = ("train", "test")
 CALIBRATION = 300  # photos that int8 ranges are taken from: NNCF's own default
+CALIBRATION_BATCH = 10
 AHEAD = 3  # batches of photos decoded ahead of the network
 
 
@@ -61,15 +63,14 @@ class Times:
 
 def made_from(place: Workspace, settings: Features, engine: Engine) -> dict:
     """Return all that decides the bytes of a feature, ready for JSON."""
+    vino = ["vino"] if engine.name == "openvino" else []
     found = {
         **settings.bytes_decided_by(),
         "weights": BACKBONES[settings.backbone].fingerprint(),
-        "code": files.code_digest("pixels", "extractor"),
+        "code": files.code_digest("pixels", "extractor", *vino),
         "engine": dataclasses.asdict(engine),
         "packages": engine.versions(),
     }
-    if engine.name == "openvino":
-        found["code"] += files.code_digest("vino")
     if engine.precision == "int8":
         found["calibration"] = hashlib.sha256("".join(calibration(place)).encode()).hexdigest()
     return found
@@ -131,9 +132,7 @@ def _build(place: Workspace, settings: Features, engine: Engine, run: Run, base:
     from dogs_vs_cats import photos, store
 
     table = photos.read(place)
-    dimension = BACKBONES[settings.backbone].dimension(
-        settings.tap, settings.pooling, settings.size
-    )
+    dimension = settings.dimension()
     roles = {"train": photos.train(table), "test": photos.test(table)}
     roles = {role: rows[rows["problem"] == ""] for role, rows in roles.items()}
     inputs = {"photos": files.digest(place.table)}
@@ -249,10 +248,11 @@ def extractor_of(
 
         def photos() -> list[np.ndarray]:
             chosen = calibration(place)
-            # Batches of 10, whatever the run's are, and whole: of few photos some come again.
-            repeated = [(digest, []) for digest in chosen] * 10
-            wanted = repeated[: -(-len(chosen) // 10) * 10]
-            decoded = _decoded(wanted, chosen, settings.size, 10, threads, Times())
+            # Whole batches of one size, whatever the run's is: of few photos some come again.
+            count = -(-len(chosen) // CALIBRATION_BATCH) * CALIBRATION_BATCH
+            wanted = [(digest, []) for digest in islice(cycle(chosen), count)]
+            size, step = settings.size, CALIBRATION_BATCH
+            decoded = _decoded(wanted, chosen, size, step, threads, Times())
             return [images for _, images in decoded]
 
         base = folder(place, settings, engine)

@@ -21,11 +21,16 @@ def cpu_bfloat16() -> bool:
 @cache
 def _flags() -> frozenset[str]:
     """Return the processor's feature flags; none are known outside Linux."""
+    return frozenset(_cpuinfo("flags").split())
+
+
+def _cpuinfo(field: str) -> str:
+    """Return what Linux says of the first core; "" where it says nothing, and elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
-        return frozenset()
-    return frozenset(next((x for x in lines if x.startswith("flags")), "").split())
+        return ""
+    return next((x for x in lines if x.startswith(field)), "").partition(":")[2].strip()
 
 
 def backend() -> str:
@@ -65,7 +70,7 @@ def gpu() -> bool:
     """Return whether the Keras backend will compute on an NVIDIA GPU.
 
     Asked without starting the backend, which takes seconds: there is a GPU that is not hidden,
-    and the backend's packages were built for it. `backend.start` holds this against the truth.
+    and the backend's packages were built for it. `backend.require` holds this against the truth.
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return False
@@ -119,10 +124,7 @@ def description() -> str:
 
 def processor() -> str:
     """Return the processor's name and what it multiplies fast, or the GPU's name before it."""
-    lines = []
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    names = [x.partition(":")[2].strip() for x in lines if x.startswith("model name")]
+    name = _cpuinfo("model name") or platform.processor() or platform.machine()
     fast = [x for x in ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni") if x in _flags()]
-    found = " ".join([*(names or [platform.processor() or platform.machine()])[:1], *fast])
+    found = " ".join([name, *fast])
     return f"GPU, {found}" if gpu() else found

@@ -43,6 +43,10 @@ class Features:
             "size": self.size,
         }
 
+    def dimension(self) -> int:
+        """Return how many numbers a photo becomes."""
+        return BACKBONES[self.backbone].dimension(self.tap, self.pooling, self.size)
+
     def views(self, role: str) -> tuple[str, ...]:
         """Return the views to cache for the `train` or `test` photos.
 

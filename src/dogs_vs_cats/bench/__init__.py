@@ -191,12 +191,8 @@ def _jobs(plan: Plan, prepared: _Prepared) -> list[tuple[str, Callable[[], dict]
 def _child(folder: Path, name: str, arguments: dict) -> dict:
     """Run one measurement in a process of its own; return its result."""
     command = [sys.executable, "-m", "dogs_vs_cats.bench.measure", name, json.dumps(arguments)]
-    environment = _environment()
-    if name == "tutorial":
-        environment["KERAS_BACKEND"] = "tensorflow"  # its datasets are TensorFlow's
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    # The tutorial's datasets are TensorFlow's, whatever the backend is.
+    done = _run(folder, command, {"KERAS_BACKEND": "tensorflow"} if name == "tutorial" else {})
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
         raise UserError(
@@ -206,9 +202,16 @@ def _child(folder: Path, name: str, arguments: dict) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _environment() -> dict[str, str]:
-    source = str(Path(__file__).parents[2])
-    return {**os.environ, "PYTHONPATH": source, "WEIGHTS": str(weights_folder().resolve())}
+def _run(folder: Path, command: list[str], variables: dict[str, str]):
+    """Run a command in `folder` with our code and weights; return what it printed, its status."""
+    ours = {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "WEIGHTS": str(weights_folder().resolve()),
+    }
+    environment = {**os.environ, **ours, **variables}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def _idle(prepared: _Prepared) -> dict:
@@ -221,14 +224,7 @@ def _idle(prepared: _Prepared) -> dict:
         }.get(stage, ["--dataset", "rates", "--recipe", prepared.recipe])
         started = time.monotonic()
         command = [sys.executable, str(SCRIPTS / f"{stage}.py"), *options]
-        done = subprocess.run(
-            command,
-            cwd=prepared.folder,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = _run(prepared.folder, command, {})
         if done.returncode:
             raise UserError(f"Expected {stage} to run. Received: {done.stderr.strip()}.")
         return time.monotonic() - started

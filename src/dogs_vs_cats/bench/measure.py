@@ -114,7 +114,7 @@ def head(recipe: str, count: int) -> dict:
 def _made_up(count: int, settings: recipes.Features) -> rows.Rows:
     """Return `count` rows of noise, of the right shape, in which one number tells the class."""
     rng = np.random.default_rng(0)
-    dimension = _dimension(settings)
+    dimension = settings.dimension()
     labels = np.arange(count) % 2
     array = rng.normal(size=(count, dimension)).astype(store.DTYPE)
     array[:, 0] += labels
@@ -129,7 +129,7 @@ def streamed(recipe: str, count: int) -> dict:
     which compiles the head too; the system may keep it in memory for the second.
     """
     found = recipes.read(recipe)
-    dimension = _dimension(found.features)
+    dimension = found.features.dimension()
     labels = np.arange(count) % 2
     rng = np.random.default_rng(0)
     files.require_free(Path(), count * dimension * store.DTYPE.itemsize, "made-up features")
@@ -161,7 +161,8 @@ def streamed(recipe: str, count: int) -> dict:
             lambda: ticks.append(time.monotonic()),
         )
         size = path.stat().st_size
-    return {"seconds": np.diff(ticks).tolist(), "bytes": size, "batch": found.head.batch_size}
+    seconds = np.diff(ticks).tolist()
+    return {"seconds": seconds, "slowest": max(seconds), "bytes": size}
 
 
 def _forget(path: Path) -> None:
@@ -170,12 +171,6 @@ def _forget(path: Path) -> None:
         os.fsync(file.fileno())
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def _dimension(settings: recipes.Features) -> int:
-    from dogs_vs_cats.backbones import BACKBONES
-
-    return BACKBONES[settings.backbone].dimension(settings.tap, settings.pooling, settings.size)
 
 
 NAMES = {
