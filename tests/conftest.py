@@ -33,7 +33,7 @@ schedule = "cosine"
 batch_size = 16
 epochs = 3
 precision = "float32"
-seed = 1
+seeds = [1]
 """
 
 

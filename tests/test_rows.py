@@ -30,7 +30,7 @@ def epoch(order: Order, size: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("block", [1, 8, 64])
 @pytest.mark.parametrize("size", [7, 32, 500])
 def test_an_epoch_shows_each_chosen_photo_once_with_its_own_label(block, size, monkeypatch):
-    monkeypatch.setattr(rows, "WINDOW", 128)
+    monkeypatch.setattr(rows, "WINDOW", 128 * 2 * 3)
     found = made(1000, block)
     chosen = np.flatnonzero(np.arange(1000) % 5)
     order = Order(found, chosen, VIEWS, np.random.default_rng(1))
@@ -60,7 +60,7 @@ class Counted(np.ndarray):
 
 
 def test_blocks_are_read_in_long_ascending_runs_and_still_mixed(monkeypatch):
-    monkeypatch.setattr(rows, "WINDOW", 512)
+    monkeypatch.setattr(rows, "WINDOW", 512 * 2 * 3)
     n, block = 4096, 64
     array = np.zeros((n, 3), np.float16).view(Counted)
     np.asarray(array)[:, 0] = np.arange(n)
@@ -94,9 +94,8 @@ def test_a_head_trained_from_blocks_learns_as_well():
     found = []
     for block in 1, 64:
         made_up = Rows({"plain": array}, {"plain": np.arange(n)}, labels, block)
-        model, _ = heads.train(
-            HEAD, made_up, 0, ("plain",), 2, chosen, held_out, "plain", lambda: None
-        )
+        split = heads.Split(0, chosen, held_out, ("plain",), "plain")
+        model, _ = heads.train(HEAD, made_up, split, 7, 2, lambda shown: None)
         predicted = heads.predict(model, made_up, held_out, ("plain",))
         found.append((predicted.argmax(1) == labels[held_out]).mean())
     assert found[0] > 0.8

@@ -26,7 +26,7 @@ HEAD = Head(
     batch_size=16,
     epochs=12,
     precision="float32",
-    seed=7,
+    seeds=(7,),
 )
 VIEWS = ("plain", "mirror")
 
@@ -53,9 +53,9 @@ def fit(rows: heads.Rows, settings: Head = HEAD, fold: int = 0, classes: int = 2
     everything = np.arange(len(rows.labels))
     held_out = everything[everything % 5 == fold]
     chosen = everything[everything % 5 != fold]
-    model, history = heads.train(
-        settings, rows, fold, VIEWS, classes, chosen, held_out, "plain", lambda: None
-    )
+    split = heads.Split(fold, chosen, held_out, VIEWS, "plain")
+    seed = settings.seeds[0]
+    model, history = heads.train(settings, rows, split, seed, classes, lambda shown: None)
     return heads.predict(model, rows, held_out, VIEWS), rows.labels[held_out], history
 
 
@@ -68,7 +68,7 @@ def test_a_head_learns_and_the_same_seed_gives_the_same_bytes():
     assert len(history["loss"]) == len(history["val_loss"]) == 12
     again, _, _ = fit(rows)
     assert np.array_equal(predicted, again)
-    other, _, _ = fit(rows, dataclasses.replace(HEAD, seed=8))
+    other, _, _ = fit(rows, dataclasses.replace(HEAD, seeds=(8,)))
     assert not np.array_equal(predicted, other)
 
 
@@ -155,7 +155,7 @@ def test_everything_is_written_and_joined_by_id(here, made, run):
     folder = Path("models/source/tiny")
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        *(f"head-{fold}.keras" for fold in range(5)),
+        *(f"head-{fold}-1.keras" for fold in range(5)),
         "calibration.json",
         "curves.png",
         "history.csv",
@@ -194,7 +194,7 @@ def test_each_photo_is_predicted_by_the_head_of_its_own_fold(here, made, run):
     )
     predicted = pd.read_csv("models/source/tiny/out-of-fold.csv").set_index("id")
     for fold in range(5):
-        model = heads.load(Path(f"models/source/tiny/head-{fold}.keras"))
+        model = heads.load(Path(f"models/source/tiny/head-{fold}-1.keras"))
         held_out = np.flatnonzero(table["fold"] == fold)
         again = heads.predict(model, rows, held_out, VIEWS)[:, 1]
         expected = predicted.loc[table["id"].iloc[held_out], "raw_p_dog"]

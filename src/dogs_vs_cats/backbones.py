@@ -83,7 +83,9 @@ class Backbone:
     def dimension(self, tap: str, pooling: str, size: int) -> int:
         """Return how many numbers a photo of `size` x `size` pixels becomes."""
         depth, side = self.taps[tap].depth, self.taps[tap].side(size)
-        return {"flatten": side * side * depth, "avg": depth, "avgmax": 2 * depth}[pooling]
+        if pooling in ("none", "flatten"):
+            return side * side * depth
+        return {"avg": depth, "avgmax": 2 * depth}[pooling]
 
 
 def _read() -> dict[str, Backbone]:

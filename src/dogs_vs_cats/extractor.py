@@ -1,21 +1,15 @@
 """The extractor: a frozen backbone that turns pixels into bottleneck features."""
 
-import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats import backend
-from dogs_vs_cats.backbones import BACKBONES, Backbone
+from dogs_vs_cats import backend, networks
+from dogs_vs_cats.backbones import BACKBONES
 from dogs_vs_cats.engines import Engine
-from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.recipes import Features
 from dogs_vs_cats.weights import Weights
-
-IMAGENET_DEVIATIONS = (0.229, 0.224, 0.225)  # of red, green and blue in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -51,82 +45,11 @@ def model(settings: Features, precision: str, weights: Weights):
     the backbone of this version of Keras is not the one in the table.
     """
     keras = backend.start()
-    backbone = BACKBONES[settings.backbone]
-    module = getattr(keras.applications, backbone.module)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    try:
-        shape = (settings.size, settings.size, 3)
-        network = _network(keras, backbone, shape)
-    finally:
-        keras.config.set_dtype_policy(policy)
-    _put(weights, network)
+    module = getattr(keras.applications, BACKBONES[settings.backbone].module)
+    network = networks.build(settings.backbone, settings.size, precision, weights)
     network.trainable = False
-    photos = keras.Input(shape, dtype="uint8")  # (n, size, size, 3)
+    photos = keras.Input((settings.size, settings.size, 3), dtype="uint8")
     prepared = module.preprocess_input(keras.ops.cast(photos, "float32"))
-    tapped = keras.Model(network.input, _output(network, backbone, settings))
-    maps = tapped(prepared, training=False)  # (n, side, side, channels)
-    return keras.Model(photos, _pool(keras, settings.pooling, maps))
-
-
-def _network(keras, backbone: Backbone, shape: tuple[int, int, int]):
-    """Return the layers that the backbone's ImageNet weights belong to, with random weights."""
-    network = getattr(keras.applications, backbone.application)(
-        weights=None, include_top=False, input_shape=shape
-    )
-    if backbone.module != "efficientnet":
-        return network
-
-    # Where Keras itself loads EfficientNet's ImageNet weights it adds a layer, without which they
-    # get pixels of another range than they were trained on (tensorflow issue 49930).
-    def call(layer, *arguments, **options):
-        outputs = layer(*arguments, **options)
-        if not isinstance(layer, keras.layers.Normalization):
-            return outputs
-        scales = [1 / math.sqrt(deviation) for deviation in IMAGENET_DEVIATIONS]
-        return keras.layers.Rescaling(scales, dtype=layer.dtype_policy)(outputs)
-
-    return keras.models.clone_model(network, call_function=call)
-
-
-def _put(weights: Weights, network) -> None:
-    if isinstance(weights, Path):
-        network.load_weights(weights)
-        return
-    for layer, (kernel, bias) in weights.items():
-        network.get_layer(layer).set_weights([kernel, bias])
-
-
-def _output(network, backbone: Backbone, settings: Features):
-    """Return the tap's symbolic map (n, side, side, channels), if it is the one in the table."""
-    tap = backbone.taps[settings.tap]
-    layer, side = network.layers[tap.index], tap.side(settings.size)
-    # Where Keras numbers layers, the number counts on from other networks of this process.
-    same = _unnumbered(layer.name) == _unnumbered(settings.tap)
-    if not same or layer.output.shape[1:] != (side, side, tap.depth):
-        raise UserError(
-            f"Expected layer {tap.index} of {backbone.application} to be {settings.tap}, "
-            f"{(side, side, tap.depth)}. Received {layer.name}, {layer.output.shape[1:]}: this is "
-            "not the Keras of requirements.txt. Run `make setup`."
-        )
-    return layer.output
-
-
-def _unnumbered(name: str) -> str:
-    return re.sub(r"(_\d+)?$", "", name)
-
-
-def _pool(keras, pooling: str, maps):
-    layers = keras.layers
-    if pooling == "flatten":
-        return layers.Flatten(dtype="float32")(maps)
-    average = layers.GlobalAveragePooling2D(dtype="float32")(maps)
-    if pooling == "avg":
-        return average
-    maximum = layers.GlobalMaxPooling2D(dtype="float32")(maps)
-    return layers.Concatenate(dtype="float32")([average, maximum])
-
-
-def show(images: np.ndarray, view: str) -> np.ndarray:
-    """Return a view of photos (n, height, width, 3): as they are, or mirrored left to right."""
-    return {"plain": images, "mirror": images[:, :, ::-1]}[view]
+    tap = networks.tap_of(network, settings.backbone, settings.tap, settings.size)
+    maps = keras.Model(network.input, tap)(prepared, training=False)  # (n, side, side, depth)
+    return keras.Model(photos, networks.pool(maps, settings.pooling))

@@ -1,6 +1,7 @@
 """Heads: the small network on top of cached features; built, trained, asked."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from dogs_vs_cats import backend
 from dogs_vs_cats.recipes import Head
 from dogs_vs_cats.rows import Order, Rows
 
-ROWS = 512  # rows a step of predicting and measuring; fixed, as it could decide a last bit
+# Bytes of features that a step of predicting and measuring takes, and the most rows; fixed, as
+# they could decide a last bit.
+STEP, ROWS = 1 << 25, 512
 STEPS = 16  # training steps between two returns to Python, which cost more than a small step
 
 
@@ -54,55 +57,124 @@ def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | No
     else:
         outputs = layers.Dense(classes, activation="softmax", dtype="float32")(flow)
     model = keras.Model(features, outputs)
-    rate = settings.learning_rate
+    prepare(model, settings, settings.learning_rate, classes, steps, STEPS)
+    return model
+
+
+def prepare(
+    model, settings: Head, learning_rate: float, classes: int, steps: int, at_once: int
+) -> None:
+    """Compile a model that ends as a head does, for `steps` of training, `at_once` in one call."""
+    keras = backend.start()
+    rate = learning_rate
     if settings.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, steps)
-    optimiser = keras.optimizers.get({"class_name": settings.optimiser, "config": {}})
+    # Without it, an optimiser keeps its own.
+    decay = {"weight_decay": settings.weight_decay} if settings.weight_decay else {}
+    optimiser = keras.optimizers.get({"class_name": settings.optimiser, "config": decay})
     optimiser.learning_rate = rate
-    loss = "binary_crossentropy" if classes == 2 else "sparse_categorical_crossentropy"
+    smoothing = settings.label_smoothing
+
+    def many(labels, probabilities):
+        labels = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes)
+        return keras.losses.categorical_crossentropy(
+            labels, probabilities, label_smoothing=smoothing
+        )
+
+    two = keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
     # XLA slows a head down on TensorFlow; JAX has nothing else.
     jax = keras.config.backend() == "jax"
-    model.compile(optimiser, loss, metrics=["accuracy"], jit_compile=jax, steps_per_execution=STEPS)
-    return model
+    model.compile(
+        optimiser,
+        two if classes == 2 else many,
+        metrics=["accuracy"],
+        jit_compile=jax,
+        steps_per_execution=at_once,
+    )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who is shown what. chosen, held_out: (n,) positions of photos in the rows.
+
+    The held-out photos are only measured, in the view `measured`: nothing is picked by it.
+    """
+
+    fold: int
+    chosen: np.ndarray
+    held_out: np.ndarray
+    views: tuple[str, ...]
+    measured: str
 
 
 def train(
     settings: Head,
     rows: Rows,
-    fold: int,
-    train_views: tuple[str, ...],
+    split: Split,
+    seed: int,
     classes: int,
-    chosen: np.ndarray,
-    held_out: np.ndarray,
-    measured_view: str,
-    tick: Callable[[], None],
+    tick: Callable[[int], None],
 ):
-    """Return (model, history) of one head, trained on the photos at positions `chosen`.
+    """Return (model, history) of one head, trained on the chosen photos of a split.
 
-    Each epoch shows each photo once, in a new order, in a view drawn by chance (`Order` says how);
-    the recipe's seed and the fold decide both. The held-out photos are only measured, after each
-    epoch, in `measured_view`: nothing is picked by it. `tick` is called after each epoch.
+    `seed` and the fold decide the first weights and the order; `tick` is told how many photos
+    were shown since it was last called, of chosen photos x epochs.
     """
-    keras = backend.start()
-    keras.utils.set_random_seed(settings.seed + fold)
-    rng = np.random.default_rng([settings.seed, fold])
-    moments = standardisation(rows, chosen, train_views) if settings.standardise else None
-    steps = -(-len(chosen) // settings.batch_size) * settings.epochs
+    backend.start().utils.set_random_seed(seed + split.fold)
+    moments = None
+    if settings.standardise:
+        moments = standardisation(rows, split.chosen, split.views)
+    steps = -(-len(split.chosen) // settings.batch_size) * settings.epochs
     model = build(settings, rows.dimension, classes, moments, steps)
-    order = Order(rows, chosen, train_views, rng)
+    rng = np.random.default_rng([seed, split.fold])
+    history = fit(model, rows, split, settings.batch_size, settings.epochs, rng, tick)
+    return model, history
+
+
+def fit(
+    model,
+    rows: Rows,
+    split: Split,
+    batch_size: int,
+    epochs: int,
+    rng: np.random.Generator,
+    tick: Callable[[int], None],
+) -> dict[str, list[float]]:
+    """Train a compiled model; return its losses and accuracies, a number an epoch each.
+
+    Each epoch shows each chosen photo once, in a new order, in a view drawn by chance (`Order`
+    says how); then the held-out photos are measured.
+    """
+    order = Order(rows, split.chosen, split.views, rng)
 
     def measured(part: slice) -> tuple[np.ndarray, np.ndarray]:
-        return rows.take(held_out[part], measured_view), rows.labels[held_out[part]]
+        photos = split.held_out[part]
+        return rows.take(photos, split.measured), rows.labels[photos]
 
-    history = model.fit(
-        _sequence(len(order), settings.batch_size, order.batch, order.begin),
-        epochs=settings.epochs,
-        validation_data=_sequence(len(held_out), ROWS, measured),
+    return model.fit(
+        _sequence(len(order), batch_size, order.batch, order.begin),
+        epochs=epochs,
+        validation_data=_sequence(len(split.held_out), rows_a_step(rows), measured),
         shuffle=False,  # the order is ours
         verbose=0,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: tick())],
-    )
-    return model, history.history
+        callbacks=[_ticking(len(order), batch_size, tick)],
+    ).history
+
+
+def _ticking(length: int, size: int, tick: Callable[[int], None]):
+    """Return a Keras callback that tells `tick` how many of `length` rows more were shown."""
+    keras = backend.start()
+
+    class Ticking(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs=None) -> None:
+            self.before = 0
+
+        def on_train_batch_end(self, batch: int, logs=None) -> None:
+            done = min((batch + 1) * size, length)
+            tick(done - self.before)
+            self.before = done
+
+    return Ticking()
 
 
 def _sequence(length: int, size: int, batch: Callable, begin: Callable = lambda: None):
@@ -125,11 +197,17 @@ def _sequence(length: int, size: int, batch: Callable, begin: Callable = lambda:
     return Sequence()
 
 
+def rows_a_step(rows: Rows) -> int:
+    """Return how many rows are predicted at once: fewer of wide ones, such as maps."""
+    return max(1, min(ROWS, STEP // (rows.dimension * 2)))
+
+
 def predict(model, rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> np.ndarray:
     """Return (len(chosen), classes) float64 probabilities, averaged over the views."""
     parts = []
-    for start in range(0, len(chosen), ROWS):
-        part = chosen[start : start + ROWS]
+    step = rows_a_step(rows)
+    for start in range(0, len(chosen), step):
+        part = chosen[start : start + step]
         shown = [_probabilities(model, rows.take(part, view)) for view in views]
         parts.append(np.mean(shown, axis=0))
     return np.concatenate(parts)

@@ -2,12 +2,14 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from dogs_vs_cats.errors import PhotoError
+from dogs_vs_cats.views import CROPS
 
 
 def upright(data: bytes) -> Image.Image:
@@ -49,15 +51,17 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def pixels(path: Path, size: int, sha256: str | None = None) -> np.ndarray:
-    """Return a photo as (size, size, 3) uint8 RGB; PhotoError says why it can't be.
+def crops(
+    path: Path, size: int, names: Sequence[str], sha256: str | None = None
+) -> dict[str, np.ndarray]:
+    """Return name -> (size, size, 3) uint8 RGB for some of `views.CROPS`, the file decoded once.
 
     Where `sha256` is given, the file must still have these bytes: features never belong to
-    another photo than the table's.
+    another photo than the table's. PhotoError says why the file can't be shown.
 
-    The photo is squashed to a square: cropping would cut away ears and tails, padding would
-    spend pixels on nothing, and a dog stays a dog at 4:3. The filter is bilinear; Pillow widens
-    it when it shrinks, so that every source pixel counts and nothing aliases.
+    The photo, or the part of it, is squashed to a square: padding would spend pixels on nothing,
+    and a dog stays a dog at 4:3. The filter is bilinear; Pillow widens it when it shrinks, so
+    that every source pixel counts and nothing aliases.
     """
     try:
         data = path.read_bytes()
@@ -66,4 +70,14 @@ def pixels(path: Path, size: int, sha256: str | None = None) -> np.ndarray:
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise PhotoError("the file has changed since the table of photos was made")
     image = upright(data)
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+    found = {}
+    for name in names:
+        left, top, right, bottom = CROPS[name]
+        box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
+        found[name] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box))
+    return found
+
+
+def pixels(path: Path, size: int, sha256: str | None = None) -> np.ndarray:
+    """Return the whole photo as (size, size, 3) uint8 RGB, as `crops` does."""
+    return crops(path, size, ["plain"], sha256)["plain"]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from dogs_vs_cats.backbones import BACKBONES, TABLE
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.views import VIEWS
 from dogs_vs_cats.workspace import NAME
 
 FOLDER = Path(__file__).parents[2] / "recipes"
-POOLINGS = ("flatten", "avg", "avgmax")
-VIEWS = ("plain", "mirror")
+POOLINGS = ("none", "flatten", "avg", "avgmax")
 OPTIMISERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
@@ -23,8 +23,10 @@ SHOWN = 24  # taps that an error lists one by one
 class Features:
     """What is computed once a photo and cached.
 
-    size: height and width in pixels. train_views: the views that a head is trained on;
-    test_views: those whose predictions are averaged, for test photos and out of fold alike.
+    size: height and width in pixels. pooling: `none` is for maps that layers are trained on
+    (`Retrain`), `flatten` for maps as one long row of numbers. train_views: the views that a
+    head is trained on; test_views: those whose predictions are averaged, for test photos and
+    out of fold alike.
     """
 
     backbone: str
@@ -63,7 +65,8 @@ class Head:
     """The small network on top, and how it is trained.
 
     learning_rate is the first one; `cosine` lets it fall to 0 over all steps. epochs is fixed
-    here: no epoch is picked on the fold that is reported.
+    here: no epoch is picked on the fold that is reported. label_smoothing: the share of a label
+    that is spread over all classes. weight_decay: of adamw alone. seeds: a head each, averaged.
     """
 
     standardise: bool
@@ -75,7 +78,25 @@ class Head:
     batch_size: int
     epochs: int
     precision: str
-    seed: int
+    seeds: tuple[int, ...]
+    label_smoothing: float = 0.0
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """How the backbone's layers after the tap are trained on, from their ImageNet weights.
+
+    The head is trained first, on what these layers make of the photos as they are; then both
+    together (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features"). pooling: what
+    the head gets of their maps. The head's optimiser and schedule serve here too.
+    """
+
+    pooling: str
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -84,6 +105,7 @@ class Recipe:
     about: str
     features: Features
     head: Head
+    retrain: Retrain | None = None
 
 
 def names() -> list[str]:
@@ -101,11 +123,18 @@ def read(name: str) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"Expected {path} to be TOML. Received: {error}.") from error
-    _keys(path, "", table, {"about", "features", "head"})
+    _keys(path, "", table, {"about", "features", "head"}, {"retrain"})
     features = _section(path, "features", table["features"], Features)
     head = _section(path, "head", table["head"], Head)
+    retrain = _section(path, "retrain", table["retrain"], Retrain) if "retrain" in table else None
     _check(path, "about", table["about"], isinstance(table["about"], str), "a text")
-    return Recipe(path.stem, table["about"], features, head)
+    if (features.pooling == "none") != (retrain is not None):
+        raise UserError(
+            f'Expected pooling = "none" in [features] of {path.name} where there is a [retrain], '
+            f"and there alone. Received {features.pooling!r} "
+            f"{'with' if retrain else 'without'} a [retrain]."
+        )
+    return Recipe(path.stem, table["about"], features, head, retrain)
 
 
 def find(name: str) -> Path:
@@ -130,11 +159,14 @@ def find(name: str) -> Path:
     return path
 
 
-def _keys(path: Path, section: str, table: dict, expected: set[str]) -> None:
+def _keys(
+    path: Path, section: str, table: dict, expected: set[str], optional: set[str] = frozenset()
+) -> None:
     where = f"[{section}] of {path.name}" if section else path.name
-    for key in sorted(table.keys() - expected):
+    known = expected | optional
+    for key in sorted(table.keys() - known):
         raise UserError(
-            f"Expected only {', '.join(sorted(expected))} in {where}. Received {key!r} too."
+            f"Expected only {', '.join(sorted(known))} in {where}. Received {key!r} too."
         )
     for key in sorted(expected - table.keys()):
         raise UserError(f"Expected {key!r} in {where}. Received: it is missing.")
@@ -142,7 +174,9 @@ def _keys(path: Path, section: str, table: dict, expected: set[str]) -> None:
 
 def _section(path: Path, section: str, table: object, kind: type):
     _check(path, section, table, isinstance(table, dict), "a section")
-    _keys(path, section, table, {field.name for field in dataclasses.fields(kind)})
+    fields = dataclasses.fields(kind)
+    optional = {field.name for field in fields if field.default is not dataclasses.MISSING}
+    _keys(path, section, table, {field.name for field in fields} - optional, optional)
     for key, value in table.items():
         good, expected = _rules(kind, table)[key](value)
         _check(path, f"{section}.{key}", value, good, expected)
@@ -184,6 +218,9 @@ def _rules(kind: type, table: dict) -> dict:
     def whole_number(least, most):
         return lambda v: (_is_int(v) and least <= v <= most, f"a whole number, {least} to {most}")
 
+    def share(v):
+        return _is_number(v) and 0 <= v < 1, "a number from 0 to below 1"
+
     if kind is Features:
         # An unknown backbone is the mistake to speak of, whichever key comes first.
         backbone = BACKBONES[table["backbone"]] if _known(table["backbone"]) else None
@@ -192,23 +229,36 @@ def _rules(kind: type, table: dict) -> dict:
             "tap": a_tap(backbone) if backbone else lambda v: (True, ""),
             "pooling": one_of(POOLINGS),
             "size": a_size(backbone) if backbone else lambda v: (True, ""),
-            "train_views": some_of(VIEWS),
-            "test_views": some_of(VIEWS),
+            "train_views": some_of(tuple(VIEWS)),
+            "test_views": some_of(tuple(VIEWS)),
         }
+    training = {
+        "learning_rate": lambda v: (_is_number(v) and 0 < v <= 10, "a number above 0, at most 10"),
+        "batch_size": whole_number(1, 65536),
+        "epochs": whole_number(1, 10000),
+        "precision": one_of(PRECISIONS),
+    }
+    if kind is Retrain:
+        return {**training, "pooling": one_of(tuple(x for x in POOLINGS if x != "none"))}
     return {
+        **training,
         "standardise": lambda v: (isinstance(v, bool), "true or false"),
         "hidden": lambda v: (
             isinstance(v, list) and all(_is_int(x) and 1 <= x <= 65536 for x in v),
             "a list of layer widths, such as [256] (or [] for none)",
         ),
-        "dropout": lambda v: (_is_number(v) and 0 <= v < 1, "a number from 0 to below 1"),
+        "dropout": share,
         "optimiser": one_of(OPTIMISERS),
-        "learning_rate": lambda v: (_is_number(v) and 0 < v <= 10, "a number above 0, at most 10"),
         "schedule": one_of(SCHEDULES),
-        "batch_size": whole_number(1, 65536),
-        "epochs": whole_number(1, 10000),
-        "precision": one_of(PRECISIONS),
-        "seed": whole_number(0, 2**31 - 1),
+        "seeds": lambda v: (
+            isinstance(v, list)
+            and bool(v)
+            and len(set(map(str, v))) == len(v)
+            and all(_is_int(x) and 0 <= x < 2**31 for x in v),
+            "a list of different whole numbers from 0, such as [2017]",
+        ),
+        "label_smoothing": share,
+        "weight_decay": share,
     }
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-WINDOW = 4096  # rows that are shuffled among each other where arrays are read in blocks
+# Bytes of rows that are shuffled among each other where arrays are read in blocks.
+WINDOW = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Order:
     ) -> None:
         self.rows, self.views, self.rng = rows, views, rng
         self.chosen = chosen
+        self.window = max(rows.block, WINDOW // (rows.dimension * 2))  # rows
         if rows.block > 1:
             self.chosen = chosen[np.argsort(rows.index[views[0]][chosen], kind="stable")]
         self.begin()
@@ -60,8 +62,8 @@ class Order:
         kept = lying < n  # the last block may be short
         mixed = np.arange(n)
         if block > 1:
-            for start in range(0, n, WINDOW):
-                self.rng.shuffle(mixed[start : start + WINDOW])
+            for start in range(0, n, self.window):
+                self.rng.shuffle(mixed[start : start + self.window])
         self.photos = self.chosen[lying[kept]][mixed]
         self.view = np.repeat(views, block)[kept][mixed]
         self._window: tuple[int, np.ndarray] = -1, np.empty(0)
@@ -71,19 +73,19 @@ class Order:
         labels = self.rows.labels[self.photos[part]]
         if self.rows.block == 1:
             return self._read(part), labels
-        first, last = part.start // WINDOW, (part.stop - 1) // WINDOW
+        first, last = part.start // self.window, (part.stop - 1) // self.window
         pieces = []
         for number in range(first, last + 1):
-            begin = number * WINDOW
-            here = slice(max(part.start - begin, 0), min(part.stop - begin, WINDOW))
+            begin = number * self.window
+            here = slice(max(part.start - begin, 0), min(part.stop - begin, self.window))
             pieces.append(self._read_window(number)[here])
         return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)), labels
 
     def _read_window(self, number: int) -> np.ndarray:
-        """Return the features (up to WINDOW, dimension) of a window; the last one is kept."""
+        """Return the features (n, dimension) of a window; the last one is kept."""
         if self._window[0] != number:
             self._window = -1, np.empty(0)  # freed before the next is read
-            part = slice(number * WINDOW, min((number + 1) * WINDOW, len(self)))
+            part = slice(number * self.window, min((number + 1) * self.window, len(self)))
             self._window = number, self._read(part)
         return self._window[1]
 

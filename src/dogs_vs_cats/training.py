@@ -5,13 +5,22 @@ import json
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dogs_vs_cats import features, files, hardware, stamps
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.recipes import Recipe
 from dogs_vs_cats.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dogs_vs_cats.heads import Split
+    from dogs_vs_cats.rows import Rows
 
 # Bytes. Arrays up to this are read into memory, larger ones stay on the disk and are read in
 # blocks. Not a share of this machine's memory: the order of training would depend on it.
@@ -23,11 +32,19 @@ def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
     return {
         "features": dataclasses.asdict(recipe.features),
         "head": dataclasses.asdict(recipe.head),
+        "retrain": dataclasses.asdict(recipe.retrain) if recipe.retrain else None,
         "cache": features.folder(place, recipe.features, engine).name,
         "photos": files.digest(place.table),
         "classes": files.digest(place.classes),
         "code": files.code_digest(
-            "calibration", "heads", "metrics", "predictions", "rows", "training"
+            "calibration",
+            "heads",
+            "metrics",
+            "networks",
+            "predictions",
+            "retraining",
+            "rows",
+            "training",
         ),
         "engine": engine.versions() | hardware.versions("numpy", "scipy"),
     }
@@ -67,35 +84,22 @@ def _build(
     import numpy as np
     import pandas as pd
 
-    from dogs_vs_cats import backend, calibration, curves, heads, photos, predictions, progress
+    from dogs_vs_cats import backend, calibration, curves, heads, photos, predictions
 
     backend.start(threads)
     table = photos.train(photos.read(place))
     classes = photos.read_classes(place)
     rows = rows_of(place, recipe, engine, "train", table, classes)
     fold_of = table["fold"].to_numpy()
-    folds = sorted(set(fold_of.tolist()))
     started = time.monotonic()
     out_of_fold = np.full((len(table), len(classes)), np.nan)  # (n, classes)
     histories = []
-    with progress.bar(len(folds) * recipe.head.epochs, "training", " epochs") as bar:
-        for fold in folds:
-            chosen, held_out = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-            model, history = heads.train(
-                recipe.head,
-                rows,
-                fold,
-                recipe.features.train_views,
-                len(classes),
-                chosen,
-                held_out,
-                recipe.features.test_views[0],
-                bar.update,
-            )
-            heads.save(model, folder / f"head-{fold}.keras")
-            out_of_fold[held_out] = heads.predict(model, rows, held_out, recipe.features.test_views)
-            history = {"fold": fold, "epoch": range(1, recipe.head.epochs + 1), **history}
-            histories.append(pd.DataFrame(history))
+    for one in cross_validated(recipe, rows, fold_of, len(classes)):
+        out_of_fold[one.split.held_out] = one.probabilities
+        for seed, (model, history) in zip(recipe.head.seeds, one.trained, strict=True):
+            heads.save(model, folder / f"head-{one.split.fold}-{seed}.keras")
+            history = {"epoch": range(1, len(history["loss"]) + 1), **history}
+            histories.append(pd.DataFrame({"fold": one.split.fold, "seed": seed, **history}))
     seconds = time.monotonic() - started
     if not np.isfinite(out_of_fold).all():
         raise UserError(
@@ -105,8 +109,8 @@ def _build(
     calibrated, by_fold = calibration.out_of_fold(rows.labels, fold_of, out_of_fold)
     final = calibration.fit(rows.labels, out_of_fold)
     found = _figures(rows.labels, out_of_fold, calibrated) | dataclasses.asdict(final)
-    found |= {"seconds": round(seconds, 1), "folds": []}
-    for fold in folds:
+    found |= {"seconds": round(seconds, 1), "heads": len(histories), "folds": []}
+    for fold in by_fold:
         mine = fold_of == fold
         figures = _figures(rows.labels[mine], out_of_fold[mine], calibrated[mine])
         figures |= dataclasses.asdict(by_fold[fold])
@@ -118,6 +122,65 @@ def _build(
     calibration.write(folder / calibration.NAME, final, by_fold)
     curves.draw(history, f"{place.dataset}, {recipe.name}", folder / "curves.png")
     return found
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold's heads, and what they say of the photos they never saw.
+
+    trained: (model, history) a seed of the recipe; probabilities: (n, classes) float64 of the
+    split's held-out photos, averaged over heads and views.
+    """
+
+    split: "Split"
+    trained: list[tuple]
+    probabilities: "np.ndarray"
+
+
+def cross_validated(
+    recipe: Recipe, rows: "Rows", fold_of: "np.ndarray", classes: int
+) -> Iterator[Fold]:
+    """Yield each fold, its heads trained on all other folds.
+
+    fold_of: (n,) int, the fold of each photo in `rows`.
+    """
+    import numpy as np
+
+    from dogs_vs_cats import heads, progress, retraining, weights
+    from dogs_vs_cats.workspace import weights_folder
+
+    splits = []
+    for fold in sorted(set(fold_of.tolist())):
+        chosen, held_out = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        views, measured = recipe.features.train_views, recipe.features.test_views[0]
+        splits.append(heads.Split(fold, chosen, held_out, views, measured))
+    shown = sum(len(split.chosen) for split in splits) * len(recipe.head.seeds)
+    inner = rows
+    if recipe.retrain:
+        tensors = weights.load(recipe.features.backbone, weights_folder())
+        with progress.bar(len(rows.labels) * len(rows.views), "layers", " views") as bar:
+            inner = retraining.pooled(recipe, rows, tensors, bar.update)
+    trained = {}
+    with progress.bar(shown * recipe.head.epochs, "training", " photos") as bar:
+        for split in splits:
+            for seed in recipe.head.seeds:
+                found = heads.train(recipe.head, inner, split, seed, classes, bar.update)
+                trained[split.fold, seed] = found
+    total = shown * recipe.retrain.epochs if recipe.retrain else 0
+    with progress.bar(total, "retraining", " photos") as bar:
+        for split in splits:
+            mine = []
+            for seed in recipe.head.seeds:
+                model, history = trained.pop((split.fold, seed))
+                if recipe.retrain:
+                    model, after = retraining.train(
+                        recipe, model, rows, split, seed, classes, tensors, bar.update
+                    )
+                    history = {name: history[name] + after[name] for name in history}
+                mine.append((model, history))
+            views = recipe.features.test_views
+            said = [heads.predict(model, rows, split.held_out, views) for model, _ in mine]
+            yield Fold(split, mine, np.mean(said, axis=0))
 
 
 def _figures(labels, raw, calibrated) -> dict:

@@ -95,17 +95,9 @@ def head(recipe: str, count: int) -> dict:
     everything = np.arange(len(made.labels))
     backend.start()
     started = time.monotonic()
-    heads.train(
-        found.head,
-        made,
-        0,
-        found.features.train_views,
-        2,
-        everything[:count],
-        everything[count:],
-        found.features.test_views[0],
-        lambda: None,
-    )
+    views = found.features.train_views
+    split = heads.Split(0, everything[:count], everything[count:], views, views[0])
+    heads.train(found.head, made, split, found.head.seeds[0], 2, lambda shown: None)
     seconds = time.monotonic() - started
     steps = -(-count // found.head.batch_size) * found.head.epochs
     return {"seconds": seconds, "steps": steps, "epochs": found.head.epochs}
@@ -148,18 +140,17 @@ def streamed(recipe: str, count: int) -> dict:
             {view: np.load(path, mmap_mode="r")}, {view: np.arange(count)}, labels, store.CHUNK
         )
         backend.start()
-        ticks = [time.monotonic()]
-        heads.train(
-            dataclasses.replace(found.head, epochs=2),
-            stored,
-            0,
-            (view,),
-            2,
-            np.arange(count),
-            np.arange(1),
-            view,
-            lambda: ticks.append(time.monotonic()),
-        )
+        ticks, total = [time.monotonic()], 0
+
+        def tick(shown: int) -> None:
+            nonlocal total
+            total += shown
+            if total % count == 0:
+                ticks.append(time.monotonic())
+
+        split = heads.Split(0, np.arange(count), np.arange(1), (view,), view)
+        twice = dataclasses.replace(found.head, epochs=2)
+        heads.train(twice, stored, split, found.head.seeds[0], 2, tick)
         size = path.stat().st_size
     seconds = np.diff(ticks).tolist()
     return {"seconds": seconds, "slowest": max(seconds), "bytes": size}

@@ -1,0 +1,170 @@
+"""The pipeline: photos decoded, shown and computed at once; a photo decoded once for its views.
+
+Three things happen at the same time: threads decode photos, others call the network, and the
+caller writes what is computed.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dogs_vs_cats import hardware, pixels
+from dogs_vs_cats.errors import PhotoError, UserError
+from dogs_vs_cats.extractor import Extract
+from dogs_vs_cats.views import VIEWS
+
+AHEAD = 3  # batches of photos decoded ahead of the network
+
+
+@dataclass
+class Times:
+    """Where the seconds went. decode: of all cores; compute and write: by the clock.
+
+    waited: how long the network had nothing to do; total: from the first photo to the last
+    byte, without `start`, which loads, exports and warms up the network once a run.
+    """
+
+    decode: float = 0.0
+    compute: float = 0.0
+    write: float = 0.0
+    waited: float = 0.0
+    total: float = 0.0
+    start: float = 0.0
+
+
+def computed(
+    extract: Extract,
+    jobs: dict[str, dict[str, Any]],
+    paths: dict[str, str],
+    size: int,
+    batch: int,
+    threads: int | None,
+    times: Times,
+) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yield (what the job is for, its features (dimension,) float32) of every job.
+
+    jobs: sha256 -> view -> whatever the caller knows it by; paths: sha256 -> file. `times` is
+    added to. UserError names a photo that is no longer what it was.
+    """
+    wanted = {digest: _crops(needs) for digest, needs in jobs.items()}
+    batches = decoded(wanted, wanted, paths, size, batch, threads, times)
+    with closing(batches), closing(_shown(batches, jobs)) as shown:
+        yield from _forward(extract, shown, batch, times)
+
+
+def _crops(views: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(VIEWS[view].crop for view in views))
+
+
+def _shown(batches: Iterator[tuple], jobs: dict) -> Iterator[tuple[list, np.ndarray]]:
+    """Yield (what it is for, of each photo; the photos (n, size, size, 3) uint8), a view each."""
+    for digests, images in batches:
+        for view in dict.fromkeys(view for digest in digests for view in jobs[digest]):
+            chosen = [i for i, digest in enumerate(digests) if view in jobs[digest]]
+            shown = images[VIEWS[view].crop]
+            shown = shown if len(chosen) == len(digests) else shown[chosen]
+            if VIEWS[view].mirrored:
+                shown = shown[:, :, ::-1]
+            yield [jobs[digests[i]][view] for i in chosen], shown
+
+
+def _forward(
+    extract: Extract, shown: Iterator[tuple[list, np.ndarray]], batch: int, times: Times
+) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yield (what it is for, features (dimension,) float32) of each photo shown, in order.
+
+    The network works on in threads of its own while the last results are taken; one batch more
+    than it can work on at once lies ready for it.
+    """
+    pool = ThreadPoolExecutor(extract.streams)
+    under_way: deque = deque()
+
+    def forward(images: np.ndarray) -> tuple[np.ndarray, float]:
+        begun = time.monotonic()
+        return _whole(extract, images, batch), time.monotonic() - begun
+
+    def oldest() -> Iterator[tuple[Any, np.ndarray]]:
+        needs, future = under_way.popleft()
+        vectors, seconds = future.result()
+        times.compute += seconds
+        return zip(needs, vectors, strict=True)
+
+    try:
+        for needs, images in shown:
+            under_way.append((needs, pool.submit(forward, images)))
+            if len(under_way) > extract.streams:
+                yield from oldest()
+        while under_way:
+            yield from oldest()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _whole(extract: Extract, images: np.ndarray, batch: int) -> np.ndarray:
+    """Return the features of up to `batch` photos; the network always sees a full batch.
+
+    One shape means one compiled graph; the blank photos that fill it are dropped again.
+    """
+    if len(images) == batch:
+        return extract.run(images)
+    full = np.zeros((batch, *images.shape[1:]), images.dtype)
+    full[: len(images)] = images
+    return extract.run(full)[: len(images)]
+
+
+def decoded(
+    digests: Iterable[str],
+    wanted: dict[str, list[str]],
+    paths: dict[str, str],
+    size: int,
+    batch: int,
+    threads: int | None,
+    times: Times,
+) -> Iterator[tuple[list[str], dict[str, np.ndarray]]]:
+    """Yield (up to `batch` digests, crop -> their photos (n, size, size, 3) uint8).
+
+    wanted: sha256 -> the crops to make of a photo. Threads decode ahead; at most AHEAD batches
+    are held, so memory does not grow with the number of photos. Where a photo has not been
+    asked for a crop that another of its batch has, there is nothing to look at.
+    """
+
+    def decode(digest: str) -> tuple[dict[str, np.ndarray], float]:
+        begun = time.thread_time()
+        found = pixels.crops(Path(paths[digest]), size, wanted[digest], digest)
+        return found, time.thread_time() - begun
+
+    digests = list(digests)
+    pool = ThreadPoolExecutor(threads or hardware.cores())
+    groups = [digests[i : i + batch] for i in range(0, len(digests), batch)]
+    ahead: deque = deque()
+    try:
+        for number, group in enumerate(groups):
+            for later in groups[number + len(ahead) : number + AHEAD]:
+                ahead.append([pool.submit(decode, digest) for digest in later])
+            crops = dict.fromkeys(crop for digest in group for crop in wanted[digest])
+            images = {crop: np.empty((len(group), size, size, 3), np.uint8) for crop in crops}
+            for i, (future, digest) in enumerate(zip(ahead.popleft(), group, strict=True)):
+                found, seconds = _photo(future, paths[digest])
+                times.decode += seconds
+                for crop, image in found.items():
+                    images[crop][i] = image
+            yield group, images
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _photo(future: Future, path: str) -> tuple[dict[str, np.ndarray], float]:
+    try:
+        return future.result()
+    except PhotoError as error:
+        raise UserError(
+            f"Expected {path} as `make data` found it. Received: {error}. "
+            "Run `make data` again, with the same SOURCE."
+        ) from error

@@ -1,0 +1,82 @@
+"""Retraining: the backbone's layers after the tap, trained on with the head, on cached maps.
+
+Fine-tuning at the speed of the layers that change: the frozen ones below the tap have computed
+their maps once.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dogs_vs_cats import backend, heads, networks
+from dogs_vs_cats.heads import Split
+from dogs_vs_cats.recipes import Recipe
+from dogs_vs_cats.rows import Rows
+from dogs_vs_cats.weights import Weights
+
+
+def layers_after_tap(recipe: Recipe, weights: Weights):
+    """Return a Keras model: cached maps (n, side * side * depth) float16 -> pooled features.
+
+    With the ImageNet weights. Batch normalisation stays frozen, in inference mode: its moments
+    are those of ImageNet, and small batches would spoil them.
+    """
+    keras = backend.start()
+    settings = recipe.features
+    network = networks.build(settings.backbone, settings.size, recipe.retrain.precision, weights)
+    tap = networks.tap_of(network, settings.backbone, settings.tap, settings.size)
+    layers = keras.Model(tap, network.output)
+    for layer in layers.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    cached = keras.Input((settings.dimension(),), dtype="float16")
+    policy = "mixed_bfloat16" if recipe.retrain.precision == "bfloat16" else "float32"
+    maps = keras.layers.Reshape(tap.shape[1:], dtype=policy)(cached)
+    return keras.Model(cached, networks.pool(layers(maps), recipe.retrain.pooling))
+
+
+def pooled(recipe: Recipe, rows: Rows, weights: Weights, tick: Callable[[int], None]) -> Rows:
+    """Return what the layers after the tap, as they are, make of all rows; for a head to begin on.
+
+    `tick` is told how many rows were computed since it was last called.
+    """
+    layers = layers_after_tap(recipe, weights)
+    layers.compile(jit_compile=backend.start().config.backend() == "jax")
+    photos, step = np.arange(len(rows.labels)), heads.rows_a_step(rows)
+    views = {}
+    for view in rows.views:
+        views[view] = np.empty((len(photos), layers.output.shape[1]), np.float16)
+        for start in range(0, len(photos), step):
+            part = photos[start : start + step]
+            views[view][part] = layers.predict_on_batch(rows.take(part, view))
+            tick(len(part))
+    return Rows(views, dict.fromkeys(views, photos), rows.labels)
+
+
+def train(
+    recipe: Recipe,
+    head,
+    rows: Rows,
+    split: Split,
+    seed: int,
+    classes: int,
+    weights: Weights,
+    tick: Callable[[int], None],
+):
+    """Return (model, history): the layers after the tap and a trained `head`, trained on together.
+
+    The model takes rows of maps, as a head takes rows of features; `tick` is as in heads.train.
+    """
+    keras = backend.start()
+    settings = recipe.retrain
+    keras.utils.set_random_seed(seed + split.fold)
+    maps = keras.Input((rows.dimension,), dtype="float16")
+    flow = layers_after_tap(recipe, weights)(maps)
+    for layer in head.layers[1:]:  # not its input, which is float16: gradients would drown in it
+        flow = layer(flow)
+    model = keras.Model(maps, flow)
+    steps = -(-len(split.chosen) // settings.batch_size) * settings.epochs
+    heads.prepare(model, recipe.head, settings.learning_rate, classes, steps, 1)
+    rng = np.random.default_rng([seed, split.fold, 1])
+    history = heads.fit(model, rows, split, settings.batch_size, settings.epochs, rng, tick)
+    return model, history
