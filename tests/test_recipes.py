@@ -34,6 +34,8 @@ BAD = {
     "unknown optimiser": ('"adam"', '"magic"', "adamw"),
     "not toml": ("[head]", "[head", "TOML"),
     "a section as value": ("about =", "features = 3\nabout =", "TOML"),
+    "seeds twice": ("seeds = [1]", "seeds = [1, 1]", "different"),
+    "maps without retraining": ('"avgmax"', '"none"', "[retrain]"),
     "nan": ("learning_rate = 1e-3", "learning_rate = nan", "above 0"),
 }
 
@@ -47,6 +49,32 @@ def test_a_bad_recipe_is_refused_with_the_key_and_what_is_allowed(here, case):
     with pytest.raises(UserError, match=r"^Expected .* Received") as error:
         recipes.read("bad.toml")
     assert words in str(error.value)
+
+
+RETRAIN = """[retrain]
+pooling = "avg"
+learning_rate = 1e-4
+batch_size = 8
+epochs = 1
+precision = "float32"
+"""
+
+
+def test_layers_are_retrained_on_maps_from_a_tap_below_them(here):
+    maps = TINY.replace('"avgmax"', '"none"').replace('"block5_pool"', '"block4_pool"')
+    (here / "deep.toml").write_text(maps + RETRAIN)
+    found = recipes.read("deep.toml")
+    assert (found.features.dimension(), found.retrain.epochs) == (2 * 2 * 512, 1)
+    for text, words in (
+        (TINY + RETRAIN, 'pooling = "none"'),
+        (TINY.replace('"avgmax"', '"none"') + RETRAIN, "block5_pool"),
+        (maps + RETRAIN.replace('"avg"', '"none"'), "retrain.pooling"),
+        (maps + RETRAIN.replace("epochs = 1", ""), "epochs"),
+    ):
+        (here / "deep.toml").write_text(text)
+        with pytest.raises(UserError, match=r"Expected .* Received") as error:
+            recipes.read("deep.toml")
+        assert words in str(error.value)
 
 
 def recipe(here, **values) -> recipes.Features:
@@ -78,7 +106,7 @@ def test_a_layer_that_some_path_avoids_is_refused_with_those_that_can_be(here):
 
 
 def test_an_unknown_name_lists_the_known_ones(here):
-    with pytest.raises(UserError, match="best, fast, seed"):
+    with pytest.raises(UserError, match="best, fast, seed, tuned"):
         recipes.read("fastest")
     with pytest.raises(UserError, match="isn't there"):
         recipes.read("mine.toml")

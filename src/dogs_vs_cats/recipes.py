@@ -134,6 +134,11 @@ def read(name: str) -> Recipe:
             f"and there alone. Received {features.pooling!r} "
             f"{'with' if retrain else 'without'} a [retrain]."
         )
+    if retrain and features.tap == list(BACKBONES[features.backbone].taps)[-1]:
+        raise UserError(
+            f"Expected a tap of {path.name} that has layers after it to [retrain]. Received the "
+            f"last one, {features.tap}."
+        )
     return Recipe(path.stem, table["about"], features, head, retrain)
 
 
