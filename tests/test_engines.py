@@ -165,7 +165,7 @@ def test_photos_are_decoded_while_the_network_computes(here, run, monkeypatch):
     run("data", "--source", str(kaggle_folder(here / "source")))
     later = threading.Event()
     decoded, seen = [], []
-    honest = pixels.pixels
+    honest = pixels.crops
 
     def counted(*arguments):
         image = honest(*arguments)
@@ -180,7 +180,7 @@ def test_photos_are_decoded_while_the_network_computes(here, run, monkeypatch):
             seen.append(len(images))
         return np.zeros((len(images), 1024), np.float32)
 
-    monkeypatch.setattr(pixels, "pixels", counted)
+    monkeypatch.setattr(pixels, "crops", counted)
     monkeypatch.setattr(extractor, "build", lambda *_: extractor.Extract(compute, 1))
     engine = engines.choose("keras", "float32")
     settings = recipes.read("tiny.toml").features

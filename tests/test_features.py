@@ -34,24 +34,30 @@ def stored(role: str, precision: str = "auto") -> dict:
 
 
 def test_the_numbers_are_those_of_keras_applications(made, run, here):
-    """Preprocessing, weights, tap, pooling and mirror against the library's own, in float32."""
+    """Preprocessing, weights, tap, pooling and views against the library's own, in float32."""
     import keras
 
+    text = (here / "tiny.toml").read_text()
+    more = 'train_views = ["plain", "mirror", "zoom", "top-left-mirror"]'
+    (here / "tiny.toml").write_text(text.replace('train_views = ["plain", "mirror"]', more))
     run("features", "--recipe", "tiny.toml", "--precision", "float32")
     network = keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
     for layer, pair in weights.load("vgg16", workspace.weights_folder()).items():
         network.get_layer(layer).set_weights(list(pair))
     table = photos.train(photos.read(PLACE))
     found = stored("train", "float32")
+    assert list(found) == ["plain", "mirror", "zoom", "top-left-mirror"]
     for view, store in found.items():
         for row in table.itertuples():
-            image = pixels.pixels(Path(row.path), 32).astype(np.float32)
-            image = image[:, ::-1] if view == "mirror" else image
+            crop = view.removesuffix("-mirror").replace("mirror", "plain")
+            image = pixels.crops(Path(row.path), 32, [crop])[crop].astype(np.float32)
+            image = image[:, ::-1] if view.endswith("mirror") else image
             maps = network(keras.applications.vgg16.preprocess_input(image[None])).numpy()[0]
             expected = np.concatenate([maps.mean((0, 1)), maps.max((0, 1))])
             cached = store.array[store.rows_of([row.sha256], [row.id])[0]]
             assert np.allclose(cached, expected, rtol=2e-3, atol=2e-3)
     assert not np.array_equal(found["plain"].array, found["mirror"].array)
+    assert list(stored("test", "float32")) == ["plain", "mirror"]
 
 
 def test_bfloat16_agrees_with_float32(made, run):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from dogs_vs_cats import pixels
 from dogs_vs_cats.errors import PhotoError
+from dogs_vs_cats.views import CROPS, VIEWS
 from pictures import encoded, picture
 
 GRADIENT = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
@@ -138,3 +139,30 @@ def test_a_file_that_is_no_longer_the_one_in_the_table_is_refused(tmp_path):
     path.write_bytes(encoded(picture(1)))
     with pytest.raises(PhotoError, match="has changed"):
         pixels.pixels(path, 32, sha256="0" * 64)
+
+
+def test_a_crop_is_that_part_of_the_photo_and_plain_is_all_of_it(tmp_path):
+    """Of a photo that is a ramp from left to right and from top to bottom, by its corners."""
+    across = np.tile(np.linspace(0, 200, 100), (80, 1))
+    down = np.tile(np.linspace(0, 200, 80)[:, None], (1, 100))
+    image = Image.fromarray(np.stack([across, down, 0 * down], axis=2).astype(np.uint8))
+    path = tmp_path / "ramp.png"
+    image.save(path)
+    found = pixels.crops(path, 40, list(CROPS))
+    assert list(found) == list(CROPS)
+    for name, (left, top, right, bottom) in CROPS.items():
+        levels = found[name].astype(float) / 200
+        assert levels.shape == (40, 40, 3)
+        assert levels[:, 0, 0].mean() == pytest.approx(left, abs=0.03), name
+        assert levels[:, -1, 0].mean() == pytest.approx(right, abs=0.03), name
+        assert levels[0, :, 1].mean() == pytest.approx(top, abs=0.03), name
+        assert levels[-1, :, 1].mean() == pytest.approx(bottom, abs=0.03), name
+    assert np.array_equal(found["plain"], pixels.pixels(path, 40))
+    assert np.array_equal(found["plain"], np.asarray(image.resize((40, 40), Image.BILINEAR)))
+
+
+def test_each_crop_has_a_view_as_it_is_and_one_mirrored():
+    assert {(view.crop, view.mirrored) for view in VIEWS.values()} == {
+        (crop, mirrored) for crop in CROPS for mirrored in (False, True)
+    }
+    assert VIEWS["mirror"] == VIEWS["plain"].__class__("plain", mirrored=True)

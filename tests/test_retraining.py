@@ -76,11 +76,12 @@ def trained(found: Recipe, rows: Rows, vgg16):
     """Return (the head before, the model after) for one split of the rows."""
     everything = np.arange(len(rows.labels))
     split = heads.Split(0, everything[::2], everything[1::2], VIEWS, "plain")
-    inner = retraining.pooled(found, rows, vgg16, lambda shown: None)
+    layers = retraining.layers_after_tap(found, vgg16)
+    inner = retraining.pooled(layers, rows, lambda shown: None)
     head, _ = heads.train(found.head, inner, split, 1, 2, lambda shown: None)
     before = heads.predict(head, inner, split.held_out, VIEWS)
     ticks = []
-    model, history = retraining.train(found, head, rows, split, 1, 2, vgg16, ticks.append)
+    model, history = retraining.train(found, layers, head, rows, split, 1, 2, ticks.append)
     assert sum(ticks) == len(split.chosen) * found.retrain.epochs
     assert len(history["val_loss"]) == found.retrain.epochs
     return before, model, heads.predict(model, rows, split.held_out, VIEWS)
@@ -128,9 +129,10 @@ def test_batch_normalisation_keeps_imagenets_moments(tmp_path):
     maps = rng.normal(size=(n, found.features.dimension())).astype(np.float16)
     rows = Rows({"plain": maps}, {"plain": np.arange(n)}, np.arange(n) % 2)
     split = heads.Split(0, np.arange(16), np.arange(16, n), ("plain",), "plain")
-    inner = retraining.pooled(found, rows, path, lambda shown: None)
+    layers = retraining.layers_after_tap(found, path)
+    inner = retraining.pooled(layers, rows, lambda shown: None)
     head, _ = heads.train(found.head, inner, split, 1, 2, lambda shown: None)
-    model, _ = retraining.train(found, head, rows, split, 1, 2, path, lambda shown: None)
+    model, _ = retraining.train(found, layers, head, rows, split, 1, 2, lambda shown: None)
     keras = backend.start()
 
     def moments(model) -> dict:

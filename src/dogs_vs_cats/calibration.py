@@ -18,6 +18,7 @@ NAME = "calibration.json"
 FLOOR = float(np.finfo(np.float32).epsneg)
 # With log-odds within ±17, as FLOOR has them, all that is beyond is a coin's toss, or sure.
 TEMPERATURES = (1e-3, 1e3)
+ROUNDS = 4  # of fitting the one, then the other: what is left moves no fourth digit
 STEPS = 64  # clips to try before the best one is refined: the loss has a small dip at each mistake
 
 
@@ -41,33 +42,35 @@ class Calibration:
 
 
 def fit(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
-    """Return the temperature, then the clip after it, of the least expected log loss.
+    """Return the temperature and the clip of the least expected log loss.
 
     labels: (n,) int class indices; probabilities: (n, classes), rows summing to 1, 0 and 1
-    allowed; n at least 1. That n photos show no mistake does not prove that there is none to
-    come, so both are fitted by Laplace's rule of succession, as if a few more had been seen.
+    allowed; n at least 1. Each is fitted with the other as it is, in turn: what the clip bears,
+    the temperature need not soften all photos for. That n photos show no mistake does not prove
+    that there is none to come, so the clip is fitted by Laplace's rule of succession.
     """
-    temperature = fit_temperature(labels, probabilities)
-    tempered = np.exp(_tempered(probabilities, temperature))
-    return Calibration(temperature, fit_clip(labels, tempered), len(labels))
+    clip = fit_clip(labels, probabilities)
+    for _ in range(ROUNDS):
+        temperature = fit_temperature(labels, probabilities, clip)
+        clip = fit_clip(labels, np.exp(_tempered(probabilities, temperature)))
+    return Calibration(temperature, clip, len(labels))
 
 
-def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the temperature of the least log loss, on Platt's targets instead of 0 and 1.
+def fit_temperature(labels: np.ndarray, probabilities: np.ndarray, clip: float) -> float:
+    """Return the temperature of the least log loss under a clip, its logarithm's prior N(0, 1).
 
-    They are Laplace's: (N + 1) / (N + 2), with two classes, for the N photos of a class (Platt
-    1999, "Probabilistic Outputs for Support Vector Machines"), as if one mistake more were
-    spread over them. So the temperature of photos without a mistake is not 0.
+    The prior weighs less than one mistake, and keeps photos that are few and all right from
+    becoming sure.
     """
     from scipy.optimize import minimize_scalar
 
-    targets = _targets(labels, probabilities.shape[1])  # (n, classes)
+    n = len(labels)
 
     def harm(log_temperature: float) -> float:
-        tempered = _tempered(probabilities, float(np.exp(log_temperature)))
-        return -float((targets * tempered).sum(axis=1).mean())
+        tempered = np.exp(_tempered(probabilities, float(np.exp(log_temperature))))
+        chosen = _clipped(tempered, clip)[np.arange(n), labels]
+        return -float(np.log(chosen).mean()) + log_temperature**2 / (2 * n)
 
-    # It has one minimum: it is convex in 1 / temperature.
     found = minimize_scalar(harm, bounds=np.log(TEMPERATURES), method="bounded").x
     # Where every prediction is a coin's toss, no temperature is better than none.
     return float(np.exp(min(0.0, float(found), key=harm)))
@@ -159,12 +162,3 @@ def _clipped(probabilities: np.ndarray, clip: float) -> np.ndarray:
         if not below.any():
             return clipped
         low |= below
-
-
-def _targets(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return (n, classes): Laplace's estimate of each class's share among photos of each label."""
-    counts = np.bincount(labels, minlength=classes)  # (classes,)
-    other = 1 / (counts + classes)
-    table = np.tile(other[:, None], (1, classes))  # a row a label
-    np.fill_diagonal(table, (counts + 1) * other)
-    return table[labels]

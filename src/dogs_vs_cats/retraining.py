@@ -35,12 +35,11 @@ def layers_after_tap(recipe: Recipe, weights: Weights):
     return keras.Model(cached, networks.pool(layers(maps), recipe.retrain.pooling))
 
 
-def pooled(recipe: Recipe, rows: Rows, weights: Weights, tick: Callable[[int], None]) -> Rows:
+def pooled(layers, rows: Rows, tick: Callable[[int], None]) -> Rows:
     """Return what the layers after the tap, as they are, make of all rows; for a head to begin on.
 
     `tick` is told how many rows were computed since it was last called.
     """
-    layers = layers_after_tap(recipe, weights)
     layers.compile(jit_compile=backend.start().config.backend() == "jax")
     photos, step = np.arange(len(rows.labels)), heads.rows_a_step(rows)
     views = {}
@@ -55,23 +54,26 @@ def pooled(recipe: Recipe, rows: Rows, weights: Weights, tick: Callable[[int], N
 
 def train(
     recipe: Recipe,
+    layers,
     head,
     rows: Rows,
     split: Split,
     seed: int,
     classes: int,
-    weights: Weights,
     tick: Callable[[int], None],
 ):
     """Return (model, history): the layers after the tap and a trained `head`, trained on together.
 
-    The model takes rows of maps, as a head takes rows of features; `tick` is as in heads.train.
+    `layers` are copied and stay as they are. The model takes rows of maps, as a head takes rows
+    of features; `tick` is as in heads.train.
     """
     keras = backend.start()
     settings = recipe.retrain
     keras.utils.set_random_seed(seed + split.fold)
+    own = keras.models.clone_model(layers)
+    own.set_weights(layers.get_weights())
     maps = keras.Input((rows.dimension,), dtype="float16")
-    flow = layers_after_tap(recipe, weights)(maps)
+    flow = own(maps)
     for layer in head.layers[1:]:  # not its input, which is float16: gradients would drown in it
         flow = layer(flow)
     model = keras.Model(maps, flow)

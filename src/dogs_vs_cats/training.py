@@ -158,8 +158,9 @@ def cross_validated(
     inner = rows
     if recipe.retrain:
         tensors = weights.load(recipe.features.backbone, weights_folder())
+        layers = retraining.layers_after_tap(recipe, tensors)
         with progress.bar(len(rows.labels) * len(rows.views), "layers", " views") as bar:
-            inner = retraining.pooled(recipe, rows, tensors, bar.update)
+            inner = retraining.pooled(layers, rows, bar.update)
     trained = {}
     with progress.bar(shown * recipe.head.epochs, "training", " photos") as bar:
         for split in splits:
@@ -174,7 +175,7 @@ def cross_validated(
                 model, history = trained.pop((split.fold, seed))
                 if recipe.retrain:
                     model, after = retraining.train(
-                        recipe, model, rows, split, seed, classes, tensors, bar.update
+                        recipe, layers, model, rows, split, seed, classes, bar.update
                     )
                     history = {name: history[name] + after[name] for name in history}
                 mine.append((model, history))
