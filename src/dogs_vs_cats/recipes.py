@@ -167,8 +167,8 @@ def _blend(names: list[str], where: str, name: str = "", about: str = "") -> Ble
                 f"{path.stem} twice. Leave one out, or rename a file."
             )
         found.append(_recipe(path, table))
-    joined = "+".join(one.name for one in found)
-    return Blend(name or joined, about or f"a blend of {joined}", tuple(found))
+    called = [one.name for one in found]
+    return Blend(name or "+".join(called), about or f"a blend of {', '.join(called)}", tuple(found))
 
 
 def _toml(path: Path) -> dict:
