@@ -98,7 +98,9 @@ def test_members_that_agree_share_the_weight_and_the_order_of_members_is_nothing
     _, two, pools = blend.out_of_fold(labels, folds, turned)
     assert np.allclose(one, two, atol=1e-6)
     # A pool joins its members by name.
-    assert np.allclose(pools[0].apply(raw), pools[0].apply(turned), atol=0)
+    uneven = blend.Pool({"a": 0.1, "b": 0.9}, pools[0].members, pools[0].calibration)
+    swapped = blend.Pool({"b": 0.9, "a": 0.1}, pools[0].members, pools[0].calibration)
+    assert np.array_equal(uneven.apply(raw), swapped.apply(turned))
     with pytest.raises(KeyError):
         pools[0].apply({"a": raw["a"]})
 
