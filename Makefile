@@ -36,7 +36,7 @@ help: ## this page
 	@echo "  SOURCE=kaggle    where photos come from: kaggle, microsoft, sample, a folder or zip"
 	@echo "  COMPETITION=name dogs-vs-cats-redux-kernels-edition (scored late), or dogs-vs-cats"
 	@echo "  DATASET=name     which dataset (default: that of the last make data)"
-	@echo "  RECIPE=fast      a name in recipes/, or a .toml file of your own"
+	@echo "  RECIPE=fast      a name in recipes/, or a .toml file of your own; several make a blend"
 	@echo "  ENGINE=keras     what computes features: keras, or openvino (faster on processors)"
 	@echo "  PRECISION=auto   their arithmetic: auto, float32, bfloat16, or int8 with openvino"
 	@echo "  BATCH=n          photos a step of make features; THREADS=n processor threads"

@@ -3,6 +3,9 @@
 from pathlib import Path
 
 from dogs_vs_cats import console, engines, features, files, recipes, timings, workspace
+from dogs_vs_cats.engines import Engine
+from dogs_vs_cats.recipes import Recipe
+from dogs_vs_cats.workspace import Workspace
 
 
 def main() -> None:
@@ -14,12 +17,17 @@ def main() -> None:
     recipe = recipes.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     place = workspace.current(args.dataset)
+    for member in recipes.members(recipe):
+        compute(place, member, engine, features.Run(args.batch, args.threads))
+
+
+def compute(place: Workspace, recipe: Recipe, engine: Engine, run: features.Run) -> None:
+    """Compute what is missing of a recipe's features; print how much, how fast."""
     cached = features.summary(place, recipe.features, engine)
     if cached:
         size = files.size_text(cached["bytes"])
         print(f"features: {place.dataset}, {recipe.name}: up to date ({size})")
         return
-    run = features.Run(args.batch, args.threads)
     done = features.build(place, recipe.features, engine, run)
     if not done["computed"]:
         print("features: every one was there already")

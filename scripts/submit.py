@@ -1,8 +1,10 @@
 """Predict the test photos with all heads and views; write a checked CSV; bring its score."""
 
+import shlex
 from pathlib import Path
 
 from dogs_vs_cats import (
+    blending,
     console,
     credentials,
     engines,
@@ -13,7 +15,6 @@ from dogs_vs_cats import (
     recipes,
     stamps,
     submission,
-    training,
     workspace,
 )
 from dogs_vs_cats.engines import Engine
@@ -28,11 +29,12 @@ def main() -> None:
     recipe = recipes.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     place = workspace.current(args.dataset)
-    trained = training.summary(place, recipe, engine)
+    trained = blending.summary(place, recipe, engine)
     if trained is None:
+        again = f"make submit RECIPE={shlex.quote(args.recipe)}"
         raise UserError(
             f"Expected heads of {recipe.name} that fit the photos and features. Received none, or "
-            f"stale ones. Run `make submit RECIPE={args.recipe}`, which makes them first."
+            f"stale ones. Run `{again}`, which makes them first."
         )
     found = submission.summary(place, recipe)
     state = "up to date" if found else "written and checked"

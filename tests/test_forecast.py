@@ -22,7 +22,8 @@ def sample(rng, n: int, each: int = 1) -> Predictions:
     shown = np.where(right == (labels == 1), p, 1 - p)  # that of class 1
     probabilities = np.stack([1 - shown, shown], axis=1)
     groups = [str(i // each) for i in range(n)]
-    return Predictions([str(i) for i in range(n)], groups, ["cat", "dog"], labels, probabilities)
+    ids, folds = [str(i) for i in range(n)], np.arange(n) % 5
+    return Predictions(ids, groups, ["cat", "dog"], labels, probabilities, folds, probabilities)
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "accuracy"])

@@ -1,6 +1,7 @@
 """The README and the help say what is true."""
 
 import re
+import shlex
 import subprocess
 import sys
 
@@ -24,7 +25,7 @@ def test_every_command_in_the_readme_is_one_that_make_knows():
         for part in line.split("&&"):
             if not part.strip().startswith("make"):
                 continue
-            words = part.split()[1:]
+            words = shlex.split(part)[1:]
             done = subprocess.run(
                 ["make", "-n", f"PYTHON={sys.executable}", *words],
                 cwd=PROJECT,

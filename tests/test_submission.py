@@ -74,7 +74,7 @@ def test_the_ledger_has_one_line_a_submission(here, run):
     assert 0 < float(lines[0]["oof_accuracy"]) <= 1
     assert lines[0]["score_log_loss"] == "", "Kaggle's test labels are not known"
     text = (here / "tiny.toml").read_text()
-    (here / "tiny.toml").write_text(text.replace("seed = 1", "seed = 2"))
+    (here / "tiny.toml").write_text(text.replace("seeds = [1]", "seeds = [2]"))
     run("train", "--recipe", "tiny.toml")
     run("submit", "--recipe", "tiny.toml")
     assert len(Path("submissions/ledger.csv").read_text().splitlines()) == 3

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats import files
+from dogs_vs_cats import files, metrics
 
 NAME = "calibration.json"
 # The nearest to 1 that a head's float32 output can be; what is nearer to 0 counts as this near.
@@ -117,6 +117,33 @@ def out_of_fold(
         found[fold] = fit(labels[~mine], probabilities[~mine])
         calibrated[mine] = found[fold].apply(probabilities[mine])
     return calibrated, found
+
+
+def report(
+    labels: np.ndarray,
+    folds: np.ndarray,
+    raw: np.ndarray,
+    calibrated: np.ndarray,
+    by_fold: dict[int, Calibration],
+) -> dict:
+    """Return the metrics of calibrated predictions, with those of each fold in `folds`.
+
+    raw, calibrated: (n, classes), before and after; by_fold: each fold's calibration, as
+    `out_of_fold` returns them. `uncalibrated_log_loss` is that of the raw ones.
+    """
+    found = _figures(labels, raw, calibrated) | {"folds": []}
+    for fold, one in by_fold.items():
+        mine = folds == fold
+        figures = _figures(labels[mine], raw[mine], calibrated[mine]) | asdict(one)
+        found["folds"].append({"fold": fold, "trained_on": int((~mine).sum()), **figures})
+    return found
+
+
+def _figures(labels: np.ndarray, raw: np.ndarray, calibrated: np.ndarray) -> dict:
+    """Return the metrics of calibrated predictions, and the log loss of those as they came."""
+    before = metrics.of(labels, raw)
+    found = {f"uncalibrated_{name}": before[name] for name in ("log_loss", "log_loss_se")}
+    return metrics.of(labels, calibrated) | found
 
 
 def write(path: Path, calibration: Calibration, by_fold: dict[int, Calibration]) -> None:

@@ -18,11 +18,15 @@ HEADER = ["recipe", "accuracy", "log loss", "worse by", "z", "", "features", "he
 
 @dataclass(frozen=True)
 class Trained:
-    """A recipe's folder read: `figures` is metrics.json, `cache` the folder of its features."""
+    """A recipe's folder read: `figures` is metrics.json.
+
+    cache: the folder of its features; None for a blend, which has neither features nor heads of
+    its own.
+    """
 
     name: str
     folder: Path
-    cache: Path
+    cache: Path | None
     figures: dict
     predictions: Predictions
 
@@ -60,7 +64,7 @@ def trained(place: Workspace) -> list[Trained]:
 def _read(place: Workspace, folder: Path) -> Trained:
     figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    cache = place.cache / record["cache"]
+    cache = place.cache / record["cache"] if "cache" in record else None
     return Trained(folder.name, folder, cache, figures, predictions.read(folder))
 
 
@@ -114,7 +118,6 @@ def _row(one: Trained, best: Trained) -> list[str]:
             z = f"{gap / error:.1f}"
         verdict = "more than noise" if gap > sure * error else "may be noise"
     heads = sum(path.stat().st_size for path in one.folder.glob("head-*.keras"))
-    cached, spent = files.size_of(one.cache), timings.read(one.cache)
     return [
         one.name,
         f"{figures['accuracy']:.2%} ± {figures['accuracy_se']:.2%}",
@@ -122,9 +125,14 @@ def _row(one: Trained, best: Trained) -> list[str]:
         worse,
         z,
         verdict,
-        _cost(cached, spent["seconds"] if spent else None),
+        _features(one.cache),
         _cost(heads, figures["seconds"]),
     ]
+
+
+def _features(cache: Path | None) -> str:
+    spent = timings.read(cache) if cache else None
+    return _cost(files.size_of(cache) if cache else 0, spent["seconds"] if spent else None)
 
 
 def _cost(size: int, seconds: float | None) -> str:

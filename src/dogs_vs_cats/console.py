@@ -63,7 +63,9 @@ def arguments(description: str) -> Parser:
     """Return a parser with the options that all stages share."""
     parser = Parser(description=description)
     parser.add_argument("--dataset", help="its name (default: that of the last `make data`)")
-    parser.add_argument("--recipe", default="fast", help="a name in recipes/, or a .toml file")
+    parser.add_argument(
+        "--recipe", default="fast", help="a name in recipes/, or a .toml file; several: a blend"
+    )
     parser.add_argument("--engine", default="keras", help="keras or openvino")
     parser.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or int8")
     parser.add_argument("--threads", type=positive, help="processor threads (default: all)")

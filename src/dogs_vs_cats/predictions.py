@@ -21,7 +21,8 @@ COLUMNS = ["id", "group", "fold", "label"]
 class Predictions:
     """ids, groups: n texts, as in photos.csv. classes: names, in the order of the columns.
 
-    labels: (n,) int class indices. probabilities: (n, classes) float64, calibrated.
+    labels: (n,) int class indices. probabilities: (n, classes) float64, calibrated. folds: (n,)
+    int. raw: (n, classes) float64, before calibration.
     """
 
     ids: list[str]
@@ -29,6 +30,8 @@ class Predictions:
     classes: list[str]
     labels: np.ndarray
     probabilities: np.ndarray
+    folds: np.ndarray
+    raw: np.ndarray
 
 
 def write(folder: Path, table, classes: list[str], raw: np.ndarray, calibrated: np.ndarray) -> None:
@@ -58,10 +61,13 @@ def read(folder: Path) -> Predictions:
             f"Run `make train RECIPE={folder.name}` again, or remove {folder}."
         )
     number = {name: index for index, name in enumerate(classes)}
+    first, second = len(COLUMNS), len(COLUMNS) + len(classes)
     return Predictions(
         [row[0] for row in rows],
         [row[1] for row in rows],
         classes,
         np.array([number[row[3]] for row in rows], np.int64),
-        np.array([row[4 : 4 + len(classes)] for row in rows], np.float64),
+        np.array([row[first:second] for row in rows], np.float64),
+        np.array([row[2] for row in rows], np.int64),
+        np.array([row[second:] for row in rows], np.float64),
     )

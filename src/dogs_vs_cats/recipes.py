@@ -108,21 +108,77 @@ class Recipe:
     retrain: Retrain | None = None
 
 
+@dataclass(frozen=True)
+class Blend:
+    """Recipes whose predictions are averaged, with weights that `make train` fits.
+
+    members: at least two recipes of different names, in the order in which they were named.
+    """
+
+    name: str
+    about: str
+    members: tuple[Recipe, ...]
+
+
 def names() -> list[str]:
     """Return the names of the recipes that come with the project."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def read(name: str) -> Recipe:
-    """Return the recipe called `name` in recipes/, or in the file `name`.
+def read(name: str) -> Recipe | Blend:
+    """Return the recipe or blend called `name` in recipes/, or in the file `name`.
 
-    UserError names the key that is missing, unknown or has a value that can't be.
+    Several names or files with blanks between them are a blend, named after them: "best fast"
+    is best+fast. UserError names the key that is missing, unknown or has a value that can't be.
     """
+    words = [name] if Path(name).is_file() else name.split()
+    if len(words) > 1:
+        return _blend(words, f"RECIPE={name!r}")
     path = find(name)
+    table = _toml(path)
+    if "members" not in table:
+        return _recipe(path, table)
+    _keys(path, "", table, {"about", "members"})
+    _check(path, "about", table["about"], isinstance(table["about"], str), "a text")
+    names = table["members"]
+    good = isinstance(names, list) and all(isinstance(x, str) for x in names) and len(names) > 1
+    _check(path, "members", names, good, "a list of two recipes or more, by name or .toml file")
+    return _blend(names, path.name, path.stem, table["about"])
+
+
+def members(recipe: Recipe | Blend) -> tuple[Recipe, ...]:
+    """Return the recipes that a blend is made of, or the one recipe itself."""
+    return recipe.members if isinstance(recipe, Blend) else (recipe,)
+
+
+def _blend(names: list[str], where: str, name: str = "", about: str = "") -> Blend:
+    """Return a blend; without a name and a word about it, it is called after its members."""
+    found = []
+    for path in map(find, names):
+        table = _toml(path)
+        if "members" in table:
+            raise UserError(
+                f"Expected members of {where} that are no blends themselves. Received "
+                f"{path.stem}, a blend. Name its members instead."
+            )
+        if path.stem in (name, *(one.name for one in found)):
+            raise UserError(
+                f"Expected members of {where} with different names, and not its own. Received "
+                f"{path.stem} twice. Leave one out, or rename a file."
+            )
+        found.append(_recipe(path, table))
+    called = [one.name for one in found]
+    return Blend(name or "+".join(called), about or f"a blend of {', '.join(called)}", tuple(found))
+
+
+def _toml(path: Path) -> dict:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"Expected {path} to be TOML. Received: {error}.") from error
+
+
+def _recipe(path: Path, table: dict) -> Recipe:
     _keys(path, "", table, {"about", "features", "head"}, {"retrain"})
     features = _section(path, "features", table["features"], Features)
     head = _section(path, "head", table["head"], Head)

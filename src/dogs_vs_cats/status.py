@@ -3,16 +3,16 @@
 import time
 from pathlib import Path
 
-from dogs_vs_cats import features, files, ledger, stamps, training
+from dogs_vs_cats import blending, features, files, ledger, recipes, stamps, training
 from dogs_vs_cats.engines import Engine
-from dogs_vs_cats.recipes import Recipe
+from dogs_vs_cats.recipes import Blend, Recipe
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
 FREED = ("cache", "models", "reports")
 
 
-def lines(place: Workspace, recipe: Recipe, engine: Engine) -> list[str]:
-    """Return the lines of `make status` for a dataset and a recipe."""
+def lines(place: Workspace, recipe: Recipe | Blend, engine: Engine) -> list[str]:
+    """Return the lines of `make status` for a dataset and a recipe, or a blend and its members."""
     data = stamps.summary(place.data_stamp)
     counts = " + ".join(f"{n:,} {name}" for name, n in data["per_class"].items())
     found = [
@@ -21,17 +21,19 @@ def lines(place: Workspace, recipe: Recipe, engine: Engine) -> list[str]:
         f"photos    {counts} to train on, {data['test']:,} to predict, "
         f"{len(data['problems']):,} unreadable{_age(place.data_stamp)}",
     ]
-    folder = features.folder(place, recipe.features, engine)
-    cached = features.summary(place, recipe.features, engine)
-    found.append(f"features  {_state(folder, cached)}")
-    if cached:
-        found[-1] += f", {cached['rows']:,} rows"
-    metrics = training.summary(place, recipe, engine)
-    found.append(f"heads     {_state(place.model(recipe.name), metrics)}")
-    if metrics:
-        found[-1] += (
-            f", out of fold: accuracy {metrics['accuracy']:.2%}, log loss {metrics['log_loss']:.4f}"
-        )
+    for member in recipes.members(recipe):
+        if member is not recipe:
+            found.append(f"member    {member.name}: {member.about}")
+        folder = features.folder(place, member.features, engine)
+        cached = features.summary(place, member.features, engine)
+        found.append(f"features  {_state(folder, cached)}")
+        if cached:
+            found[-1] += f", {cached['rows']:,} rows"
+        metrics = training.summary(place, member, engine)
+        found.append(f"heads     {_state(place.model(member.name), metrics)}{_figures(metrics)}")
+    if isinstance(recipe, Blend):
+        metrics = blending.summary(place, recipe, engine)
+        found.append(f"blend     {_state(place.model(recipe.name), metrics)}{_figures(metrics)}")
     sent = [x for x in ledger.read() if (x["dataset"], x["recipe"]) == (place.dataset, recipe.name)]
     found.append(f"CSVs      {len(sent)}" + (f", the last {sent[-1]['file']}" if sent else ""))
     found.append(f"weights   {files.size_text(files.size_of(weights_folder()))}, kept by all")
@@ -43,6 +45,13 @@ def _state(folder: Path, fresh: dict | None) -> str:
         return "none yet"
     state = "up to date" if fresh else "stale: they will be made again when they are needed"
     return f"{state}, {files.size_text(files.size_of(folder))} in {folder}{_age(folder)}"
+
+
+def _figures(metrics: dict | None) -> str:
+    if metrics is None:
+        return ""
+    accuracy, loss = metrics["accuracy"], metrics["log_loss"]
+    return f", out of fold: accuracy {accuracy:.2%}, log loss {loss:.4f}"
 
 
 def _age(path: Path) -> str:

@@ -3,30 +3,38 @@
 import csv
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dogs_vs_cats import files, stamps
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.recipes import Recipe
+from dogs_vs_cats.recipes import Blend, Recipe
 from dogs_vs_cats.workspace import SUBMISSIONS, Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
 
 COLUMNS = ["id", "label"]
 
 
-def stamp(place: Workspace, recipe: Recipe) -> Path:
+def stamp(place: Workspace, recipe: Recipe | Blend) -> Path:
     return place.model(recipe.name) / "submission.json"
 
 
-def inputs(place: Workspace, recipe: Recipe) -> dict:
-    """Return all that decides the CSV and its forecast: the heads, the photos and our code."""
+def inputs(place: Workspace, recipe: Recipe | Blend) -> dict:
+    """Return all that decides the CSV and its forecast: the heads, the photos and our code.
+
+    The stamp of a blend stands for the heads of its members.
+    """
+    pool = ["blend"] if isinstance(recipe, Blend) else []
     return {
         "heads": files.digest(place.model(recipe.name) / "stamp.json"),
         "photos": files.digest(place.table),
-        "code": files.code_digest("calibration", "forecast", "heads", "rows", "submission"),
+        "code": files.code_digest("calibration", "forecast", "heads", "rows", "submission", *pool),
     }
 
 
-def summary(place: Workspace, recipe: Recipe) -> dict | None:
+def summary(place: Workspace, recipe: Recipe | Blend) -> dict | None:
     """Return what the last submission was if it is up to date for the heads, else None."""
     if not (place.model(recipe.name) / "stamp.json").exists():
         return None
@@ -34,7 +42,7 @@ def summary(place: Workspace, recipe: Recipe) -> dict | None:
 
 
 def build(
-    place: Workspace, recipe: Recipe, engine: Engine, threads: int | None = None
+    place: Workspace, recipe: Recipe | Blend, engine: Engine, threads: int | None = None
 ) -> tuple[Path, int]:
     """Predict the test photos with all heads and views; return the checked CSV and its rows.
 
@@ -77,18 +85,37 @@ def build(
     return path, rows
 
 
-def _predict(place: Workspace, recipe: Recipe, engine: Engine, threads, good, classes) -> dict:
+def _predict(
+    place: Workspace, recipe: Recipe | Blend, engine: Engine, threads, good, classes
+) -> dict:
     """Return id -> probability of the last class, for the test photos that can be read.
 
-    The heads' probabilities are averaged, then the average is calibrated.
+    A recipe's average is calibrated; a blend calibrates, weighs and adds up its members'.
     """
-    import numpy as np
-
-    from dogs_vs_cats import backend, calibration, heads, progress, training
+    from dogs_vs_cats import backend, blend, calibration
 
     if good.empty:
         return {}
     backend.start(threads)
+    folder = place.model(recipe.name)
+    if isinstance(recipe, Blend):
+        said = {one.name: _averaged(place, one, engine, good, classes) for one in recipe.members}
+        p = blend.read(folder).apply(said)  # (n, classes)
+    else:
+        said = _averaged(place, recipe, engine, good, classes)
+        p = calibration.read(folder / calibration.NAME).apply(said)
+    return dict(zip(good["id"], p[:, 1].tolist(), strict=True))
+
+
+def _averaged(place: Workspace, recipe: Recipe, engine: Engine, good, classes) -> "np.ndarray":
+    """Return (n, classes): what a recipe's heads say of the photos in `good`, on average.
+
+    Over heads and views; in the order of `good`, rows of photos.csv; not calibrated.
+    """
+    import numpy as np
+
+    from dogs_vs_cats import heads, progress, training
+
     rows = training.rows_of(place, recipe, engine, "test", good, classes)
     everything = np.arange(len(good))
     models = sorted(place.model(recipe.name).glob("head-*.keras"))
@@ -98,9 +125,7 @@ def _predict(place: Workspace, recipe: Recipe, engine: Engine, threads, good, cl
             model = heads.load(path)
             predicted.append(heads.predict(model, rows, everything, recipe.features.test_views))
             bar.update()
-    found = calibration.read(place.model(recipe.name) / calibration.NAME)
-    mean = found.apply(np.mean(predicted, axis=0))  # (n, classes)
-    return dict(zip(good["id"], mean[:, 1].tolist(), strict=True))
+    return np.mean(predicted, axis=0)
 
 
 def check(path: Path, place: Workspace, metric: str | None = None) -> int:

@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dogs_vs_cats import features, files, hardware, stamps
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.recipes import Recipe
+from dogs_vs_cats.recipes import Blend, Recipe
 from dogs_vs_cats.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -63,13 +63,27 @@ def build(place: Workspace, recipe: Recipe, engine: Engine, threads: int | None 
     `uncalibrated_log_loss` is that of the predictions as they came. All of it appears at once,
     in models/<dataset>/<recipe>/. UserError if features are missing.
     """
+
+    def make(folder: Path) -> tuple[dict, dict]:
+        given = inputs(place, recipe, engine)
+        return given, _build(place, recipe, engine, threads, folder)
+
+    return put(place, recipe, make)
+
+
+def put(
+    place: Workspace, recipe: Recipe | Blend, make: Callable[[Path], tuple[dict, dict]]
+) -> dict:
+    """Let `make` fill a folder, which becomes models/<dataset>/<recipe>/ at once; return metrics.
+
+    `make` returns what its stamp holds: what the folder was made from, and the metrics.
+    """
     folder = place.model(recipe.name)
     with files.locked(folder.with_name(f".{recipe.name}.lock"), f"heads of {recipe.name}"):
         beside = folder.with_name(f".{recipe.name}.partial")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        given = inputs(place, recipe, engine)
-        found = _build(place, recipe, engine, threads, beside)
+        given, found = make(beside)
         _record(beside / "record.json", recipe, given)
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
@@ -108,13 +122,9 @@ def _build(
         )
     calibrated, by_fold = calibration.out_of_fold(rows.labels, fold_of, out_of_fold)
     final = calibration.fit(rows.labels, out_of_fold)
-    found = _figures(rows.labels, out_of_fold, calibrated) | dataclasses.asdict(final)
-    found |= {"seconds": round(seconds, 1), "heads": len(histories), "folds": []}
-    for fold in by_fold:
-        mine = fold_of == fold
-        figures = _figures(rows.labels[mine], out_of_fold[mine], calibrated[mine])
-        figures |= dataclasses.asdict(by_fold[fold])
-        found["folds"].append({"fold": fold, "trained_on": int((~mine).sum()), **figures})
+    found = calibration.report(rows.labels, fold_of, out_of_fold, calibrated, by_fold)
+    found |= dataclasses.asdict(final)
+    found |= {"seconds": round(seconds, 1), "heads": len(histories)}
     history = pd.concat(histories)
     files.write_text(folder / "history.csv", history.to_csv(index=False, lineterminator="\n"))
     files.write_text(folder / "metrics.json", json.dumps(found, indent=1) + "\n")
@@ -184,15 +194,6 @@ def cross_validated(
             yield Fold(split, mine, np.mean(said, axis=0))
 
 
-def _figures(labels, raw, calibrated) -> dict:
-    """Return the metrics of calibrated predictions, and the log loss of those as they came."""
-    from dogs_vs_cats import metrics
-
-    before = metrics.of(labels, raw)
-    found = {f"uncalibrated_{name}": before[name] for name in ("log_loss", "log_loss_se")}
-    return metrics.of(labels, calibrated) | found
-
-
 def rows_of(place: Workspace, recipe: Recipe, engine: Engine, role: str, table, classes: list[str]):
     """Return rows.Rows of the photos in `table`, joined to their features by sha256.
 
@@ -215,8 +216,8 @@ def rows_of(place: Workspace, recipe: Recipe, engine: Engine, role: str, table, 
     return Rows(views, index, labels, 1 if small else store.CHUNK)
 
 
-def _record(path: Path, recipe: Recipe, given: dict) -> None:
-    """Write all that is needed to make the heads again."""
+def _record(path: Path, recipe: Recipe | Blend, given: dict) -> None:
+    """Write all that is needed to make the heads, or the blend, again."""
     record = {
         "recipe": dataclasses.asdict(recipe),
         **given,

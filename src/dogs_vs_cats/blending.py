@@ -1,0 +1,134 @@
+"""Blending: the stage that fits a blend's weights on what its members predicted out of fold.
+
+Asking whether a blend is up to date uses the standard library alone.
+"""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dogs_vs_cats import files, hardware, stamps, training
+from dogs_vs_cats.engines import Engine
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.recipes import Blend, Recipe
+from dogs_vs_cats.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dogs_vs_cats.predictions import Predictions
+
+
+def inputs(place: Workspace, blend: Blend) -> dict:
+    """Return all that decides a blend, ready for a stamp: its trained members and our code."""
+    return {
+        "members": [
+            [member.name, files.digest(place.model(member.name) / "stamp.json")]
+            for member in blend.members
+        ],
+        "code": files.code_digest("blend", "blending", "calibration", "metrics", "predictions"),
+        "packages": hardware.versions("numpy", "scipy"),
+    }
+
+
+def summary(place: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict | None:
+    """Return the metrics of a recipe, or of a blend and its members, if up to date, else None."""
+    if isinstance(recipe, Recipe):
+        return training.summary(place, recipe, engine)
+    if any(training.summary(place, member, engine) is None for member in recipe.members):
+        return None
+    return stamps.fresh(place.model(recipe.name) / "stamp.json", inputs(place, recipe))
+
+
+def build(place: Workspace, blend: Blend) -> dict:
+    """Fit a blend of trained members; write its weights, metrics and predictions; return metrics.
+
+    The metrics are as those of a recipe, each fold blended and calibrated by what was fitted on
+    the others. UserError if the members differ in photos, labels, groups or folds.
+    """
+
+    def make(folder: Path) -> tuple[dict, dict]:
+        given = inputs(place, blend)
+        return given, _build(place, blend, folder)
+
+    return training.put(place, blend, make)
+
+
+def _build(place: Workspace, blend: Blend, folder: Path) -> dict:
+    import pandas as pd
+
+    from dogs_vs_cats import blend as pools
+    from dogs_vs_cats import calibration, metrics, predictions
+
+    started = time.monotonic()
+    found = joined({one.name: predictions.read(place.model(one.name)) for one in blend.members})
+    first = next(iter(found.values()))
+    labels, folds = first.labels, first.folds
+    raw = {name: one.raw for name, one in found.items()}
+    mixed, blended, by_fold = pools.out_of_fold(labels, folds, raw)
+    final = pools.fit(labels, raw)
+    calibrations = {fold: one.calibration for fold, one in by_fold.items()}
+    figures = calibration.report(labels, folds, mixed, blended, calibrations)
+    figures |= dataclasses.asdict(final.calibration)
+    figures["members"] = [
+        {"name": name, "weight": final.weights[name], **metrics.of(labels, one.probabilities)}
+        for name, one in found.items()
+    ]
+    calibrated = {name: one.probabilities for name, one in found.items()}
+    figures["error_correlations"] = pools.correlations(labels, calibrated)
+    figures["seconds"] = round(time.monotonic() - started, 1)
+    table = pd.DataFrame({"id": first.ids, "group": first.groups, "fold": folds})
+    table["label"] = [first.classes[label] for label in labels]
+    files.write_text(folder / "metrics.json", json.dumps(figures, indent=1) + "\n")
+    predictions.write(folder, table, first.classes, mixed, blended)
+    pools.write(folder, final, by_fold)
+    return figures
+
+
+def joined(found: dict[str, "Predictions"]) -> dict[str, "Predictions"]:
+    """Return the members' predictions with the first one's photos in the first one's order.
+
+    found: name -> predictions. UserError names two members that differ, and a photo.
+    """
+    (name, first), *others = found.items()
+    done = {name: first}
+    for other, theirs in others:
+        _require_same(name, first, other, theirs)
+        row = {photo: i for i, photo in enumerate(theirs.ids)}
+        order = [row[photo] for photo in first.ids]
+        done[other] = dataclasses.replace(
+            first, probabilities=theirs.probabilities[order], raw=theirs.raw[order]
+        )
+    return done
+
+
+def _require_same(name: str, first: "Predictions", other: str, theirs: "Predictions") -> None:
+    """Raise UserError unless both predict the same photos, of the same label, group and fold."""
+    one, two = _described(first), _described(theirs)
+    if first.classes == theirs.classes and one == two:
+        return
+    differ = sorted(photo for photo in one.keys() | two.keys() if one.get(photo) != two.get(photo))
+    if differ:
+        photo = differ[0]
+        example = f"{photo} is {_text(one, photo)} and {_text(two, photo)}"
+    else:
+        example = f"their classes are {', '.join(first.classes)} and {', '.join(theirs.classes)}"
+    raise UserError(
+        "Expected members of a blend with the same photos, and the same class, group and fold of "
+        f"each. Received {name} and {other}, which differ in {len(differ):,} photos: {example}. "
+        "Remove their folders from models/, then train them again."
+    )
+
+
+def _described(found: "Predictions") -> dict[str, tuple]:
+    """Return photo -> (class, group, fold)."""
+    names = [found.classes[label] for label in found.labels]
+    described = zip(names, found.groups, found.folds.tolist(), strict=True)
+    return dict(zip(found.ids, described, strict=True))
+
+
+def _text(described: dict[str, tuple], photo: str) -> str:
+    if photo not in described:
+        return "not there"
+    label, group, fold = described[photo]
+    return f"{label}, group {group}, fold {fold}"
