@@ -25,7 +25,7 @@ def train(place: Workspace, recipe: Recipe, engine: Engine, threads: int | None)
         found = training.build(place, recipe, engine, threads)
         state = f" in {found['seconds']:.0f} s"
         show_folds(found)
-    print(f"train: {place.dataset}, {recipe.name}: {len(found['folds'])} heads{state}")
+    print(f"train: {place.dataset}, {recipe.name}: {found['heads']} heads{state}")
     show(found)
     print(f"train: {place.model(recipe.name)}: heads, predictions, metrics, curves.png")
 
