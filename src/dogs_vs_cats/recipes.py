@@ -119,10 +119,7 @@ def read(name: str) -> Recipe:
     UserError names the key that is missing, unknown or has a value that can't be.
     """
     path = find(name)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"Expected {path} to be TOML. Received: {error}.") from error
+    table = parsed(path)
     _keys(path, "", table, {"about", "features", "head"}, {"retrain"})
     features = _section(path, "features", table["features"], Features)
     head = _section(path, "head", table["head"], Head)
@@ -135,6 +132,21 @@ def read(name: str) -> Recipe:
             f"{'with' if retrain else 'without'} a [retrain]."
         )
     return Recipe(path.stem, table["about"], features, head, retrain)
+
+
+def parsed(path: Path) -> dict:
+    """Return what is in a TOML file, its keys in their order; UserError if it isn't TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"Expected {path} to be TOML. Received: {error}.") from error
+
+
+def head_value(path: Path, key: str, value: object):
+    """Return a value of the head's `key`, as `Head` has it; UserError names what it may be."""
+    good, expected = _rules(Head, {})[key](value)
+    _check(path, f"each {key}", value, good, expected)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def find(name: str) -> Path:
