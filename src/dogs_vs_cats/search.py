@@ -107,7 +107,7 @@ def _require_searchable(place: Workspace, recipe: Recipe, engine: Engine) -> Non
     if features.summary(place, recipe.features, engine) is None:
         raise UserError(
             f"Expected the features of {recipe.name} to be up to date. Received: they are not. "
-            f"Run `make features RECIPE={recipe.name}` first, with the same ENGINE and PRECISION."
+            "Run `make features` first, with the same RECIPE, ENGINE and PRECISION."
         )
 
 
