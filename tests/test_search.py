@@ -233,8 +233,11 @@ def test_a_nested_folds_loss_is_of_a_head_and_a_calibration_without_it(here, qui
 
 @pytest.fixture
 def made(here, run):
-    """Drawings with features, and a space of three trials."""
-    run("data", "--source", str(kaggle_folder(here / "source")))
+    """Pictures in pairs, with features, and a space of three trials."""
+    source = kaggle_folder(here / "source")
+    pairs = [f"train/{name}.{i}.jpg,{name}{i // 2}" for name in ("cat", "dog") for i in range(12)]
+    (source / "groups.csv").write_text("\n".join(["photo,group", *pairs]) + "\n")
+    run("data", "--source", str(source))
     run("features", "--recipe", "tiny.toml")
     (here / "space.toml").write_text("dropout = [0.2, 0.4]\nhidden = [[8]]\n")
     return Workspace("source")
