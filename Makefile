@@ -2,8 +2,8 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup data features train submit upload scores compare demo rehearse check status \
-        clean bench test lint packages
+.PHONY: help setup data features train submit upload scores compare search demo rehearse check \
+        status clean bench test lint packages
 # Stages follow each other: -j must not start them side by side.
 .NOTPARALLEL:
 
@@ -20,7 +20,7 @@ endif
 
 export PYTHONPATH := src
 # As environment, not as text in a command: a path may hold spaces and quotes.
-export SOURCE DATASET RECIPE CSV COMPETITION
+export SOURCE DATASET RECIPE CSV COMPETITION SPACE
 SLUG := $(if $(COMPETITION),--competition "$$COMPETITION")
 PICK := $(if $(DATASET),--dataset "$$DATASET")
 STAGE := $(PICK) $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ENGINE),--engine $(ENGINE)) \
@@ -41,6 +41,7 @@ help: ## this page
 	@echo "  PRECISION=auto   their arithmetic: auto, float32, bfloat16, or int8 with openvino"
 	@echo "  BATCH=n          photos a step of make features; THREADS=n processor threads"
 	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; ROUNDS=3 of make bench"
+	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
 	@echo "  CSV=path         the file of make check and make upload"
 	@echo "  UPLOAD=0         make submit never uploads; AGAIN=1 uploads the same CSV once more"
 	@echo "  YES=1            lets make clean remove what it lists"
@@ -94,6 +95,9 @@ scores: $(READY) ## bring submissions/ledger.csv up to date from Kaggle; the bes
 
 compare: $(READY) ## the trained recipes side by side: log loss, cost, and what is only noise
 	@$(RUN) scripts/compare.py $(PICK)
+
+search: features ## settings of a head, each judged once on other folds than train's
+	@$(RUN) scripts/search.py $(STAGE) $(if $(SPACE),--space "$$SPACE") $(if $(filter-out 0,$(NESTED)),--nested)
 
 rehearse: $(READY) ## the whole competition on any labelled photos, at a Kaggle of your own
 	@$(RUN) scripts/rehearse.py $(if $(SOURCE),--source "$$SOURCE") $(STAGE) $(if $(BATCH),--batch $(BATCH))

@@ -91,7 +91,8 @@ def test_nothing_to_do_needs_the_standard_library_alone(project):
     for name in "numpy", "pandas", "keras", "tensorflow", "sklearn", "PIL", "kaggle", "tqdm":
         (project / "blocker" / f"{name}.py").write_text("raise SystemExit('imported ' + __name__)")
     path = f"{project / 'blocker'}{os.pathsep}{PROJECT / 'src'}"
-    for script in "data", "features", "train", "submit", "compare", "status", "clean", "check":
+    stages = "data", "features", "train", "submit", "compare", "search", "status", "clean", "check"
+    for script in stages:
         done = subprocess.run(
             [sys.executable, str(PROJECT / "scripts" / f"{script}.py"), "--help"],
             capture_output=True,

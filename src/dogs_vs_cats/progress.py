@@ -7,7 +7,7 @@ def bar(total: int, what: str, unit: str = " photos", done: int = 0):
     """Return a tqdm bar over `total` units with rate and time left, on stderr.
 
     tqdm measures the rate from this run alone, so `done` units of an earlier run count towards
-    the whole but not towards the speed.
+    the whole but not towards the speed. A bar within another's time goes when it is done.
     """
     from tqdm import tqdm
 
@@ -19,6 +19,7 @@ def bar(total: int, what: str, unit: str = " photos", done: int = 0):
         disable=not sys.stderr.isatty(),
         dynamic_ncols=True,
         smoothing=0.1,
+        leave=None,
     )
 
 

@@ -66,7 +66,8 @@ class Head:
 
     learning_rate is the first one; `cosine` lets it fall to 0 over all steps. epochs is fixed
     here: no epoch is picked on the fold that is reported. label_smoothing: the share of a label
-    that is spread over all classes. weight_decay: of adamw alone. seeds: a head each, averaged.
+    that is spread over all classes. weight_decay: decoupled, by any optimiser; 0 leaves it what
+    it has by itself (adamw 0.004, others none). seeds: a head each, averaged.
     """
 
     standardise: bool
@@ -135,7 +136,7 @@ def read(name: str) -> Recipe | Blend:
     if len(words) > 1:
         return _blend(words, f"RECIPE={name!r}")
     path = find(name)
-    table = _toml(path)
+    table = parsed(path)
     if "members" not in table:
         return _recipe(path, table)
     _keys(path, "", table, {"about", "members"})
@@ -155,7 +156,7 @@ def _blend(names: list[str], where: str, name: str = "", about: str = "") -> Ble
     """Return a blend; without a name and a word about it, it is called after its members."""
     found = []
     for path in map(find, names):
-        table = _toml(path)
+        table = parsed(path)
         if "members" in table:
             raise UserError(
                 f"Expected members of {where} that are no blends themselves. Received "
@@ -169,13 +170,6 @@ def _blend(names: list[str], where: str, name: str = "", about: str = "") -> Ble
         found.append(_recipe(path, table))
     called = [one.name for one in found]
     return Blend(name or "+".join(called), about or f"a blend of {', '.join(called)}", tuple(found))
-
-
-def _toml(path: Path) -> dict:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"Expected {path} to be TOML. Received: {error}.") from error
 
 
 def _recipe(path: Path, table: dict) -> Recipe:
@@ -196,6 +190,21 @@ def _recipe(path: Path, table: dict) -> Recipe:
             f"last one, {features.tap}."
         )
     return Recipe(path.stem, table["about"], features, head, retrain)
+
+
+def parsed(path: Path) -> dict:
+    """Return what is in a TOML file, its keys in their order; UserError if it isn't TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"Expected {path} to be TOML. Received: {error}.") from error
+
+
+def head_value(path: Path, key: str, value: object):
+    """Return a value of the head's `key`, as `Head` has it; UserError names what it may be."""
+    good, expected = _rules(Head, {})[key](value)
+    _check(path, f"each {key}", value, good, expected)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def find(name: str) -> Path:

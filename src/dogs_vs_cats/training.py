@@ -148,9 +148,13 @@ class Fold:
 
 
 def cross_validated(
-    recipe: Recipe, rows: "Rows", fold_of: "np.ndarray", classes: int
+    recipe: Recipe,
+    rows: "Rows",
+    fold_of: "np.ndarray",
+    classes: int,
+    held_out: list[int] | None = None,
 ) -> Iterator[Fold]:
-    """Yield each fold, its heads trained on all other folds.
+    """Yield each fold of `held_out` (default: all), its heads trained on all other folds.
 
     fold_of: (n,) int, the fold of each photo in `rows`.
     """
@@ -160,10 +164,10 @@ def cross_validated(
     from dogs_vs_cats.workspace import weights_folder
 
     splits = []
-    for fold in sorted(set(fold_of.tolist())):
-        chosen, held_out = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+    for fold in held_out or sorted(set(fold_of.tolist())):
+        chosen, kept_back = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
         views, measured = recipe.features.train_views, recipe.features.test_views[0]
-        splits.append(heads.Split(fold, chosen, held_out, views, measured))
+        splits.append(heads.Split(fold, chosen, kept_back, views, measured))
     shown = sum(len(split.chosen) for split in splits) * len(recipe.head.seeds)
     inner = rows
     if recipe.retrain:

@@ -69,6 +69,11 @@ class Workspace:
         """Where the trained recipes are, a folder each."""
         return Path("models", self.dataset)
 
+    @property
+    def reports(self) -> Path:
+        """What searches found, and their journals."""
+        return Path("reports", self.dataset)
+
     def model(self, recipe: str) -> Path:
         return self.models / recipe
 
