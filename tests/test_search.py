@@ -343,9 +343,7 @@ def test_without_features_with_layers_to_retrain_and_of_a_blend_it_is_refused(he
     assert "make features" in refuse(*SEARCH, "--recipe", "wide.toml")
     retrain = "[retrain]\npooling = 'avg'\nlearning_rate = 1e-5\nbatch_size = 8\nepochs = 1\n"
     text = TINY.replace('"avgmax"', '"none"') + retrain + "precision = 'float32'\n"
-    (here / "deep.toml").write_text(text)
-    text = text.replace('"block5_pool"', '"block4_pool"')
-    (here / "deep.toml").write_text(text)
+    (here / "deep.toml").write_text(text.replace('"block5_pool"', '"block4_pool"'))
     assert "without [retrain]" in refuse(*SEARCH, "--recipe", "deep.toml")
     assert "a blend" in refuse(*SEARCH, "--recipe", "tiny.toml fast")
     assert not Path("reports/source/search-tiny.md").exists()
