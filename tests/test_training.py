@@ -123,6 +123,18 @@ def test_arrays_on_the_disk_train_to_the_same_bytes_as_in_memory(tmp_path):
     assert np.array_equal(fit(rows)[0], fit(streamed)[0])
 
 
+def test_a_saved_head_says_the_same_and_is_no_larger_than_its_weights(tmp_path):
+    rows = made_up(100)
+    split = heads.Split(0, np.arange(80), np.arange(80, 100), VIEWS, "plain")
+    wide = dataclasses.replace(HEAD, hidden=(4096,), epochs=1)
+    model, _ = heads.train(wide, rows, split, 1, 2, lambda shown: None)
+    heads.save(model, tmp_path / "head.keras")
+    assert (tmp_path / "head.keras").stat().st_size < 4 * model.count_params() + 50_000
+    loaded = heads.load(tmp_path / "head.keras")
+    before, after = (heads.predict(x, rows, split.held_out, VIEWS) for x in (model, loaded))
+    assert np.array_equal(before, after)
+
+
 def test_the_seed_head_is_the_2017_network():
     model = heads.build(recipes.read("seed").head, 25_088, 2, None, 100)
     layers = [(type(layer).__name__, layer.get_config()) for layer in model.layers]

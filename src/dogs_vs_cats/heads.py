@@ -224,7 +224,8 @@ def _probabilities(model, features: np.ndarray) -> np.ndarray:
 
 
 def save(model, path: Path) -> None:
-    model.save(path)
+    """Write a head, without its optimiser, which is twice as large and no longer needed."""
+    backend.start().Model(model.input, model.output).save(path)
 
 
 def load(path: Path):
