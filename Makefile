@@ -81,7 +81,7 @@ data: $(READY) ## photos from Kaggle or elsewhere into a table: decoded, checked
 features: $(READY) ## photos once through the frozen network; features cached
 	@$(RUN) scripts/features.py $(STAGE) $(if $(BATCH),--batch $(BATCH))
 
-train: features ## five heads on the features, one a fold; honest figures
+train: features ## heads on the features, for each fold; honest figures
 	@$(RUN) scripts/train.py $(STAGE)
 
 submit: train ## predict the test photos; a checked CSV; uploaded, its score brought back
@@ -96,7 +96,7 @@ scores: $(READY) ## bring submissions/ledger.csv up to date from Kaggle; the bes
 compare: $(READY) ## the trained recipes side by side: log loss, cost, and what is only noise
 	@$(RUN) scripts/compare.py $(PICK)
 
-search: features ## settings of a head, each judged once on other folds than train's
+search: $(READY) ## settings of a head, each judged once on other folds than train's
 	@$(RUN) scripts/search.py $(STAGE) $(if $(SPACE),--space "$$SPACE") $(if $(filter-out 0,$(NESTED)),--nested)
 
 rehearse: $(READY) ## the whole competition on any labelled photos, at a Kaggle of your own

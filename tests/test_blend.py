@@ -1,6 +1,5 @@
 """Blends: the best weights, honest figures, the same CSV twice, and what is refused."""
 
-import dataclasses
 import itertools
 import json
 import os
@@ -490,8 +489,3 @@ def test_it_is_fitted_again_when_a_member_is_trained_again(made, run, refuse):
     with pytest.raises(UserError, match="differ in 1 photos"):
         blending.build(PLACE, recipes.read("tiny.toml other.toml"))
     assert not FOLDER.with_name(".tiny+other.partial").joinpath("stamp.json").exists()
-
-
-def test_a_blend_is_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        recipes.read("blend").members = ()

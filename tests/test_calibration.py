@@ -124,8 +124,17 @@ def test_few_separated_photos_are_not_made_sure():
     labels, probabilities = map(np.array, ODD["perfectly separated"])
     found = calibration.fit(labels, probabilities)
     # Laplace's rule for one mistake in 42, however far the temperature would go.
-    assert found.temperature > 0.1
     assert found.apply(probabilities).max() <= 41 / 42 + 1e-9
+
+
+def test_predictions_worse_than_a_guess_keep_their_order():
+    rng = np.random.default_rng(0)
+    p = rng.random(30)
+    labels = (rng.random(30) > p).astype(int)  # the wrong way round
+    found = calibration.fit(labels, np.stack([1 - p, p], axis=1))
+    after = found.apply(np.stack([1 - p, p], axis=1))[:, 1]
+    assert np.array_equal(after.argsort(), p.argsort())
+    assert np.abs(after - 0.5).max() < 0.1
 
 
 def test_a_folds_calibration_is_a_function_of_the_other_folds_alone():

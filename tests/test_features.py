@@ -228,6 +228,22 @@ def test_every_photo_unreadable_in_the_test_set_is_no_crash(here, run):
     assert csv_bytes() == b"id,label\n1,0.5\n2,0.5\n"
 
 
+def test_a_photo_to_train_on_and_to_predict_is_in_both_arrays(here, run):
+    source = kaggle_folder(here / "source")
+    shutil.copy(source / "train" / "dog.3.jpg", source / "test" / "2.jpg")
+    run("data", "--source", str(source))
+    run("features", "--recipe", "tiny.toml")
+    table = photos.read(PLACE).set_index("id")
+    assert table.loc["dog.3", "sha256"] == table.loc["2", "sha256"]
+    for view in "plain", "mirror":
+        vectors = []
+        for role, photo in ("train", "dog.3"), ("test", "2"), ("test", "1"):
+            store = stored(role)[view]
+            vectors.append(store.array[store.rows_of([table.loc[photo, "sha256"]], [photo])[0]])
+        assert np.array_equal(vectors[0], vectors[1])
+        assert not np.array_equal(vectors[0], vectors[2])
+
+
 def test_memory_does_not_grow_with_the_number_of_photos(here):
     """Peak memory at 3,200 photos is that at 320, but for the table of photos itself."""
     peaks = []

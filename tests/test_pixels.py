@@ -9,7 +9,7 @@ from PIL import Image
 
 from dogs_vs_cats import pixels
 from dogs_vs_cats.errors import PhotoError
-from dogs_vs_cats.views import CROPS, VIEWS
+from dogs_vs_cats.views import CROPS, VIEWS, View
 from pictures import encoded, picture
 
 GRADIENT = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
@@ -165,4 +165,4 @@ def test_each_crop_has_a_view_as_it_is_and_one_mirrored():
     assert {(view.crop, view.mirrored) for view in VIEWS.values()} == {
         (crop, mirrored) for crop in CROPS for mirrored in (False, True)
     }
-    assert VIEWS["mirror"] == VIEWS["plain"].__class__("plain", mirrored=True)
+    assert VIEWS["mirror"] == View("plain", mirrored=True)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from conftest import TINY
-from dogs_vs_cats import backend, extractor, heads, recipes, retraining, training, weights
+from dogs_vs_cats import backend, cross_validation, extractor, heads, recipes, retraining, weights
 from dogs_vs_cats.backbones import BACKBONES
+from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.recipes import Recipe, Retrain
 from dogs_vs_cats.rows import Rows
 from dogs_vs_cats.workspace import weights_folder
@@ -77,14 +78,14 @@ def trained(found: Recipe, rows: Rows, vgg16):
     everything = np.arange(len(rows.labels))
     split = heads.Split(0, everything[::2], everything[1::2], VIEWS, "plain")
     layers = retraining.layers_after_tap(found, vgg16)
-    inner = retraining.pooled(layers, rows, lambda shown: None)
+    inner = retraining.pooled(layers, rows, tuple(rows.views), lambda shown: None)
     head, _ = heads.train(found.head, inner, split, 1, 2, lambda shown: None)
-    before = heads.predict(head, inner, split.held_out, VIEWS)
+    before = heads.predict([head], inner, split.held_out, VIEWS)
     ticks = []
     model, history = retraining.train(found, layers, head, rows, split, 1, 2, ticks.append)
     assert sum(ticks) == len(split.chosen) * found.retrain.epochs
     assert len(history["val_loss"]) == found.retrain.epochs
-    return before, model, heads.predict(model, rows, split.held_out, VIEWS)
+    return before, model, heads.predict([model], rows, split.held_out, VIEWS)
 
 
 def convolutions(model) -> dict[str, np.ndarray]:
@@ -115,8 +116,8 @@ def test_retraining_moves_the_layers_and_the_same_seed_gives_the_same_bytes(here
     everything = np.arange(len(rows.labels))
     loaded = heads.load(here / "head.keras")
     assert np.array_equal(
-        heads.predict(loaded, rows, everything, VIEWS),
-        heads.predict(model, rows, everything, VIEWS),
+        heads.predict([loaded], rows, everything, VIEWS),
+        heads.predict([model], rows, everything, VIEWS),
     )
 
 
@@ -130,7 +131,7 @@ def test_batch_normalisation_keeps_imagenets_moments(tmp_path):
     rows = Rows({"plain": maps}, {"plain": np.arange(n)}, np.arange(n) % 2)
     split = heads.Split(0, np.arange(16), np.arange(16, n), ("plain",), "plain")
     layers = retraining.layers_after_tap(found, path)
-    inner = retraining.pooled(layers, rows, lambda shown: None)
+    inner = retraining.pooled(layers, rows, tuple(rows.views), lambda shown: None)
     head, _ = heads.train(found.head, inner, split, 1, 2, lambda shown: None)
     model, _ = retraining.train(found, layers, head, rows, split, 1, 2, lambda shown: None)
     keras = backend.start()
@@ -146,6 +147,23 @@ def test_batch_normalisation_keeps_imagenets_moments(tmp_path):
         assert all(map(np.array_equal, values, expected[name])), name
 
 
+def test_what_does_not_fit_in_float16_is_refused(here, vgg16):
+    layers = retraining.layers_after_tap(deep(here), vgg16)
+    rows = made_up(4)
+    for array in rows.views.values():
+        array[:] = 60_000
+    with pytest.raises(UserError, match="float16"):
+        retraining.pooled(layers, rows, ("plain",), lambda shown: None)
+
+
+def test_three_classes_are_retrained_too(here, vgg16):
+    found, n = deep(here), 30
+    rows = dataclasses.replace(made_up(n), labels=np.arange(n) % 3)
+    (one,) = cross_validation.run(found, rows, np.arange(n) // 3 % 5, 3, only=[4])
+    assert one.probabilities.shape == (6, 3)
+    assert np.allclose(one.probabilities.sum(axis=1), 1, atol=1e-3)
+
+
 def test_each_photo_is_predicted_by_layers_that_never_saw_it(here, vgg16):
     """Fold 0's labels turned about: its own predictions must not move, the others' must."""
     found = deep(here)
@@ -155,7 +173,7 @@ def test_each_photo_is_predicted_by_layers_that_never_saw_it(here, vgg16):
     def predictions(labels: np.ndarray) -> np.ndarray:
         out = np.empty((40, 2))
         turned = dataclasses.replace(rows, labels=labels)
-        for one in training.cross_validated(found, turned, fold_of, 2):
+        for one in cross_validation.run(found, turned, fold_of, 2):
             out[one.split.held_out] = one.probabilities
         return out
 

@@ -96,7 +96,7 @@ def test_a_head_trained_from_blocks_learns_as_well():
         made_up = Rows({"plain": array}, {"plain": np.arange(n)}, labels, block)
         split = heads.Split(0, chosen, held_out, ("plain",), "plain")
         model, _ = heads.train(HEAD, made_up, split, 7, 2, lambda shown: None)
-        predicted = heads.predict(model, made_up, held_out, ("plain",))
+        predicted = heads.predict([model], made_up, held_out, ("plain",))
         found.append((predicted.argmax(1) == labels[held_out]).mean())
     assert found[0] > 0.8
     assert abs(found[0] - found[1]) < 0.03

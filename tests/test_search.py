@@ -11,6 +11,7 @@ import pytest
 from conftest import TINY
 from dogs_vs_cats import (
     calibration,
+    cross_validation,
     engines,
     folds,
     heads,
@@ -78,7 +79,7 @@ def test_a_bad_space_is_refused_with_the_key_and_what_is_allowed(here, case):
 
 
 def judging(worth, log=None):
-    """Return a judge: worth(head) is the mean loss, noise(head) (n,) its scatter by photo."""
+    """Return a judge: worth(head) gives (n,) losses, a photo each; `log` notes the heads."""
 
     def judge(head: Head) -> Trial:
         if log is not None:
@@ -162,8 +163,8 @@ def quick(monkeypatch):
     `dropout` is the share of the features, the first ones, that they do without.
     """
 
-    def cross_validated(recipe, rows, fold_of, classes, held_out=None):
-        for fold in held_out or sorted(set(fold_of.tolist())):
+    def cross_validated(recipe, rows, fold_of, classes, only=None):
+        for fold in sorted(set(fold_of.tolist())) if only is None else only:
             chosen, mine = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
             split = heads.Split(fold, chosen, mine, recipe.features.train_views, "plain")
             first, labels = int(recipe.head.dropout * rows.dimension), rows.labels[chosen]
@@ -171,9 +172,9 @@ def quick(monkeypatch):
             means = [x[labels == name].mean(axis=0) for name in range(classes)]
             gaps = [rows.take(mine, "plain")[:, first:] - mean for mean in means]
             odds = np.exp(-np.stack([(gap**2).mean(axis=1) for gap in gaps], axis=1))
-            yield training.Fold(split, [], odds / odds.sum(axis=1, keepdims=True))
+            yield cross_validation.Fold(split, [], odds / odds.sum(axis=1, keepdims=True))
 
-    monkeypatch.setattr(training, "cross_validated", cross_validated)
+    monkeypatch.setattr(cross_validation, "run", cross_validated)
 
 
 def relabelled(shown: Photos, fold: int) -> Photos:
@@ -219,10 +220,10 @@ def test_a_nested_folds_loss_is_of_a_head_and_a_calibration_without_it(here, qui
     recipe = dataclasses.replace(recipe, head=head)
     others = shown.without(2)
     said = np.empty((int((~mine).sum()), 2))
-    for one in training.cross_validated(recipe, others.rows, others.fold_of, 2):
+    for one in cross_validation.run(recipe, others.rows, others.fold_of, 2):
         said[one.split.held_out] = one.probabilities
     fitted = calibration.fit(others.rows.labels, said)
-    one = list(training.cross_validated(recipe, shown.rows, shown.fold_of, 2))[2]
+    one = list(cross_validation.run(recipe, shown.rows, shown.fold_of, 2))[2]
     assert set(one.split.held_out) == set(np.flatnonzero(mine))
     losses = metrics.log_losses(shown.rows.labels[mine], fitted.apply(one.probabilities))
     assert found.choices[2].chosen.mean == pytest.approx(losses.mean(), abs=1e-6)
@@ -261,7 +262,7 @@ def test_a_search_is_written_and_a_second_one_trains_nothing(here, made, run, mo
     def never(*_):
         raise AssertionError("it trained")
 
-    monkeypatch.setattr(training, "cross_validated", never)
+    monkeypatch.setattr(cross_validation, "run", never)
     again = run(*SEARCH)
     assert "0 trials made" in again
     assert report in again
@@ -270,13 +271,13 @@ def test_a_search_is_written_and_a_second_one_trains_nothing(here, made, run, mo
 def test_what_is_judged_is_calibrated_out_of_fold_on_other_folds_than_train_reports(
     here, made, run, quick, monkeypatch
 ):
-    splits, original = [], training.cross_validated
+    splits, original = [], cross_validation.run
 
     def watched(recipe, rows, fold_of, *rest):
         splits.append((rows.labels, fold_of))
         return original(recipe, rows, fold_of, *rest)
 
-    monkeypatch.setattr(training, "cross_validated", watched)
+    monkeypatch.setattr(cross_validation, "run", watched)
     run(*SEARCH)
     table = photos.train(photos.read(made))
     ids, groups = table["id"].tolist(), table["group"].tolist()

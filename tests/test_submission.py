@@ -57,11 +57,22 @@ def test_rows_are_the_test_photos_in_order_with_their_own_predictions(here, run)
         rows = training.rows_of(
             PLACE, recipe, engines.choose("keras", "auto"), "test", row, ["cat", "dog"]
         )
-        alone = np.mean(
-            [heads.predict(m, rows, np.arange(1), ("plain", "mirror")) for m in models], axis=0
-        )
+        said = [heads.predict([m], rows, np.arange(1), ("plain", "mirror")) for m in models]
+        alone = np.mean(said, axis=0)
         assert values[number] == pytest.approx(calibrated.apply(alone)[0, 1], abs=1e-6)
         assert values[number] != pytest.approx(alone[0, 1], abs=1e-6)
+
+
+def test_another_metric_makes_another_csv_of_the_same_heads(here, run):
+    """Told afterwards whose photos they are: a competition that scores labels of 0 and 1."""
+    source = kaggle_folder(here / "source")
+    soft = road(run, source)
+    run("data", "--source", str(source), "--competition", "dogs-vs-cats")
+    assert "up to date" in run("train", "--recipe", "tiny.toml")
+    run("submit", "--recipe", "tiny.toml", "--upload", "0")
+    hard, values = newest(), pd.read_csv(soft)["label"]
+    assert hard != soft
+    assert pd.read_csv(hard)["label"].tolist() == [int(value > 0.5) for value in values]
 
 
 def test_the_ledger_has_one_line_a_submission(here, run):

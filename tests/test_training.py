@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
+from conftest import TINY
 from dogs_vs_cats import calibration, heads, recipes, training
 from dogs_vs_cats.recipes import Head
 from dogs_vs_cats.workspace import Workspace
@@ -56,7 +57,7 @@ def fit(rows: heads.Rows, settings: Head = HEAD, fold: int = 0, classes: int = 2
     split = heads.Split(fold, chosen, held_out, VIEWS, "plain")
     seed = settings.seeds[0]
     model, history = heads.train(settings, rows, split, seed, classes, lambda shown: None)
-    return heads.predict(model, rows, held_out, VIEWS), rows.labels[held_out], history
+    return heads.predict([model], rows, held_out, VIEWS), rows.labels[held_out], history
 
 
 def test_a_head_learns_and_the_same_seed_gives_the_same_bytes():
@@ -131,7 +132,7 @@ def test_a_saved_head_says_the_same_and_is_no_larger_than_its_weights(tmp_path):
     heads.save(model, tmp_path / "head.keras")
     assert (tmp_path / "head.keras").stat().st_size < 4 * model.count_params() + 50_000
     loaded = heads.load(tmp_path / "head.keras")
-    before, after = (heads.predict(x, rows, split.held_out, VIEWS) for x in (model, loaded))
+    before, after = (heads.predict([x], rows, split.held_out, VIEWS) for x in (model, loaded))
     assert np.array_equal(before, after)
 
 
@@ -176,6 +177,8 @@ def test_everything_is_written_and_joined_by_id(here, made, run):
         "record.json",
         "stamp.json",
     }
+    history = pd.read_csv(folder / "history.csv")
+    assert history.groupby(["fold", "seed"])["epoch"].apply(list).tolist() == [[1, 2, 3]] * 5
     table = pd.read_csv("data/source/photos.csv", dtype=str, keep_default_na=False)
     predicted = pd.read_csv(folder / "out-of-fold.csv", dtype={"fold": str})
     joined = table.merge(predicted, on="id", suffixes=("", "_predicted"))
@@ -194,9 +197,10 @@ def test_everything_is_written_and_joined_by_id(here, made, run):
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_each_photo_is_predicted_by_the_head_of_its_own_fold(here, made, run):
-    """Recomputed from the saved heads: fold f's photos by head f, which did not train on them."""
-    run("train", "--recipe", "tiny.toml")
+def test_each_photo_is_predicted_by_the_heads_of_its_own_fold(here, made, run):
+    """Recomputed from the saved heads: fold f's photos by its two, which did not train on them."""
+    (here / "tiny.toml").write_text(TINY.replace("seeds = [1]", "seeds = [1, 2]"))
+    assert "10 heads in" in run("train", "--recipe", "tiny.toml")
     recipe, place = recipes.read("tiny.toml"), Workspace("source")
     from dogs_vs_cats import engines, photos
 
@@ -206,11 +210,13 @@ def test_each_photo_is_predicted_by_the_head_of_its_own_fold(here, made, run):
     )
     predicted = pd.read_csv("models/source/tiny/out-of-fold.csv").set_index("id")
     for fold in range(5):
-        model = heads.load(Path(f"models/source/tiny/head-{fold}-1.keras"))
+        paths = [Path(f"models/source/tiny/head-{fold}-{seed}.keras") for seed in (1, 2)]
         held_out = np.flatnonzero(table["fold"] == fold)
-        again = heads.predict(model, rows, held_out, VIEWS)[:, 1]
+        alone = [heads.predict([heads.load(path)], rows, held_out, VIEWS)[:, 1] for path in paths]
+        assert not np.allclose(*alone)
+        again = np.mean(alone, axis=0)
         expected = predicted.loc[table["id"].iloc[held_out], "raw_p_dog"]
-        assert np.array_equal(again, expected.to_numpy())
+        assert np.allclose(again, expected.to_numpy(), atol=1e-12)
 
 
 def test_what_is_reported_was_calibrated_by_the_other_folds(here, made, run):

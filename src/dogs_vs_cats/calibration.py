@@ -18,13 +18,14 @@ NAME = "calibration.json"
 FLOOR = float(np.finfo(np.float32).epsneg)
 # With log-odds within ±17, as FLOOR has them, all that is beyond is a coin's toss, or sure.
 TEMPERATURES = (1e-3, 1e3)
+SPREAD = 3.0  # the standard deviation of log-temperatures that are thinkable
 ROUNDS = 4  # of fitting the one, then the other: what is left moves no fourth digit
 STEPS = 64  # clips to try before the best one is refined: the loss has a small dip at each mistake
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """temperature: above 0; 1 changes nothing. clip: the least probability, at most 1 / classes.
+    """temperature: above 0; 1 changes nothing. clip: the least probability, below 1 / classes.
 
     fitted_on: how many photos' predictions and labels decided both.
     """
@@ -49,7 +50,7 @@ def fit(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
     the temperature need not soften all photos for. That n photos show no mistake does not prove
     that there is none to come, so the clip is fitted by Laplace's rule of succession.
     """
-    clip = fit_clip(labels, probabilities)
+    clip = 0.0
     for _ in range(ROUNDS):
         temperature = fit_temperature(labels, probabilities, clip)
         clip = fit_clip(labels, np.exp(_tempered(probabilities, temperature)))
@@ -57,10 +58,9 @@ def fit(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
 
 
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray, clip: float) -> float:
-    """Return the temperature of the least log loss under a clip, its logarithm's prior N(0, 1).
+    """Return the temperature of the least log loss under a clip, its logarithm's prior N(0, 3²).
 
-    The prior weighs less than one mistake, and keeps photos that are few and all right from
-    becoming sure.
+    The prior weighs less than one mistake; it decides where labels decide nothing.
     """
     from scipy.optimize import minimize_scalar
 
@@ -69,7 +69,7 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray, clip: float) 
     def harm(log_temperature: float) -> float:
         tempered = np.exp(_tempered(probabilities, float(np.exp(log_temperature))))
         chosen = _clipped(tempered, clip)[np.arange(n), labels]
-        return -float(np.log(chosen).mean()) + log_temperature**2 / (2 * n)
+        return -float(np.log(chosen).mean()) + log_temperature**2 / (2 * SPREAD**2 * n)
 
     found = minimize_scalar(harm, bounds=np.log(TEMPERATURES), method="bounded").x
     # Where every prediction is a coin's toss, no temperature is better than none.
@@ -80,7 +80,8 @@ def fit_clip(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the clip of the least log loss, with a mistake and a right prediction more at it.
 
     Of m photos at the clip, k of them mistakes, it becomes Laplace's (k + 1) / (m + 2) for two
-    classes: never 0, where one mistake to come would cost any price.
+    classes: never 0, where one mistake to come would cost any price. And never more than half of
+    an even share: predictions that are no better than a guess are for the temperature.
     """
     from scipy.optimize import minimize_scalar
 
@@ -92,8 +93,9 @@ def fit_clip(labels: np.ndarray, probabilities: np.ndarray) -> float:
         more = np.log(clip) + np.log(1 - (classes - 1) * clip)
         return -float((np.log(chosen).sum() + more) / (n + 2))
 
-    # From the clip of n photos that are all sure and right, to that where all classes are alike.
-    steps = np.linspace(-np.log((classes - 1) * (n + 2)), -np.log(classes), STEPS)
+    # From the clip of n photos that are all sure and right; of very few, that is all there is.
+    most = -np.log(2 * classes)
+    steps = np.linspace(min(-np.log((classes - 1) * (n + 2)), most), most, STEPS)
     best = int(np.argmin([harm(step) for step in steps]))
     around = steps[max(best - 1, 0)], steps[min(best + 1, STEPS - 1)]
     found = minimize_scalar(harm, bounds=around, method="bounded").x

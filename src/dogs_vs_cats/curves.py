@@ -8,17 +8,17 @@ from dogs_vs_cats import files
 
 
 def draw(history: pd.DataFrame, title: str, path: Path) -> None:
-    """Draw loss and accuracy by epoch, a line a fold, to a PNG.
+    """Draw loss and accuracy by epoch, a line a head, to a PNG.
 
-    `history` has the columns fold, epoch, loss, accuracy, val_loss, val_accuracy.
+    `history` has the columns fold, seed, epoch, loss, accuracy, val_loss, val_accuracy.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, name, label in (left, "loss", "log loss"), (right, "accuracy", "accuracy"):
-        for fold, rows in history.groupby("fold"):
-            first = fold == history["fold"].min()
+        for number, (_, rows) in enumerate(history.groupby(["fold", "seed"])):
+            first = number == 0
             axes.plot(
                 rows["epoch"],
                 rows[name],
@@ -38,6 +38,6 @@ def draw(history: pd.DataFrame, title: str, path: Path) -> None:
         axes.grid(alpha=0.3)
     left.set_yscale("log")
     left.legend()
-    figure.suptitle(f"{title}: one line a fold")
+    figure.suptitle(f"{title}: a line a head, of each fold")
     with files.whole(path) as beside:
         figure.savefig(beside)

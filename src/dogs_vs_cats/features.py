@@ -177,14 +177,14 @@ def _fill(
     """Compute the missing rows of all drafts; return how many were missing."""
     from dogs_vs_cats import pipeline
 
-    # sha256 -> view -> the (role, view, row)s that it is for
-    jobs: dict[str, dict[str, list]] = {}
-    total = 0
+    # (role, sha256) -> view -> (role, view, row): one role after the other, as the stores are
+    # filled; a photo that is in both is computed for each.
+    needs: dict[tuple[str, str], dict] = {}
     for (role, view), draft in drafts.items():
         for row in draft.missing():
-            needs = jobs.setdefault(draft.digests[row], {})
-            needs.setdefault(view, []).append((role, view, row))
-            total += 1
+            needs.setdefault((role, draft.digests[row]), {})[view] = role, view, row
+    jobs = [pipeline.Job(digest, Path(paths[digest]), x) for (_, digest), x in needs.items()]
+    total = sum(len(job.needs) for job in jobs)
     if not jobs:
         return 0
     batch = run.batch or engine.batch(settings.size)
@@ -193,13 +193,12 @@ def _fill(
     times.start = time.monotonic() - started
     size = sum(len(draft.digests) for draft in drafts.values())
     started = time.monotonic()
-    results = pipeline.computed(extract, jobs, paths, settings.size, batch, run.threads, times)
+    results = pipeline.computed(extract, jobs, settings.size, batch, run.threads, times)
     with progress.bar(size, "features", " views", done=size - total) as bar, closing(results):
-        for needs, vector in results:
+        for (role, view, row), vector in results:
             begun = time.monotonic()
-            for role, view, row in needs:
-                drafts[role, view].put(row, vector)
-            bar.update(len(needs))
+            drafts[role, view].put(row, vector)
+            bar.update()
             times.write += time.monotonic() - begun
     times.total = time.monotonic() - started
     times.waited = max(0.0, times.total - times.compute / extract.streams)
@@ -226,12 +225,9 @@ def extractor_of(
             chosen = calibration(place)
             # Whole batches of one size, whatever the run's is: of few photos some come again.
             step = CALIBRATION_BATCH
-            repeated = list(islice(cycle(chosen), -(-len(chosen) // step) * step))
-            wanted = {digest: ["plain"] for digest in chosen}
-            times = pipeline.Times()
-            decoded = pipeline.decoded(
-                repeated, wanted, chosen, settings.size, step, threads, times
-            )
+            jobs = [pipeline.Job(x, Path(path), {"plain": x}) for x, path in chosen.items()]
+            jobs = list(islice(cycle(jobs), -(-len(jobs) // step) * step))
+            decoded = pipeline.decoded(jobs, settings.size, step, threads, pipeline.Times())
             return [images["plain"] for _, images in decoded]
 
         base = folder(place, settings, engine)

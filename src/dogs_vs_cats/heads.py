@@ -10,10 +10,12 @@ from dogs_vs_cats import backend
 from dogs_vs_cats.recipes import Head
 from dogs_vs_cats.rows import Order, Rows
 
-# Bytes of features that a step of predicting and measuring takes, and the most rows; fixed, as
-# they could decide a last bit.
-STEP, ROWS = 1 << 25, 512
-STEPS = 16  # training steps between two returns to Python, which cost more than a small step
+# What a step of predicting and measuring takes at most, in rows and in bytes of their features;
+# fixed, as it could decide a last bit.
+ROWS, ROWS_BYTES = 512, 1 << 25
+STEPS_AT_ONCE = (
+    16  # training steps between two returns to Python, which cost more than a small step
+)
 
 
 def standardisation(rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> np.ndarray:
@@ -57,11 +59,11 @@ def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | No
     else:
         outputs = layers.Dense(classes, activation="softmax", dtype="float32")(flow)
     model = keras.Model(features, outputs)
-    prepare(model, settings, settings.learning_rate, classes, steps, STEPS)
+    compile_for(model, settings, settings.learning_rate, classes, steps, STEPS_AT_ONCE)
     return model
 
 
-def prepare(
+def compile_for(
     model, settings: Head, learning_rate: float, classes: int, steps: int, at_once: int
 ) -> None:
     """Compile a model that ends as a head does, for `steps` of training, `at_once` in one call."""
@@ -120,7 +122,7 @@ def train(
     `seed` and the fold decide the first weights and the order; `tick` is told how many photos
     were shown since it was last called, of chosen photos x epochs.
     """
-    backend.start().utils.set_random_seed(seed + split.fold)
+    set_seed(seed, split.fold)
     moments = None
     if settings.standardise:
         moments = standardisation(rows, split.chosen, split.views)
@@ -129,6 +131,12 @@ def train(
     rng = np.random.default_rng([seed, split.fold])
     history = fit(model, rows, split, settings.batch_size, settings.epochs, rng, tick)
     return model, history
+
+
+def set_seed(*numbers: int) -> None:
+    """Let all that Keras draws by chance follow from these numbers, other numbers other draws."""
+    (state,) = np.random.SeedSequence(numbers).generate_state(1)
+    backend.start().utils.set_random_seed(int(state))
 
 
 def fit(
@@ -199,23 +207,35 @@ def _sequence(length: int, size: int, batch: Callable, begin: Callable = lambda:
 
 def rows_a_step(rows: Rows) -> int:
     """Return how many rows are predicted at once: fewer of wide ones, such as maps."""
-    return max(1, min(ROWS, STEP // (rows.dimension * 2)))
+    return max(1, min(ROWS, ROWS_BYTES // (rows.dimension * 2)))
 
 
-def predict(model, rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> np.ndarray:
-    """Return (len(chosen), classes) float64 probabilities, averaged over the views."""
+def predict(
+    models: list,
+    rows: Rows,
+    chosen: np.ndarray,
+    views: tuple[str, ...],
+    tick: Callable[[int], None] = lambda shown: None,
+) -> np.ndarray:
+    """Return (len(chosen), classes) float64 probabilities, averaged over models and views.
+
+    `tick` is told how many photos were predicted since it was last called.
+    """
     parts = []
     step = rows_a_step(rows)
     for start in range(0, len(chosen), step):
         part = chosen[start : start + step]
-        shown = [_probabilities(model, rows.take(part, view)) for view in views]
-        parts.append(np.mean(shown, axis=0))
+        # Read once for all models: maps are large.
+        shown = [rows.take(part, view) for view in views]
+        said = [_probabilities(model, features) for model in models for features in shown]
+        parts.append(np.mean(said, axis=0))
+        tick(len(part))
     return np.concatenate(parts)
 
 
 def _probabilities(model, features: np.ndarray) -> np.ndarray:
     """Return (n, classes) float64, whether the model ends in (n, 1) or (n, classes)."""
-    # Called, not `predict`: compiling a graph costs more than a small head's few products.
+    # Called, not `predict`: a graph for each of many heads costs more than their few products.
     output = backend.start().ops.convert_to_numpy(model(features, training=False))
     output = output.astype(np.float64)
     if output.shape[1] == 1:

@@ -6,7 +6,7 @@ caller writes what is computed.
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -39,40 +39,38 @@ class Times:
     start: float = 0.0
 
 
-def computed(
-    extract: Extract,
-    jobs: dict[str, dict[str, Any]],
-    paths: dict[str, str],
-    size: int,
-    batch: int,
-    threads: int | None,
-    times: Times,
-) -> Iterator[tuple[Any, np.ndarray]]:
-    """Yield (what the job is for, its features (dimension,) float32) of every job.
+@dataclass(frozen=True)
+class Job:
+    """A photo to compute. needs: view -> whatever the caller knows its features by."""
 
-    jobs: sha256 -> view -> whatever the caller knows it by; paths: sha256 -> file. `times` is
-    added to. UserError names a photo that is no longer what it was.
+    sha256: str
+    path: Path
+    needs: dict[str, Any]
+
+    def crops(self) -> list[str]:
+        return list(dict.fromkeys(VIEWS[view].crop for view in self.needs))
+
+
+def computed(
+    extract: Extract, jobs: list[Job], size: int, batch: int, threads: int | None, times: Times
+) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yield (what it is needed for, features (dimension,) float32) of each view of each job.
+
+    `times` is added to. UserError names a photo that is no longer what it was.
     """
-    wanted = {digest: _crops(needs) for digest, needs in jobs.items()}
-    batches = decoded(wanted, wanted, paths, size, batch, threads, times)
-    with closing(batches), closing(_shown(batches, jobs)) as shown:
+    batches = decoded(jobs, size, batch, threads, times)
+    with closing(batches), closing(_shown(batches)) as shown:
         yield from _forward(extract, shown, batch, times)
 
 
-def _crops(views: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(VIEWS[view].crop for view in views))
-
-
-def _shown(batches: Iterator[tuple], jobs: dict) -> Iterator[tuple[list, np.ndarray]]:
-    """Yield (what it is for, of each photo; the photos (n, size, size, 3) uint8), a view each."""
-    for digests, images in batches:
-        for view in dict.fromkeys(view for digest in digests for view in jobs[digest]):
-            chosen = [i for i, digest in enumerate(digests) if view in jobs[digest]]
-            shown = images[VIEWS[view].crop]
-            shown = shown if len(chosen) == len(digests) else shown[chosen]
-            if VIEWS[view].mirrored:
-                shown = shown[:, :, ::-1]
-            yield [jobs[digests[i]][view] for i in chosen], shown
+def _shown(batches: Iterator[tuple]) -> Iterator[tuple[list, np.ndarray]]:
+    """Yield (what each photo is for, the photos (n, size, size, 3) uint8), a view each."""
+    for jobs, images in batches:
+        for view in dict.fromkeys(view for job in jobs for view in job.needs):
+            chosen = [i for i, job in enumerate(jobs) if view in job.needs]
+            photos = images[VIEWS[view].crop]
+            photos = photos if len(chosen) == len(jobs) else photos[chosen]
+            yield [jobs[i].needs[view] for i in chosen], pixels.shown(photos, view)
 
 
 def _forward(
@@ -120,38 +118,30 @@ def _whole(extract: Extract, images: np.ndarray, batch: int) -> np.ndarray:
 
 
 def decoded(
-    digests: Iterable[str],
-    wanted: dict[str, list[str]],
-    paths: dict[str, str],
-    size: int,
-    batch: int,
-    threads: int | None,
-    times: Times,
-) -> Iterator[tuple[list[str], dict[str, np.ndarray]]]:
-    """Yield (up to `batch` digests, crop -> their photos (n, size, size, 3) uint8).
+    jobs: list[Job], size: int, batch: int, threads: int | None, times: Times
+) -> Iterator[tuple[list[Job], dict[str, np.ndarray]]]:
+    """Yield (up to `batch` jobs, crop -> their photos (n, size, size, 3) uint8).
 
-    wanted: sha256 -> the crops to make of a photo. Threads decode ahead; at most AHEAD batches
-    are held, so memory does not grow with the number of photos. Where a photo has not been
-    asked for a crop that another of its batch has, there is nothing to look at.
+    Threads decode ahead; at most AHEAD batches are held, so memory does not grow with the number
+    of photos. A crop that a photo has no need of is left as memory was: there is nothing in it.
     """
 
-    def decode(digest: str) -> tuple[dict[str, np.ndarray], float]:
+    def decode(job: Job) -> tuple[dict[str, np.ndarray], float]:
         begun = time.thread_time()
-        found = pixels.crops(Path(paths[digest]), size, wanted[digest], digest)
+        found = pixels.crops(job.path, size, job.crops(), job.sha256)
         return found, time.thread_time() - begun
 
-    digests = list(digests)
     pool = ThreadPoolExecutor(threads or hardware.cores())
-    groups = [digests[i : i + batch] for i in range(0, len(digests), batch)]
+    groups = [jobs[i : i + batch] for i in range(0, len(jobs), batch)]
     ahead: deque = deque()
     try:
         for number, group in enumerate(groups):
             for later in groups[number + len(ahead) : number + AHEAD]:
-                ahead.append([pool.submit(decode, digest) for digest in later])
-            crops = dict.fromkeys(crop for digest in group for crop in wanted[digest])
+                ahead.append([pool.submit(decode, job) for job in later])
+            crops = dict.fromkeys(crop for job in group for crop in job.crops())
             images = {crop: np.empty((len(group), size, size, 3), np.uint8) for crop in crops}
-            for i, (future, digest) in enumerate(zip(ahead.popleft(), group, strict=True)):
-                found, seconds = _photo(future, paths[digest])
+            for i, (future, job) in enumerate(zip(ahead.popleft(), group, strict=True)):
+                found, seconds = _photo(future, job.path)
                 times.decode += seconds
                 for crop, image in found.items():
                     images[crop][i] = image
@@ -160,7 +150,7 @@ def decoded(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _photo(future: Future, path: str) -> tuple[dict[str, np.ndarray], float]:
+def _photo(future: Future, path: Path) -> tuple[dict[str, np.ndarray], float]:
     try:
         return future.result()
     except PhotoError as error:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from dogs_vs_cats.errors import PhotoError
-from dogs_vs_cats.views import CROPS
+from dogs_vs_cats.views import CROPS, VIEWS
 
 
 def upright(data: bytes) -> Image.Image:
@@ -76,6 +76,11 @@ def crops(
         box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
         found[name] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box))
     return found
+
+
+def shown(images: np.ndarray, view: str) -> np.ndarray:
+    """Return photos (n, height, width, 3), the crop of a view, as the view shows them."""
+    return np.ascontiguousarray(images[:, :, ::-1]) if VIEWS[view].mirrored else images
 
 
 def pixels(path: Path, size: int, sha256: str | None = None) -> np.ndarray:

@@ -90,7 +90,8 @@ class Retrain:
 
     The head is trained first, on what these layers make of the photos as they are; then both
     together (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features"). pooling: what
-    the head gets of their maps. The head's optimiser and schedule serve here too.
+    the head gets of their maps. The head's optimiser, schedule, label_smoothing and
+    weight_decay serve here too.
     """
 
     pooling: str
@@ -102,6 +103,8 @@ class Retrain:
 
 @dataclass(frozen=True)
 class Recipe:
+    """name: that of its file and its folder in models/; about: a line for people."""
+
     name: str
     about: str
     features: Features
@@ -309,7 +312,7 @@ def _rules(kind: type, table: dict) -> dict:
         "precision": one_of(PRECISIONS),
     }
     if kind is Retrain:
-        return {**training, "pooling": one_of(tuple(x for x in POOLINGS if x != "none"))}
+        return {**training, "pooling": one_of(("avg", "avgmax"))}
     return {
         **training,
         "standardise": lambda v: (isinstance(v, bool), "true or false"),

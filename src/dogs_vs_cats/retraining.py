@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dogs_vs_cats import backend, heads, networks
+from dogs_vs_cats import backend, heads, networks, store
 from dogs_vs_cats.heads import Split
 from dogs_vs_cats.recipes import Recipe
 from dogs_vs_cats.rows import Rows
@@ -35,21 +35,22 @@ def layers_after_tap(recipe: Recipe, weights: Weights):
     return keras.Model(cached, networks.pool(layers(maps), recipe.retrain.pooling))
 
 
-def pooled(layers, rows: Rows, tick: Callable[[int], None]) -> Rows:
+def pooled(layers, rows: Rows, views: tuple[str, ...], tick: Callable[[int], None]) -> Rows:
     """Return what the layers after the tap, as they are, make of all rows; for a head to begin on.
 
-    `tick` is told how many rows were computed since it was last called.
+    `tick` is told how many rows were computed since it was last called. The features are kept in
+    memory, as float16; UserError if a number is too large for it.
     """
     layers.compile(jit_compile=backend.start().config.backend() == "jax")
     photos, step = np.arange(len(rows.labels)), heads.rows_a_step(rows)
-    views = {}
-    for view in rows.views:
-        views[view] = np.empty((len(photos), layers.output.shape[1]), np.float16)
+    found = {}
+    for view in views:
+        found[view] = np.empty((len(photos), layers.output.shape[1]), np.float16)
         for start in range(0, len(photos), step):
             part = photos[start : start + step]
-            views[view][part] = layers.predict_on_batch(rows.take(part, view))
+            found[view][part] = store.narrowed(layers.predict_on_batch(rows.take(part, view)))
             tick(len(part))
-    return Rows(views, dict.fromkeys(views, photos), rows.labels)
+    return Rows(found, dict.fromkeys(views, photos), rows.labels)
 
 
 def train(
@@ -69,7 +70,7 @@ def train(
     """
     keras = backend.start()
     settings = recipe.retrain
-    keras.utils.set_random_seed(seed + split.fold)
+    heads.set_seed(seed, split.fold, 1)
     own = keras.models.clone_model(layers)
     own.set_weights(layers.get_weights())
     maps = keras.Input((rows.dimension,), dtype="float16")
@@ -78,7 +79,7 @@ def train(
         flow = layer(flow)
     model = keras.Model(maps, flow)
     steps = -(-len(split.chosen) // settings.batch_size) * settings.epochs
-    heads.prepare(model, recipe.head, settings.learning_rate, classes, steps, 1)
+    heads.compile_for(model, recipe.head, settings.learning_rate, classes, steps, 1)
     rng = np.random.default_rng([seed, split.fold, 1])
     history = heads.fit(model, rows, split, settings.batch_size, settings.epochs, rng, tick)
     return model, history

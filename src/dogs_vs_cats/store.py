@@ -63,6 +63,18 @@ def stamp(folder: Path) -> Path:
     return folder / "stamp.json"
 
 
+def narrowed(features: np.ndarray) -> np.ndarray:
+    """Return features as they are stored, in float16; UserError if a number does not fit."""
+    with np.errstate(over="ignore"):  # an overflow is an error of our own, just below
+        found = features.astype(DTYPE)
+    if not np.isfinite(found).all():
+        raise UserError(
+            f"Expected features within float16 (65,504). Received up to {np.max(features)}. "
+            "Choose a later tap, or another pooling."
+        )
+    return found
+
+
 @dataclass(frozen=True)
 class _Part:
     """What a folder holds, finished or not: `good` are the chunks whose bytes are verified."""
@@ -185,13 +197,7 @@ class Draft:
         if chunk not in self._buffers:
             self._buffers[chunk] = self._buffer(chunk)
         values, waiting = self._buffers[chunk]
-        with np.errstate(over="ignore"):  # an overflow is an error of our own, just below
-            values[row - chunk * CHUNK] = vector
-        if not np.isfinite(values[row - chunk * CHUNK]).all():
-            raise UserError(
-                f"Expected features within float16 (65,504). Received up to {np.max(vector)}. "
-                "Choose a later tap, or another pooling."
-            )
+        values[row - chunk * CHUNK] = narrowed(vector)
         waiting.discard(row)
         if not waiting:
             self._write(chunk, values)

@@ -30,6 +30,7 @@ def inputs(place: Workspace, recipe: Recipe | Blend) -> dict:
     return {
         "heads": files.digest(place.model(recipe.name) / "stamp.json"),
         "photos": files.digest(place.table),
+        "metric": metric_of(place),
         "code": files.code_digest("calibration", "forecast", "heads", "rows", "submission", *pool),
     }
 
@@ -117,15 +118,11 @@ def _averaged(place: Workspace, recipe: Recipe, engine: Engine, good, classes) -
     from dogs_vs_cats import heads, progress, training
 
     rows = training.rows_of(place, recipe, engine, "test", good, classes)
-    everything = np.arange(len(good))
-    models = sorted(place.model(recipe.name).glob("head-*.keras"))
-    predicted = []
-    with progress.bar(len(models), "predicting", " heads") as bar:
-        for path in models:
-            model = heads.load(path)
-            predicted.append(heads.predict(model, rows, everything, recipe.features.test_views))
-            bar.update()
-    return np.mean(predicted, axis=0)
+    paths = sorted(place.model(recipe.name).glob("head-*.keras"))
+    models = [heads.load(path) for path in paths]
+    everything, views = np.arange(len(good)), recipe.features.test_views
+    with progress.bar(len(good), "predicting") as bar:
+        return heads.predict(models, rows, everything, views, bar.update)
 
 
 def check(path: Path, place: Workspace, metric: str | None = None) -> int:

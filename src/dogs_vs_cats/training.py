@@ -1,26 +1,18 @@
-"""Training: five heads, one a fold; every photo predicted by the head that never saw it."""
+"""Training: heads for each fold; every photo predicted by those that never saw it."""
 
 import dataclasses
 import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dogs_vs_cats import features, files, hardware, stamps
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.recipes import Blend, Recipe
 from dogs_vs_cats.workspace import Workspace
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from dogs_vs_cats.heads import Split
-    from dogs_vs_cats.rows import Rows
 
 # Bytes. Arrays up to this are read into memory, larger ones stay on the disk and are read in
 # blocks. Not a share of this machine's memory: the order of training would depend on it.
@@ -38,6 +30,8 @@ def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
         "classes": files.digest(place.classes),
         "code": files.code_digest(
             "calibration",
+            "cross_validation",
+            "curves",
             "heads",
             "metrics",
             "networks",
@@ -87,7 +81,7 @@ def put(
         _record(beside / "record.json", recipe, given)
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
-        outputs = sorted(path for path in folder.iterdir())
+        outputs = sorted(folder.iterdir())
         stamps.write(folder / "stamp.json", given, outputs, found)
         return found
 
@@ -98,7 +92,15 @@ def _build(
     import numpy as np
     import pandas as pd
 
-    from dogs_vs_cats import backend, calibration, curves, heads, photos, predictions
+    from dogs_vs_cats import (
+        backend,
+        calibration,
+        cross_validation,
+        curves,
+        heads,
+        photos,
+        predictions,
+    )
 
     backend.start(threads)
     table = photos.train(photos.read(place))
@@ -108,7 +110,7 @@ def _build(
     started = time.monotonic()
     out_of_fold = np.full((len(table), len(classes)), np.nan)  # (n, classes)
     histories = []
-    for one in cross_validated(recipe, rows, fold_of, len(classes)):
+    for one in cross_validation.run(recipe, rows, fold_of, len(classes)):
         out_of_fold[one.split.held_out] = one.probabilities
         for seed, (model, history) in zip(recipe.head.seeds, one.trained, strict=True):
             heads.save(model, folder / f"head-{one.split.fold}-{seed}.keras")
@@ -132,70 +134,6 @@ def _build(
     calibration.write(folder / calibration.NAME, final, by_fold)
     curves.draw(history, f"{place.dataset}, {recipe.name}", folder / "curves.png")
     return found
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One fold's heads, and what they say of the photos they never saw.
-
-    trained: (model, history) a seed of the recipe; probabilities: (n, classes) float64 of the
-    split's held-out photos, averaged over heads and views.
-    """
-
-    split: "Split"
-    trained: list[tuple]
-    probabilities: "np.ndarray"
-
-
-def cross_validated(
-    recipe: Recipe,
-    rows: "Rows",
-    fold_of: "np.ndarray",
-    classes: int,
-    held_out: list[int] | None = None,
-) -> Iterator[Fold]:
-    """Yield each fold of `held_out` (default: all), its heads trained on all other folds.
-
-    fold_of: (n,) int, the fold of each photo in `rows`.
-    """
-    import numpy as np
-
-    from dogs_vs_cats import heads, progress, retraining, weights
-    from dogs_vs_cats.workspace import weights_folder
-
-    splits = []
-    for fold in held_out or sorted(set(fold_of.tolist())):
-        chosen, kept_back = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        views, measured = recipe.features.train_views, recipe.features.test_views[0]
-        splits.append(heads.Split(fold, chosen, kept_back, views, measured))
-    shown = sum(len(split.chosen) for split in splits) * len(recipe.head.seeds)
-    inner = rows
-    if recipe.retrain:
-        tensors = weights.load(recipe.features.backbone, weights_folder())
-        layers = retraining.layers_after_tap(recipe, tensors)
-        with progress.bar(len(rows.labels) * len(rows.views), "layers", " views") as bar:
-            inner = retraining.pooled(layers, rows, bar.update)
-    trained = {}
-    with progress.bar(shown * recipe.head.epochs, "training", " photos") as bar:
-        for split in splits:
-            for seed in recipe.head.seeds:
-                found = heads.train(recipe.head, inner, split, seed, classes, bar.update)
-                trained[split.fold, seed] = found
-    total = shown * recipe.retrain.epochs if recipe.retrain else 0
-    with progress.bar(total, "retraining", " photos") as bar:
-        for split in splits:
-            mine = []
-            for seed in recipe.head.seeds:
-                model, history = trained.pop((split.fold, seed))
-                if recipe.retrain:
-                    model, after = retraining.train(
-                        recipe, layers, model, rows, split, seed, classes, bar.update
-                    )
-                    history = {name: history[name] + after[name] for name in history}
-                mine.append((model, history))
-            views = recipe.features.test_views
-            said = [heads.predict(model, rows, split.held_out, views) for model, _ in mine]
-            yield Fold(split, mine, np.mean(said, axis=0))
 
 
 def rows_of(place: Workspace, recipe: Recipe, engine: Engine, role: str, table, classes: list[str]):

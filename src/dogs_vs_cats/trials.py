@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats import backend, calibration, files, metrics, training
+from dogs_vs_cats import backend, calibration, cross_validation, files, metrics, training
 from dogs_vs_cats.calibration import Calibration
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.recipes import Head, Recipe
@@ -107,7 +107,7 @@ class Trials:
 def _out_of_fold(recipe: Recipe, photos: Photos) -> Trial:
     labels = photos.rows.labels
     said = np.full((len(labels), photos.classes), np.nan)  # (n, classes)
-    for one in training.cross_validated(recipe, photos.rows, photos.fold_of, photos.classes):
+    for one in cross_validation.run(recipe, photos.rows, photos.fold_of, photos.classes):
         said[one.split.held_out] = one.probabilities
     if not np.isfinite(said).all():
         return Trial(None, None)
@@ -118,7 +118,7 @@ def _out_of_fold(recipe: Recipe, photos: Photos) -> Trial:
 
 def _held_out(recipe: Recipe, photos: Photos, fold: int, fitted: Calibration) -> Trial:
     rows, classes = photos.rows, photos.classes
-    (one,) = training.cross_validated(recipe, rows, photos.fold_of, classes, [fold])
+    (one,) = cross_validation.run(recipe, rows, photos.fold_of, classes, [fold])
     if not np.isfinite(one.probabilities).all():
         return Trial(None, None)
     said = fitted.apply(one.probabilities)

@@ -1,6 +1,7 @@
 """Views: a photo as it is, a part of it nearer, each as it is or mirrored. Names and numbers only.
 
-A view serves as augmentation in training and, averaged with others, at test.
+A view serves as augmentation in training and, averaged with others, at test. This file is part of
+the key of all features: another crop in it computes them all anew.
 """
 
 from dataclasses import dataclass

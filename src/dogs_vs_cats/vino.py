@@ -60,7 +60,7 @@ def build(
     def run(images: np.ndarray) -> np.ndarray:
         if not hasattr(local, "request"):
             local.request = compiled.create_infer_request()
-        (features,) = local.request.infer([np.ascontiguousarray(images)]).values()
+        (features,) = local.request.infer([images]).values()
         return np.array(features, np.float32)
 
     return Extract(run, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
