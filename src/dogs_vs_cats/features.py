@@ -98,17 +98,30 @@ def summary(place: Workspace, settings: Features, engine: Engine) -> dict | None
     return {"rows": sum(one["rows"] for one in found), "bytes": sum(one["bytes"] for one in found)}
 
 
-def build(place: Workspace, settings: Features, engine: Engine, run: Run) -> dict:
-    """Compute what is missing of a recipe's features; return how much, how fast.
+def build(
+    place: Workspace,
+    settings: Features,
+    engine: Engine,
+    run: Run,
+    roles: tuple[str, ...] = ROLES,
+) -> dict:
+    """Compute what is missing of a recipe's features, of these roles; return how much, how fast.
 
     UserError if the disk is too small, or a photo is no longer what photos.csv says.
     """
     base = folder(place, settings, engine)
     with files.locked(base / ".lock", f"features in {base}"):
-        return _build(place, settings, engine, run, base)
+        return _build(place, settings, engine, run, base, roles)
 
 
-def _build(place: Workspace, settings: Features, engine: Engine, run: Run, base: Path) -> dict:
+def _build(
+    place: Workspace,
+    settings: Features,
+    engine: Engine,
+    run: Run,
+    base: Path,
+    chosen: tuple[str, ...],
+) -> dict:
     from dogs_vs_cats import photos, store
     from dogs_vs_cats.pipeline import Times
 
@@ -120,7 +133,7 @@ def _build(place: Workspace, settings: Features, engine: Engine, run: Run, base:
     wanted = {
         key: path
         for key, path in stores(place, settings, engine).items()
-        if stamps.fresh(path / "stamp.json", inputs) is None
+        if key[0] in chosen and stamps.fresh(path / "stamp.json", inputs) is None
     }
     paths = {row.sha256: row.path for rows in roles.values() for row in rows.itertuples()}
     digests = {role: list(dict.fromkeys(rows["sha256"])) for role, rows in roles.items()}

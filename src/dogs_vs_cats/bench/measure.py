@@ -84,7 +84,7 @@ def out_of_fold(dataset: str, recipe: str, engine: str, precision: str) -> dict:
     """Return the out-of-fold metrics of a recipe on the features of an engine."""
     found = recipes.read(recipe)
     place, chosen = Workspace(dataset), engines.choose(engine, precision)
-    features.build(place, found.features, chosen, features.Run())
+    features.build(place, found.features, chosen, features.Run(), roles=("train",))
     return training.build(place, found, chosen)
 
 
