@@ -158,9 +158,9 @@ def read(path: Path) -> Calibration:
     """Return the calibration of test photos.
 
     It is for the average of the heads' probabilities: average, temperature, clip, in this order.
-    It was fitted on predictions of one head each. An average is less sure than its parts and
-    more often right, so it is left a little softer than need be; without labels of photos that
-    no head has seen, nothing says by how much.
+    It was fitted on predictions of one fold's heads each. The average of all folds' is less sure
+    than its parts and more often right, so it is left a little softer than need be; without
+    labels of photos that no head has seen, nothing says by how much.
     """
     found = json.loads(path.read_text(encoding="utf-8"))
     return Calibration(found["temperature"], found["clip"], found["fitted_on"])

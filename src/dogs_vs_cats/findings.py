@@ -39,7 +39,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Found:
-    """start: the head as it was; end: with all that was kept; gap: end minus start, paired."""
+    """head: with all that was kept. start, end: the log loss of the head as it was and of `head`.
+
+    gap: end minus start, paired by photo.
+    """
 
     head: Head
     start: Figure

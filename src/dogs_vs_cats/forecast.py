@@ -24,7 +24,8 @@ def of(found: "Predictions", metric: str, tests: int) -> dict:
     groups (Efron 1979), as photos of one group are not independent: groups are drawn with
     replacement to learn from, and from these as many as make up the test photos. So both are in
     it, that the photos out of fold are a sample and that the test photos are one. Not in it: that
-    test photos may be of another kind, and that five heads averaged do better than one.
+    test photos may be of another kind, and that the heads of all folds, averaged, do better than
+    those of one.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
 """Predictions: out-of-fold.csv, what a recipe says of each photo it did not train on.
 
 A row a photo: id, group, fold, label; p_<class>, the calibrated probabilities; raw_p_<class>,
-as the head gave them.
+as the heads gave them, on average.
 """
 
 import csv
