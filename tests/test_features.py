@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 
 from conftest import PROJECT, command
-from dogs_vs_cats import engines, features, files, photos, pixels, recipes, weights, workspace
+from dogs_vs_cats import (
+    backend,
+    engines,
+    features,
+    files,
+    photos,
+    pixels,
+    recipes,
+    weights,
+    workspace,
+)
 from dogs_vs_cats.workspace import Workspace
 from pictures import kaggle_folder, write
 
@@ -35,7 +45,7 @@ def stored(role: str, precision: str = "auto") -> dict:
 
 def test_the_numbers_are_those_of_keras_applications(made, run, here):
     """Preprocessing, weights, tap, pooling and views against the library's own, in float32."""
-    import keras
+    keras = backend.start()
 
     text = (here / "tiny.toml").read_text()
     more = 'train_views = ["plain", "mirror", "zoom", "top-left-mirror"]'

@@ -32,10 +32,6 @@ def _loaded(backend: str):
     with _native_stderr_held_back():
         try:
             import keras
-
-            # TensorFlow looks for GPUs when it is first asked to compute, and now and then says
-            # so past all its settings.
-            keras.ops.zeros(1)
         except ModuleNotFoundError as error:
             raise UserError(
                 f"Expected Keras on {backend}. Received: the package {error.name} is not "
