@@ -51,7 +51,7 @@ def space(here: Path, text: str) -> dict[str, tuple]:
 
 def test_our_space_is_read_in_its_order_and_is_no_recipe():
     found = search.read_space(search.SPACE)
-    assert list(found)[:3] == ["standardise", "hidden", "dropout"]
+    assert list(found)[:3] == ["hidden", "dropout", "learning_rate"]
     assert (found["hidden"][0], found["hidden"][2]) == ((), (256,))
     assert search.SPACE.is_relative_to(recipes.FOLDER)
     assert "heads" not in recipes.names()
