@@ -113,6 +113,7 @@ def test_retraining_moves_the_layers_and_the_same_seed_gives_the_same_bytes(here
     _, _, again = trained(deep(here, epochs=2), rows, vgg16)
     assert np.array_equal(after, again)
     heads.save(model, here / "head.keras")
+    assert (here / "head.keras").stat().st_size < 4 * model.count_params() + 200_000
     everything = np.arange(len(rows.labels))
     loaded = heads.load(here / "head.keras")
     assert np.array_equal(

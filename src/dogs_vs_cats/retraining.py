@@ -41,14 +41,17 @@ def pooled(layers, rows: Rows, views: tuple[str, ...], tick: Callable[[int], Non
     `tick` is told how many rows were computed since it was last called. The features are kept in
     memory, as float16; UserError if a number is too large for it.
     """
-    layers.compile(jit_compile=backend.start().config.backend() == "jax")
+    keras = backend.start()
+    # A model of its own: what is compiled would take its optimiser along when it is copied.
+    frozen = keras.Model(layers.input, layers.output)
+    frozen.compile(jit_compile=keras.config.backend() == "jax")
     photos, step = np.arange(len(rows.labels)), heads.rows_a_step(rows)
     found = {}
     for view in views:
         found[view] = np.empty((len(photos), layers.output.shape[1]), np.float16)
         for start in range(0, len(photos), step):
             part = photos[start : start + step]
-            found[view][part] = store.narrowed(layers.predict_on_batch(rows.take(part, view)))
+            found[view][part] = store.narrowed(frozen.predict_on_batch(rows.take(part, view)))
             tick(len(part))
     return Rows(found, dict.fromkeys(views, photos), rows.labels)
 
