@@ -63,7 +63,7 @@ def test_fast_on_all_real_photos_reaches_its_figures_and_then_rests(project, rea
 
 
 @pytest.mark.parametrize(
-    ("recipe", "members"), [("seed", ("seed",)), ("blend", ("best", "tuned", "blend"))]
+    ("recipe", "members"), [("best", ("best",)), ("blend", ("seed", "tuned", "blend"))]
 )
 def test_the_other_recipes_on_some_real_photos(project, unpacked, recipe, members):
     source = project / "some"
