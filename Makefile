@@ -2,13 +2,14 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup data features train submit upload scores compare search demo rehearse check \
-        status clean bench test lint packages
+.PHONY: help setup data features train submit report predict try export upload scores compare \
+        search demo rehearse check status clean bench test lint packages
 # Stages follow each other: -j must not start them side by side.
 .NOTPARALLEL:
 
 # What a choice takes besides requirements.txt is installed when it is first chosen.
-EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND))
+EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
+          $(filter try,$(MAKECMDGOALS)) $(if $(filter export,$(MAKECMDGOALS)),onnx)
 # PYTHON=python uses the interpreter you are in; otherwise .venv is made when it is first needed.
 ifdef PYTHON
   RUN := $(PYTHON)
@@ -20,7 +21,7 @@ endif
 
 export PYTHONPATH := src
 # As environment, not as text in a command: a path may hold spaces and quotes.
-export SOURCE DATASET RECIPE CSV COMPETITION SPACE
+export SOURCE DATASET RECIPE CSV JSON PHOTOS COMPETITION SPACE
 SLUG := $(if $(COMPETITION),--competition "$$COMPETITION")
 PICK := $(if $(DATASET),--dataset "$$DATASET")
 STAGE := $(PICK) $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ENGINE),--engine $(ENGINE)) \
@@ -42,13 +43,15 @@ help: ## this page
 	@echo "  BATCH=n          photos a step of make features; THREADS=n processor threads"
 	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; ROUNDS=3 of make bench"
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
-	@echo "  CSV=path         the file of make check and make upload"
+	@echo "  CSV=path         the file of make check and make upload; what make predict writes"
+	@echo "  JSON=path        what make predict writes, as JSON; PORT=n of make try's page"
 	@echo "  UPLOAD=0         make submit never uploads; AGAIN=1 uploads the same CSV once more"
 	@echo "  YES=1            lets make clean remove what it lists"
 	@echo "  PYTHON=python    use this interpreter and make no .venv (notebooks, conda)"
 	@echo "  GPU=1            make setup installs TensorFlow with its CUDA packages"
 	@echo "  WEIGHTS=folder   where the network's weights are kept (default: weights)"
-	@echo "  PHOTOS=folder    real photos for make test, in Kaggle's layout"
+	@echo "  PHOTOS=path      photos for make predict: a file, a folder or a pattern in quotes;"
+	@echo "                   for make test, a folder of real ones in Kaggle's layout"
 
 setup: ## install the packages (other targets do it when they need to)
 ifdef PYTHON
@@ -67,7 +70,7 @@ endif
 	  $(if $(filter-out 0,$(GPU)),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
 	@touch .venv/ready
 
-.venv/openvino .venv/jax: .venv/%: requirements-%.txt | .venv/ready
+.venv/openvino .venv/jax .venv/onnx .venv/try: .venv/%: requirements-%.txt | .venv/ready
 	@echo "setup: packages for $* into .venv"
 	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r $<
 	@touch $@
@@ -86,6 +89,18 @@ train: features ## heads on the features, for each fold; honest figures
 
 submit: train ## predict the test photos; a checked CSV; uploaded, its score brought back
 	@$(RUN) scripts/submit.py $(STAGE) $(if $(UPLOAD),--upload $(UPLOAD)) $(if $(filter-out 0,$(AGAIN)),--again)
+
+report: train ## what was run and what it sees, as one page: reports/<dataset>/<recipe>.html
+	@$(RUN) scripts/report.py $(STAGE)
+
+predict: train ## photos of your own: make predict PHOTOS=folder; CSV=path or JSON=path keeps it
+	@$(RUN) scripts/predict.py "$$PHOTOS" $(if $(CSV),--csv "$$CSV") $(if $(JSON),--json "$$JSON") $(STAGE)
+
+try: train ## a page on this machine where photos are dropped and answered
+	@$(RUN) scripts/try.py $(if $(PORT),--port $(PORT)) $(STAGE)
+
+export: train ## one ONNX file from pixels to probabilities, checked against the pipeline
+	@$(RUN) scripts/export.py $(STAGE)
 
 upload: $(READY) ## upload any submission that passes the check: make upload CSV=path
 	@$(RUN) scripts/upload.py $(if $(CSV),--csv "$$CSV") $(PICK) $(SLUG) $(if $(filter-out 0,$(AGAIN)),--again)

@@ -9,11 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-EXTRAS = {"openvino": {"openvino": "openvino", "nncf": "nncf"}, "jax": {"jax": "jax"}}
+EXTRAS = {
+    "openvino": {"openvino": "openvino", "nncf": "nncf"},
+    "jax": {"jax": "jax"},
+    "onnx": {"onnxruntime": "onnxruntime", "tf2onnx": "tf2onnx"},
+    "try": {"flask": "flask", "waitress": "waitress"},
+}
 IMPORTS = {
+    "cleanlab": "cleanlab",
     "filelock": "filelock",
     "h5py": "h5py",
     "imagehash": "imagehash",
+    "jinja2": "jinja2",
     "kaggle": "kaggle",
     "keras": "keras",
     "matplotlib": "matplotlib",
@@ -21,6 +28,7 @@ IMPORTS = {
     "onnx": "onnx",
     "pandas": "pandas",
     "pillow": "PIL",
+    "playwright": "playwright",
     "pytest": "pytest",
     "ruff": "ruff",
     "scikit-learn": "sklearn",
