@@ -32,26 +32,22 @@ help: ## this page
 	@echo
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 	  awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
-	@echo
 	@echo "Variables, as in: make submit RECIPE=best"
 	@echo "  SOURCE=kaggle    where photos come from: kaggle, microsoft, sample, a folder or zip"
 	@echo "  COMPETITION=name dogs-vs-cats-redux-kernels-edition (scored late), or dogs-vs-cats"
 	@echo "  DATASET=name     which dataset (default: that of the last make data)"
-	@echo "  RECIPE=fast      a name in recipes/, or a .toml file of your own; several make a blend"
+	@echo "  RECIPE=fast      a name in recipes/, or a .toml file of your own; several are a blend"
 	@echo "  ENGINE=keras     what computes features: keras, or openvino (faster on processors)"
 	@echo "  PRECISION=auto   their arithmetic: auto, float32, bfloat16, or int8 with openvino"
 	@echo "  BATCH=n          photos a step of make features; THREADS=n processor threads"
 	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; ROUNDS=3 of make bench"
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
-	@echo "  CSV=path         the file of make check and make upload; what make predict writes"
-	@echo "  JSON=path        what make predict writes, as JSON; PORT=n of make try's page"
-	@echo "  UPLOAD=0         make submit never uploads; AGAIN=1 uploads the same CSV once more"
-	@echo "  YES=1            lets make clean remove what it lists"
+	@echo "  CSV=path         the file of make check and upload; what make predict writes, or JSON=path"
+	@echo "  UPLOAD=0         never uploads; AGAIN=1 uploads the same CSV again; PORT=n of make try"
+	@echo "  YES=1            lets make clean remove what it lists; GPU=1 sets up TensorFlow's CUDA"
 	@echo "  PYTHON=python    use this interpreter and make no .venv (notebooks, conda)"
-	@echo "  GPU=1            make setup installs TensorFlow with its CUDA packages"
 	@echo "  WEIGHTS=folder   where the network's weights are kept (default: weights)"
-	@echo "  PHOTOS=path      photos for make predict: a file, a folder or a pattern in quotes;"
-	@echo "                   for make test, a folder of real ones in Kaggle's layout"
+	@echo "  PHOTOS=path      photos for make predict; for make test, real ones in Kaggle's layout"
 
 setup: ## install the packages (other targets do it when they need to)
 ifdef PYTHON
