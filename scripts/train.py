@@ -75,10 +75,11 @@ def show_folds(found: dict) -> None:
 
 def show(found: dict) -> None:
     """Print the figures out of fold, and what calibration did for them."""
+    # None where a class has no photo that can be read.
+    area = f", AUC {found['auc']:.4f} ± {found['auc_se']:.4f}" if "auc" in found else ""
     print(
         f"train: out of fold: accuracy {found['accuracy']:.2%} ± {found['accuracy_se']:.2%}, "
-        f"log loss {found['log_loss']:.4f} ± {found['log_loss_se']:.4f}, "
-        f"AUC {found['auc']:.4f} ± {found['auc_se']:.4f}"
+        f"log loss {found['log_loss']:.4f} ± {found['log_loss_se']:.4f}{area}"
     )
     print(
         f"train: calibrated by the other folds: log loss {found['uncalibrated_log_loss']:.4f} "
