@@ -26,6 +26,9 @@ def train(place: Workspace, recipe: Recipe, engine: Engine, threads: int | None)
         state = f" in {found['seconds']:.0f} s"
         show_folds(found)
     print(f"train: {place.dataset}, {recipe.name}: {found['heads']} heads{state}")
+    if "verdicts" in found:
+        said = ", ".join(f"{n:,} photos {what}" for what, n in found["verdicts"].items())
+        print(f"train: {place.verdicts}: {said}; all are scored on the labels they came with")
     show(found)
     print(f"train: {place.model(recipe.name)}: heads, predictions, metrics, curves.png")
 
