@@ -27,8 +27,8 @@ def train(place: Workspace, recipe: Recipe, engine: Engine, threads: int | None)
         show_folds(found)
     print(f"train: {place.dataset}, {recipe.name}: {found['heads']} heads{state}")
     if "verdicts" in found:
-        said = ", ".join(f"{n:,} photos {what}" for what, n in found["verdicts"].items())
-        print(f"train: {place.verdicts}: {said}; all are scored on the labels they came with")
+        said = ", ".join(f"{n:,} {what}" for what, n in found["verdicts"].items())
+        print(f"train: {place.verdicts}: {said}; all photos are scored on the labels they had")
     show(found)
     print(f"train: {place.model(recipe.name)}: heads, predictions, metrics, curves.png")
 

@@ -218,7 +218,7 @@ def test_training_obeys_and_scores_on_the_labels_as_they_came(made, run, shown):
     seen, _ = shown
     say(HEADER + "cat.3,drop,blurred\ncat.5,dog,\ndog.7,cat,\ndog.8,keep,\n")
     printed, metrics = train(run)
-    assert "1 photos dropped, 2 photos relabelled, 1 photos kept" in printed
+    assert "verdicts.csv: 1 dropped, 2 relabelled, 1 kept; all photos are scored" in printed
     assert metrics["verdicts"] == {"dropped": 1, "relabelled": 2, "kept": 1}
     rows = photos.train(photos.read(PLACE))
     number = {photo: i for i, photo in enumerate(rows["id"])}
