@@ -89,7 +89,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Heatmaps:
-    """network: (n, size, size, 3) uint8 photos -> (n, side, side, depth) float32, the tap's maps."""
+    """network: (n, size, size, 3) uint8 -> the maps at the tap, (n, side, side, depth) float32."""
 
     network: Network
     heads: list[Head]
