@@ -149,10 +149,11 @@ def _alike(place: Workspace, table: pd.DataFrame) -> list[str]:
 
 def _why(label: str, guess: str, votes: dict[str, str]) -> str:
     """Return why a photo with this label is suspicious. votes: recipe -> the class it says."""
+    n = len(votes)
     if guess == label:
-        against = [name for name, vote in votes.items() if vote != label]
-        return f"{', '.join(against)} would say otherwise" if against else "as its label says"
-    if len(votes) == 1:
+        against = sum(vote != label for vote in votes.values())
+        return f"{against} of {n} recipes say otherwise" if against else "as its label says"
+    if n == 1:
         return f"{next(iter(votes))} says {guess}"
     count = Counter(votes.values())[guess]
-    return f"{'all' if count == len(votes) else f'{count} of'} {len(votes)} recipes say {guess}"
+    return f"{'all' if count == n else f'{count} of'} {n} recipes say {guess}"
