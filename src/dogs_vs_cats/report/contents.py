@@ -1,6 +1,7 @@
 """The contents of the report: every figure and table, ready for the template."""
 
 import csv
+import functools
 import io
 import json
 import time
@@ -17,6 +18,7 @@ from dogs_vs_cats import (
     compare,
     features,
     forecast,
+    heatmaps,
     ledger,
     metrics,
     photos,
@@ -35,16 +37,16 @@ from dogs_vs_cats.predictions import Predictions
 from dogs_vs_cats.recipes import Blend, Recipe, members
 from dogs_vs_cats.report import figures, gallery
 from dogs_vs_cats.suspects import Suspect
+from dogs_vs_cats.verdicts import Verdict
 from dogs_vs_cats.workspace import Workspace
 
 SURE = 1.96  # standard errors: 95% of a normal distribution
 LISTED = 50  # photos set aside, and groups of near-duplicates, that are listed one by one
-WITHOUT = "without-verdicts.csv"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What verdicts changed, on photos whose label they left: the mean difference and its error."""
+    """The mean difference that verdicts made to so many photos, and its standard error."""
 
     photos: int
     accuracy: float
@@ -64,7 +66,8 @@ def rendered(place: Workspace, recipe: Recipe | Blend, engine: Engine, threads: 
     looking = looked_with(folder, recipe)
     wrong = gallery.wrong(found)
     unsure = gallery.unsure(found, wrong)
-    tiles = gallery.tiles(place, looking, engine, threads, table, found, wrong + unsure)
+    look = functools.partial(looked, place, looking, engine, threads)
+    tiles = gallery.tiles(table, found, wrong + unsure, looking.features.size, look)
     ranked = suspects.ranked(place, recipe.name, {x: one.verdict for x, one in decided.items()})
     lines = [x for x in ledger.read() if x["dataset"] == place.dataset]
     metric = submission.metric_of(place)
@@ -97,7 +100,7 @@ def rendered(place: Workspace, recipe: Recipe | Blend, engine: Engine, threads: 
             verdicts_path=place.verdicts,
             verdicts_text=verdicts_text(decided, ranked[: report.SUSPECTS]),
             decided=decided,
-            pair=pair(folder, found) if (folder / WITHOUT).exists() else None,
+            pairs=pairs(folder, found, decided),
             per_class=stamps.summary(place.data_stamp)["per_class"],
             tests=photos.test(table),
             aside=table[table["problem"] != ""],
@@ -248,6 +251,26 @@ def looked_with(folder: Path, recipe: Recipe | Blend) -> Recipe:
     return max(recipe.members, key=lambda one: weights[one.name])
 
 
+def looked(
+    place: Workspace,
+    recipe: Recipe,
+    engine: Engine,
+    threads: int | None,
+    images: np.ndarray,
+    classes: np.ndarray,
+    folds: np.ndarray,
+) -> np.ndarray:
+    """Return the heat maps (n, side, side) of photos, by the heads of each one's own fold."""
+    with progress.bar(len(images), "heat maps") as bar:
+        maker = heatmaps.load(place, recipe, engine, threads)
+        found = []
+        for start in range(0, len(images), heatmaps.BATCH):
+            some = slice(start, start + heatmaps.BATCH)
+            found.append(maker.of(images[some], classes[some], folds[some]))
+            bar.update(len(found[-1]))
+    return np.concatenate(found)
+
+
 def shown_suspects(table: pd.DataFrame, some: list[Suspect]) -> list[tuple[Suspect, str, str]]:
     """Return (suspect, its photo as a data URI or "", why there is none)."""
     files = table.set_index("id")
@@ -263,7 +286,7 @@ def shown_suspects(table: pd.DataFrame, some: list[Suspect]) -> list[tuple[Suspe
     return found
 
 
-def verdicts_text(decided: dict, some: list[Suspect]) -> str:
+def verdicts_text(decided: dict[str, Verdict], some: list[Suspect]) -> str:
     """Return a verdicts.csv that keeps what was decided, and keeps every suspect as it is.
 
     An id that is not UTF-8 can't be copied from a page, so it is left out.
@@ -277,25 +300,33 @@ def verdicts_text(decided: dict, some: list[Suspect]) -> str:
     return text.getvalue()
 
 
-def pair(folder: Path, found: Predictions) -> Pair:
-    """Return what verdicts changed, paired by photo, on photos whose label is the same in both."""
-    without = predictions.read(folder, WITHOUT)
-    before = dict(zip(without.ids, suspects.names(without), strict=True))
-    after = dict(zip(found.ids, suspects.names(found), strict=True))
-    same = [photo for photo in found.ids if before.get(photo) == after[photo]]
+def pairs(folder: Path, found: Predictions, decided: dict[str, Verdict]) -> list[Pair]:
+    """Return what verdicts changed, on the labels as they came, paired by photo.
 
+    Of all photos, then of those whose label the verdicts left. [] where it is not known what the
+    heads would have been without verdicts.
+    """
+    if not (folder / predictions.WITHOUT).exists():
+        return []
+    without = predictions.read(folder, predictions.WITHOUT)
+    labels = dict(zip(found.ids, suspects.names(found), strict=True))
+    left = [x for x in found.ids if x not in decided or decided[x].verdict in ("keep", labels[x])]
+    return [_pair(found, without, chosen) for chosen in (found.ids, left)]
+
+
+def _pair(found: Predictions, without: Predictions, chosen: list[str]) -> Pair:
     def of(one: Predictions) -> tuple[np.ndarray, np.ndarray]:
         row = {photo: number for number, photo in enumerate(one.ids)}
-        order = [row[photo] for photo in same]
+        order = [row[photo] for photo in chosen]
         labels, probabilities = one.labels[order], one.probabilities[order]
         right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
         return right, metrics.log_losses(labels, probabilities)
 
     group = dict(zip(found.ids, found.groups, strict=True))
-    groups = [group[photo] for photo in same]
+    groups = [group[photo] for photo in chosen]
     right, loss = (new - old for new, old in zip(of(found), of(without), strict=True))
     return Pair(
-        len(same),
+        len(chosen),
         float(right.mean()),
         metrics.group_error(right, groups),
         float(loss.mean()),

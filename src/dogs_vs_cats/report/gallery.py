@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +11,16 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from dogs_vs_cats import heatmaps, pixels, progress
-from dogs_vs_cats.engines import Engine
+from dogs_vs_cats import heatmaps, pixels
 from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.predictions import Predictions
-from dogs_vs_cats.recipes import Recipe
-from dogs_vs_cats.workspace import Workspace
 
 SHOWN = 24  # of the mistakes, and of the photos that are most uncertain
 SIDE = 220  # pixels of a thumbnail's longer side
 QUALITY = 78
+
+# (n, size, size, 3) uint8 photos, (n,) classes, (n,) folds -> heat of each (n, side, side).
+Look = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -43,44 +44,42 @@ def wrong(found: Predictions) -> list[int]:
     """Return the rows of up to SHOWN wrong guesses, the most confident first."""
     guess = found.probabilities.argmax(axis=1)
     rows = np.flatnonzero(guess != found.labels).tolist()
-    # Uncalibrated, as the clip makes all that is surer equally sure.
-    return sorted(rows, key=lambda row: (-found.raw[row].max(), found.ids[row]))[:SHOWN]
+    surest, before = found.probabilities.max(axis=1), found.raw.max(axis=1)
+    # The clip makes all that is surer equally sure: there, what was said before it.
+    return sorted(rows, key=lambda row: (-surest[row], -before[row], found.ids[row]))[:SHOWN]
 
 
 def unsure(found: Predictions, without: list[int]) -> list[int]:
     """Return the rows of SHOWN photos of which the least is known, but for those in `without`."""
-    two = np.sort(found.raw, axis=1)[:, -2:]
+    two = np.sort(found.probabilities, axis=1)[:, -2:]
     margin = two[:, 1] - two[:, 0]
     rows = [row for row in range(len(margin)) if row not in set(without)]
     return sorted(rows, key=lambda row: (margin[row], found.ids[row]))[:SHOWN]
 
 
 def tiles(
-    place: Workspace,
-    recipe: Recipe,
-    engine: Engine,
-    threads: int | None,
-    table: pd.DataFrame,
-    found: Predictions,
-    rows: list[int],
+    table: pd.DataFrame, found: Predictions, rows: list[int], size: int, look: Look
 ) -> list[Tile]:
     """Return a tile each of the photos in `rows` of the predictions, in order.
 
-    table: photos.csv. Heat maps are those of `recipe`'s heads that never saw the photo, of the
-    class that is said.
+    table: photos.csv. size: that of the network's photos. `look` is asked where the class that is
+    said is seen; it is not asked at all where no photo can be shown.
     """
     files = table.set_index("id")
-    small, problems, images = {}, {}, {}
+    small, images, problems = {}, {}, {}
     for row in rows:
-        one = files.loc[found.ids[row]]
-        path, sha256 = Path(one["path"]), one["sha256"]
+        path, sha256 = files.loc[found.ids[row], ["path", "sha256"]]
         try:
-            small[row] = thumbnail(path, sha256)
-            images[row] = pixels.pixels(path, recipe.features.size, sha256)
+            small[row] = thumbnail(Path(path), sha256)
+            images[row] = pixels.pixels(Path(path), size, sha256)
         except PhotoError as error:
             problems[row] = str(error)
     guess = found.probabilities.argmax(axis=1)
-    heats = _heats(place, recipe, engine, threads, images, guess, found.folds)
+    heats = {}
+    if images:
+        shown = list(images)
+        looked = look(np.stack(list(images.values())), guess[shown], found.folds[shown])
+        heats = dict(zip(shown, looked, strict=True))
     return [
         Tile(
             found.ids[row],
@@ -93,29 +92,6 @@ def tiles(
         )
         for row in rows
     ]
-
-
-def _heats(
-    place: Workspace,
-    recipe: Recipe,
-    engine: Engine,
-    threads: int | None,
-    images: dict[int, np.ndarray],
-    guess: np.ndarray,
-    folds: np.ndarray,
-) -> dict[int, np.ndarray]:
-    """Return row -> heat of the photos `images`: row -> (size, size, 3). None, no network."""
-    if not images:
-        return {}
-    with progress.bar(len(images), "heat maps") as bar:
-        maker = heatmaps.load(place, recipe, engine, threads)
-        rows, found = list(images), {}
-        for start in range(0, len(rows), heatmaps.BATCH):
-            some = rows[start : start + heatmaps.BATCH]
-            shown = np.stack([images[row] for row in some])
-            found |= zip(some, maker.of(shown, guess[some], folds[some]), strict=True)
-            bar.update(len(some))
-    return found
 
 
 def thumbnail(path: Path, sha256: str) -> Image.Image:
