@@ -1,4 +1,4 @@
-"""Rehearse the whole competition on any labelled photos, against a Kaggle on this machine."""
+"""Rehearse the whole competition on any cats and dogs, against a Kaggle on this machine."""
 
 import os
 import subprocess

@@ -46,9 +46,10 @@ def main() -> None:
             f"{found['score']['accuracy_se']:.2%}, log loss {found['score']['log_loss']:.4f} ± "
             f"{found['score']['log_loss_se']:.4f}"
         )
-    slug = stamps.summary(place.data_stamp)["competition"]
+    data = stamps.summary(place.data_stamp)
+    slug = data["competition"]
     foretell(found["forecast"], found["line"], slug)
-    if not slug and not found["score"]:
+    if not slug and not found["score"] and data["classes"] == submission.PETS:
         print("submit: to upload it: make upload CSV=... COMPETITION=..., or tell make data whose")
         print("submit: photos they are: make data SOURCE=... COMPETITION=...")
     if slug and args.upload == "1":

@@ -26,6 +26,9 @@ def train(place: Workspace, recipe: Recipe, engine: Engine, threads: int | None)
         state = f" in {found['seconds']:.0f} s"
         show_folds(found)
     print(f"train: {place.dataset}, {recipe.name}: {found['heads']} heads{state}")
+    if "verdicts" in found:
+        said = ", ".join(f"{n:,} photos {what}" for what, n in found["verdicts"].items())
+        print(f"train: {place.verdicts}: {said}; all are scored on the labels they came with")
     show(found)
     print(f"train: {place.model(recipe.name)}: heads, predictions, metrics, curves.png")
 
@@ -75,10 +78,11 @@ def show_folds(found: dict) -> None:
 
 def show(found: dict) -> None:
     """Print the figures out of fold, and what calibration did for them."""
+    # None where a class has no photo that can be read.
+    area = f", AUC {found['auc']:.4f} ± {found['auc_se']:.4f}" if "auc" in found else ""
     print(
         f"train: out of fold: accuracy {found['accuracy']:.2%} ± {found['accuracy_se']:.2%}, "
-        f"log loss {found['log_loss']:.4f} ± {found['log_loss_se']:.4f}, "
-        f"AUC {found['auc']:.4f} ± {found['auc_se']:.4f}"
+        f"log loss {found['log_loss']:.4f} ± {found['log_loss_se']:.4f}{area}"
     )
     print(
         f"train: calibrated by the other folds: log loss {found['uncalibrated_log_loss']:.4f} "

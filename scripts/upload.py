@@ -22,8 +22,9 @@ def main() -> None:
             f"Expected COMPETITION=name: {place.dataset} did not come from Kaggle. Received none."
         )
 
-    from dogs_vs_cats import competition, submission
+    from dogs_vs_cats import competition, photos, submission
 
+    submission.require_pets(photos.read_classes(place))
     path = Path(args.csv)
     rows = submission.check(path, place, competition.known(slug).metric)
     print(f"upload: {path}: {rows:,} rows, good", flush=True)

@@ -1,10 +1,15 @@
 """Small pictures for tests, each unlike the others, and folders of them."""
 
+import csv
 import io
+import math
+import random
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
+
+SHAPES = ("disc", "square", "stripes")
 
 
 def picture(seed: int, size: tuple[int, int] = (60, 44)) -> Image.Image:
@@ -40,4 +45,44 @@ def class_folder(folder: Path, each: int = 20) -> Path:
     for number in range(each):
         write(folder / "Cat" / f"{number}.jpg", 2 * number)
         write(folder / "Dog" / f"{number}.jpg", 2 * number + 1)
+    return folder
+
+
+def shape(kind: str, seed: int) -> Image.Image:
+    """Return a disc, a square or stripes, anywhere, on a picture; 32 px tell which it is."""
+    rng = random.Random(f"{kind} {seed}")
+    image = picture(rng.randrange(1 << 30), (96, 96))
+    light = rng.random() < 0.5
+    image = image.point(lambda level: level // 2 if light else 128 + level // 2)
+    pen = ImageDraw.Draw(image)
+    colour = tuple(rng.randint(170, 255) if light else rng.randint(0, 85) for _ in range(3))
+    x, y, radius = rng.randint(36, 60), rng.randint(36, 60), rng.randint(22, 32)
+    box = [x - radius, y - radius, x + radius, y + radius]
+    if kind == "disc":
+        pen.ellipse(box, colour)
+    elif kind == "square":
+        pen.rectangle(box, colour)
+    else:
+        angle, step = rng.uniform(0, math.pi), rng.randint(14, 20)
+        cos, sin = math.cos(angle), math.sin(angle)
+        for offset in range(-140, 140, step):
+            x, y = 48 - offset * sin, 48 + offset * cos
+            pen.line([x - 140 * cos, y - 140 * sin, x + 140 * cos, y + 140 * sin], colour, 6)
+    return image
+
+
+def shape_folder(folder: Path, shapes: dict[str, str], each: int = 40) -> Path:
+    """Make <class>/0.png, ... below `folder`; shapes: the class's folder -> what is drawn in it."""
+    for name, kind in shapes.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(each):
+            shape(kind, number).save(folder / name / f"{number}.png")
+    return folder
+
+
+def group_list(folder: Path, names: list[str], each: int = 40, size: int = 2) -> Path:
+    """Write groups.csv beside the class folders `names`: groups of `size`, photo after photo."""
+    rows = [(f"{name}/{n}.png", f"{name} {n // size}") for name in names for n in range(each)]
+    with (folder / "groups.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("photo", "group"), *rows])
     return folder

@@ -145,7 +145,7 @@ BAD = {
     "above one": (("0.3", "1.3"), "'1.3' for id 3"),
     "below zero": (("0.3", "-0.1"), "'-0.1' for id 3"),
     "a word": (("0.3", "dog"), "'dog' for id 3"),
-    "a leading index": (("3,0.3", "2,3,0.3"), "two fields"),
+    "a leading index": (("3,0.3", "2,3,0.3"), "2 fields"),
     "nothing": (("", None), "an empty file"),
 }
 

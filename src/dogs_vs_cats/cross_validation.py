@@ -34,10 +34,11 @@ def run(
 ) -> Iterator[Fold]:
     """Yield each fold, or each of `only`, its heads trained on all other folds.
 
-    fold_of: (n,) int, the fold of each photo in `rows`.
+    A photo that is never to be trained on (`rows.targets`) is predicted all the same. fold_of:
+    (n,) int, the fold of each photo in `rows`.
     """
     numbers = sorted(set(fold_of.tolist())) if only is None else only
-    splits = [_split(recipe, fold_of, number) for number in numbers]
+    splits = [_split(recipe, rows, fold_of, number) for number in numbers]
     layers, inner = None, rows
     if recipe.retrain:
         layers, inner = _pooled(recipe, rows, splits[0])
@@ -60,8 +61,9 @@ def run(
             yield Fold(split, trained, said)
 
 
-def _split(recipe: Recipe, fold_of: np.ndarray, fold: int) -> Split:
-    chosen, held_out = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+def _split(recipe: Recipe, rows: Rows, fold_of: np.ndarray, fold: int) -> Split:
+    chosen = np.flatnonzero((fold_of != fold) & (rows.targets >= 0))
+    held_out = np.flatnonzero(fold_of == fold)
     views, measured = recipe.features.train_views, recipe.features.test_views[0]
     return Split(fold, chosen, held_out, views, measured)
 

@@ -35,8 +35,8 @@ def find(folder: Path) -> tuple[list[Photo], list[str], int]:
 
     Labelled photos come first, by class and number, then test photos by id: the order in which
     the folder lists its files does not matter. The classes are in alphabetical order, so that
-    cat is 0 and dog is 1. UserError if there are no photos, fewer than two classes, or two
-    photos would have the same id.
+    cat is 0 and dog is 1. UserError if there are no photos, fewer than two classes, one with a
+    name that no CSV can have as a column, or two photos would have the same id.
     """
     by_folder = defaultdict(list)
     count = 0
@@ -53,6 +53,12 @@ def find(folder: Path) -> tuple[list[Photo], list[str], int]:
             f"{EXPECTED} Received {folder}, where "
             + (f"every labelled photo is a {classes[0]}." if classes else "no photo has a label.")
         )
+    for name in classes:
+        if name == "id" or "\n" in name or "\r" in name:
+            raise UserError(
+                "Expected names of classes other than 'id', which is the photos' column of a "
+                f"submission, and without line breaks. Received {name!r} in {folder}. Rename it."
+            )
     labelled.sort(key=lambda photo: (classes.index(photo.label), natural(photo.id)))
     tests.sort(key=lambda photo: int(photo.id))
     photos = labelled + tests

@@ -4,7 +4,9 @@ photos.csv has the columns id, path, label, group, fold, width, height, sha256, 
 without a label is a test photo; one with a problem can't be read.
 """
 
+import csv
 import hashlib
+import io
 import json
 import os
 from collections import deque
@@ -150,13 +152,20 @@ def test(table: pd.DataFrame) -> pd.DataFrame:
 
 def write_classes(workspace: Workspace, classes: list[str]) -> None:
     """Write the class table: index and name. The order of the names is that of probabilities."""
-    rows = "".join(f"{index},{name}\n" for index, name in enumerate(classes))
-    files.write_text(workspace.classes, "index,class\n" + rows)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("index", "class"), *enumerate(classes)])
+    files.write_text(workspace.classes, text.getvalue())
 
 
 def read_classes(workspace: Workspace) -> list[str]:
     """Return the class names, in the order of the columns of every array of probabilities."""
-    table = pd.read_csv(workspace.classes, dtype={"class": str}, keep_default_na=False)
+    table = pd.read_csv(
+        workspace.classes,
+        dtype={"class": str},
+        keep_default_na=False,
+        encoding="utf-8",
+        encoding_errors="surrogateescape",
+    )
     if table["index"].tolist() != list(range(len(table))):
         raise UserError(
             f"Expected the indices in {workspace.classes} to be 0, 1, ... in order. "

@@ -14,6 +14,7 @@ from dogs_vs_cats import files
 from dogs_vs_cats.errors import UserError
 
 NAME = "out-of-fold.csv"
+WITHOUT = "without-verdicts.csv"  # the same, by heads trained as if there were no verdicts.csv
 COLUMNS = ["id", "group", "fold", "label"]
 
 
@@ -47,9 +48,9 @@ def write(folder: Path, table, classes: list[str], raw: np.ndarray, calibrated: 
     files.write_text(folder / NAME, found.to_csv(index=False, lineterminator="\n"))
 
 
-def read(folder: Path) -> Predictions:
+def read(folder: Path, name: str = NAME) -> Predictions:
     """Return the predictions in a recipe's folder; UserError if they are not as we write them."""
-    path = folder / NAME
+    path = folder / name
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         header, *rows = list(csv.reader(file)) or [[]]
     classes = [name[2:] for name in header if name.startswith("p_")]

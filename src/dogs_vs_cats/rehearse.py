@@ -1,12 +1,10 @@
 """A rehearsal of the whole competition, from a dataset's labelled photos."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
-from dogs_vs_cats import files, photos, rehearsal
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats import files, photos, rehearsal, submission
 from dogs_vs_cats.folds import SEED
 from dogs_vs_cats.receipt import REHEARSAL
 from dogs_vs_cats.workspace import Workspace
@@ -35,15 +33,11 @@ def competition(source: Workspace, place: Workspace, nested: bool = False) -> re
 
     A stratified fifth of them, groups of near-duplicates whole, becomes the test set; its labels
     are written to answers.json, for whoever wants to compute the score by hand. UserError unless
-    there are two classes with names of plain letters.
+    the classes are the competition's.
     """
     table = photos.train(photos.read(source))
     classes = photos.read_classes(source)
-    if len(classes) != 2 or not all(re.fullmatch("[a-z]+", name) for name in classes):
-        raise UserError(
-            "Expected two classes with names of plain letters, such as cat and dog, to rehearse "
-            f"the competition. Received {', '.join(classes)}."
-        )
+    submission.require_pets(classes)
     folder = place.rehearsal / "served"
     labelled = [(row.id, Path(row.path), classes.index(row.label)) for row in table.itertuples()]
     served, answers = rehearsal.serve_photos(

@@ -53,7 +53,7 @@ def pooled(layers, rows: Rows, views: tuple[str, ...], tick: Callable[[int], Non
             part = photos[start : start + step]
             found[view][part] = store.narrowed(frozen.predict_on_batch(rows.take(part, view)))
             tick(len(part))
-    return Rows(found, dict.fromkeys(views, photos), rows.labels)
+    return Rows(found, dict.fromkeys(views, photos), rows.labels, taught=rows.taught)
 
 
 def train(

@@ -15,16 +15,24 @@ class Rows:
     views: name -> (N, dimension) float16, in memory or memory-mapped. index: name -> (n,) int,
     where each photo is in that array. labels: (n,) int class indices. block: how many rows that
     lie together are read together in training; more than 1 where the arrays stay on the disk.
+    taught: (n,) int, the class to train each photo as, -1 for never; None: as labels. Whatever is
+    measured is measured on the labels.
     """
 
     views: dict[str, np.ndarray]
     index: dict[str, np.ndarray]
     labels: np.ndarray
     block: int = 1
+    taught: np.ndarray | None = None
 
     def take(self, chosen: np.ndarray, view: str) -> np.ndarray:
         """Return (len(chosen), dimension) float16 features of the photos at positions `chosen`."""
         return self.views[view][self.index[view][chosen]]
+
+    @property
+    def targets(self) -> np.ndarray:
+        """(n,) int: the class that each photo is trained as, -1 for never."""
+        return self.labels if self.taught is None else self.taught
 
     @property
     def dimension(self) -> int:
@@ -69,17 +77,17 @@ class Order:
         self._window: tuple[int, np.ndarray] = -1, np.empty(0)
 
     def batch(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Return the features (n, dimension) float16 and labels (n,) of a part of the order."""
-        labels = self.rows.labels[self.photos[part]]
+        """Return the features (n, dimension) float16 and targets (n,) of a part of the order."""
+        targets = self.rows.targets[self.photos[part]]
         if self.rows.block == 1:
-            return self._read(part), labels
+            return self._read(part), targets
         first, last = part.start // self.window, (part.stop - 1) // self.window
         pieces = []
         for number in range(first, last + 1):
             begin = number * self.window
             here = slice(max(part.start - begin, 0), min(part.stop - begin, self.window))
             pieces.append(self._read_window(number)[here])
-        return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)), labels
+        return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)), targets
 
     def _read_window(self, number: int) -> np.ndarray:
         """Return the features (n, dimension) of a window; the last one is kept."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dogs_vs_cats import metrics, photos
+from dogs_vs_cats import metrics, photos, submission
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 
@@ -17,12 +17,15 @@ def score(csv: Path, place: Workspace) -> dict[str, float] | None:
     """
     if not place.answers.exists():
         return None
-    answers = pd.read_csv(place.answers, dtype=str, keep_default_na=False).set_index("id")["label"]
-    predicted = pd.read_csv(csv, dtype={"id": str}).set_index("id")["label"]
+    odd = {"encoding": "utf-8", "encoding_errors": "surrogateescape"}
+    answers = pd.read_csv(place.answers, dtype=str, keep_default_na=False, **odd)
+    answers = answers.set_index("id")["label"]
+    predicted = pd.read_csv(csv, dtype={"id": str}, **odd).set_index("id")
     missing = answers.index.difference(predicted.index)
     if len(missing):
         raise UserError(f"Expected a prediction for id {missing[0]} in {csv}. Received none.")
     classes = photos.read_classes(place)
     labels = answers.map(classes.index).to_numpy()
-    p = predicted.loc[answers.index].to_numpy(dtype=np.float64)
-    return metrics.of(labels, np.stack([1 - p, p], axis=1))
+    named = submission.columns(classes)[1:]
+    p = predicted.loc[answers.index, named].to_numpy(dtype=np.float64)  # (n, 1) or (n, classes)
+    return metrics.of(labels, np.concatenate([1 - p, p], axis=1) if len(named) == 1 else p)

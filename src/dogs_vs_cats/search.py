@@ -120,7 +120,7 @@ def _photos(place: Workspace, recipe: Recipe, engine: Engine) -> Photos:
     """Return the labelled photos, in the folds that `make train` reports."""
     table = photos.train(photos.read(place))
     classes = photos.read_classes(place)
-    rows = training.rows_of(place, recipe, engine, "train", table, classes)
+    rows, _ = training.taught_rows_of(place, recipe, engine, table, classes)
     ids, groups = table["id"].tolist(), table["group"].tolist()
     return Photos(ids, groups, rows, table["fold"].to_numpy(), len(classes))
 

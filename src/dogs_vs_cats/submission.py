@@ -1,6 +1,12 @@
-"""Submissions: predictions for the test photos as a checked CSV."""
+"""Submissions: predictions for the test photos as a checked CSV.
+
+The columns are id,label where the classes are the competition's, cat and dog: label is the
+probability of dog. For any other classes they are id and a column a class, named as the class, in
+the order of the class table.
+"""
 
 import csv
+import io
 import math
 from pathlib import Path
 
@@ -10,7 +16,8 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.recipes import Blend, Recipe, members
 from dogs_vs_cats.workspace import SUBMISSIONS, Workspace
 
-COLUMNS = ["id", "label"]
+PETS = ["cat", "dog"]  # the competition's classes, of which one probability says all
+SUM = 1e-6  # how far from 1 a row's probabilities may add up
 
 
 def stamp(place: Workspace, recipe: Recipe | Blend) -> Path:
@@ -44,49 +51,62 @@ def build(
 ) -> tuple[Path, int]:
     """Predict the test photos with all heads and views; return the checked CSV and its rows.
 
-    A test photo that can't be read keeps its row and gets the share of dogs among the training
-    photos. UserError if features or heads are missing, or the CSV fails its check.
+    A test photo that can't be read keeps its row and gets the shares of the classes among the
+    training photos. UserError if features or heads are missing, or the CSV fails its check.
     """
     import hashlib
-
-    import pandas as pd
 
     from dogs_vs_cats import photos
 
     table = photos.read(place)
     classes = photos.read_classes(place)
-    if len(classes) != 2:
-        raise UserError(
-            f"Expected two classes for a submission with the columns id,label. Received "
-            f"{len(classes)}: {', '.join(classes)}."
-        )
-    if stamps.summary(place.data_stamp)["competition"] and classes != ["cat", "dog"]:
+    if stamps.summary(place.data_stamp)["competition"]:
+        require_pets(classes)
+    tests, labels = photos.test(table), photos.train(table)["label"]
+    shares = [float((labels == name).mean()) for name in classes]
+    values = dict.fromkeys(tests["id"], shares)
+    values |= _predict(place, recipe, engine, threads, tests[tests["problem"] == ""], classes)
+    text = _text(tests["id"].tolist(), values, classes, metric_of(place))
+    data = text.encode(errors="surrogateescape")
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = SUBMISSIONS / f"{place.dataset}-{recipe.name}-{sha256[:8]}.csv"
+    with files.whole(path) as beside:
+        beside.write_bytes(data)
+        rows = check(beside, place)
+    return path, rows
+
+
+def columns(classes: list[str]) -> list[str]:
+    """Return the columns of a submission for a class table."""
+    return ["id", "label"] if classes == PETS else ["id", *classes]
+
+
+def require_pets(classes: list[str]) -> None:
+    """Raise UserError unless the classes are the competition's, which its CSV can tell apart."""
+    if classes != PETS:
         raise UserError(
             "Expected the classes cat 0 and dog 1, as the competition has them. Received "
             f"{', '.join(classes)}."
         )
-    tests = photos.test(table)
-    metric = metric_of(place)
-    good = tests[tests["problem"] == ""]
-    prior = float((photos.train(table)["label"] == classes[1]).mean())
-    values = dict.fromkeys(tests["id"], prior)
-    values |= _predict(place, recipe, engine, threads, good, classes)
-    if metric == "accuracy":
-        values = {photo: int(value > 0.5) for photo, value in values.items()}
-    frame = pd.DataFrame({"id": tests["id"].astype(int), "label": tests["id"].map(values)})
-    text = frame.to_csv(index=False, lineterminator="\n")
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    path = SUBMISSIONS / f"{place.dataset}-{recipe.name}-{sha256[:8]}.csv"
-    with files.whole(path) as beside:
-        beside.write_text(text, encoding="utf-8", newline="")
-        rows = check(beside, place)
-    return path, rows
+
+
+def _text(ids: list[str], values: dict[str, list[float]], classes: list[str], metric: str) -> str:
+    """Return the CSV of the photos `ids`, whose (classes,) probabilities are in `values`."""
+    import pandas as pd
+
+    frame = pd.DataFrame([values[photo] for photo in ids], columns=classes)  # (n, classes)
+    if classes == PETS:
+        frame = frame[["dog"]].set_axis(["label"], axis=1)
+        if metric == "accuracy":
+            frame = (frame > 0.5).astype(int)
+    frame.insert(0, "id", [int(photo) for photo in ids])
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def _predict(
     place: Workspace, recipe: Recipe | Blend, engine: Engine, threads, good, classes
 ) -> dict:
-    """Return id -> probability of the last class, for the test photos that can be read."""
+    """Return id -> (classes,) probabilities, for the test photos that can be read."""
     from dogs_vs_cats import backend, ensemble, progress, training
 
     if good.empty:
@@ -99,38 +119,33 @@ def _predict(
         with progress.bar(len(good), "predicting") as bar:
             said[one.name] = found.averaged(one, rows, bar.update)
     p = found.probabilities(said)  # (n, classes)
-    return dict(zip(good["id"], p[:, 1].tolist(), strict=True))
+    return dict(zip(good["id"], p.tolist(), strict=True))
 
 
 def check(path: Path, place: Workspace, metric: str | None = None) -> int:
     """Return the number of rows if `path` is a CSV that Kaggle would accept; UserError otherwise.
 
-    The columns are id,label; every test photo has one row, no other id has; labels are finite
-    and in [0, 1], or 0 and 1 alone where the metric (the dataset's, unless another is given) is
-    accuracy. The test photos
-    are those in photos.csv whose files are there, and, where Kaggle's sample submission is,
-    exactly its ids.
+    The columns are those of the class table; every test photo has one row, no other id has;
+    probabilities are finite and in [0, 1], and those of a row add up to 1 where there is one a
+    class. Labels are 0 and 1 alone where the metric (the dataset's, unless another is given) is
+    accuracy. The test photos are those in photos.csv whose files are there, and, where Kaggle's
+    sample submission is, exactly its ids.
     """
     import pandas as pd
 
     from dogs_vs_cats import photos
 
-    rows = _rows(path)
+    classes = photos.read_classes(place)
+    rows = _rows(path, columns(classes))
     tests = photos.test(photos.read(place))
     expected = set(tests["id"])
-    _check_ids([photo for photo, _ in rows], expected, path.name)
+    _check_ids([photo for photo, *_ in rows], expected, path.name)
     if place.sample_submission.exists():
         sample = pd.read_csv(place.sample_submission, dtype=str, keep_default_na=False)
         _check_ids(sample.iloc[:, 0].tolist(), expected, "Kaggle's sample submission")
-    binary = (metric or metric_of(place)) == "accuracy"
-    for photo, text in rows:
-        value = _number(text)
-        good = value in (0, 1) if binary else 0 <= value <= 1  # both false for nan
-        if not good:
-            raise UserError(
-                f"Expected each label in {path.name} to be {'0 or 1' if binary else 'a number'}"
-                f"{'' if binary else ' from 0 to 1'}. Received {text!r} for id {photo}."
-            )
+    binary = classes == PETS and (metric or metric_of(place)) == "accuracy"
+    for photo, *texts in rows:
+        _check_values(photo, texts, binary, path.name)
     gone = next((p for p in tests["path"] if not Path(p).exists()), None)
     if gone is not None:
         raise UserError(
@@ -140,22 +155,51 @@ def check(path: Path, place: Workspace, metric: str | None = None) -> int:
     return len(rows)
 
 
-def _rows(path: Path) -> list[list[str]]:
-    """Return the rows of a CSV with the columns id,label: two fields each, as they are written."""
+def _check_values(photo: str, texts: list[str], binary: bool, name: str) -> None:
+    values = [_number(text) for text in texts]
+    for text, value in zip(texts, values, strict=True):
+        good = value in (0, 1) if binary else 0 <= value <= 1  # both false for nan
+        if not good:
+            raise UserError(
+                f"Expected each {'label' if len(texts) == 1 else 'probability'} in {name} to be "
+                f"{'0 or 1' if binary else 'a number from 0 to 1'}. Received {text!r} for id "
+                f"{photo}."
+            )
+    if len(values) > 1 and abs(math.fsum(values) - 1) > SUM:
+        raise UserError(
+            f"Expected the probabilities of each row of {name} to add up to 1. Received "
+            f"{math.fsum(values):.7g} for id {photo}."
+        )
+
+
+def _rows(path: Path, expected: list[str]) -> list[list[str]]:
+    """Return the rows of a CSV with the expected columns: a field each, as they are written."""
+    # The bytes of a folder's name that are no UTF-8 are in the header as they are.
+    odd = "strict" if _line(expected).isprintable() else "surrogateescape"
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors=odd, newline="") as file:
             header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"Expected {path.name} to be a CSV. Received: {error}.") from error
-    if header != COLUMNS:
-        received = ",".join(header)[:100] or "an empty file"
-        raise UserError(f"Expected the columns id,label in {path.name}. Received {received}.")
+    if header != expected:
+        received = _line(header)[:100] or "an empty file"
+        raise UserError(
+            f"Expected the columns {_line(expected)} in {path.name}. Received {received}."
+        )
     for row in rows:
-        if len(row) != 2:
+        if len(row) != len(expected):
             raise UserError(
-                f"Expected two fields in each row of {path.name}. Received {','.join(row)[:100]}."
+                f"Expected {len(expected)} fields in each row of {path.name}. Received "
+                f"{_line(row)[:100]}."
             )
     return rows
+
+
+def _line(fields: list[str]) -> str:
+    """Return fields as a line of a CSV has them."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(fields)
+    return text.getvalue()
 
 
 def metric_of(place: Workspace) -> str:

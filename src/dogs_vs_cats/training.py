@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dogs_vs_cats import features, files, hardware, stamps
+from dogs_vs_cats import features, files, hardware, stamps, verdicts
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.recipes import Blend, Recipe
@@ -20,7 +20,7 @@ IN_MEMORY = 1 << 30
 
 
 def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
-    """Return all that decides the heads, ready for a stamp."""
+    """Return all that decides the heads, ready for a stamp; UserError for a broken verdicts.csv."""
     return {
         "features": dataclasses.asdict(recipe.features),
         "head": dataclasses.asdict(recipe.head),
@@ -28,6 +28,7 @@ def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
         "cache": features.folder(place, recipe.features, engine).name,
         "photos": files.digest(place.table),
         "classes": files.digest(place.classes),
+        "verdicts": verdicts.decided(place),
         "code": files.code_digest(
             "calibration",
             "cross_validation",
@@ -39,6 +40,7 @@ def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
             "retraining",
             "rows",
             "training",
+            "verdicts",
         ),
         "engine": engine.versions() | hardware.versions("numpy", "scipy"),
     }
@@ -54,13 +56,16 @@ def build(place: Workspace, recipe: Recipe, engine: Engine, threads: int | None 
     """Train a recipe's heads; write them, their history, metrics and predictions; return metrics.
 
     The metrics are of the calibrated predictions, each fold's calibrated by the other folds;
-    `uncalibrated_log_loss` is that of the predictions as they came. All of it appears at once,
-    in models/<dataset>/<recipe>/. UserError if features are missing.
+    `uncalibrated_log_loss` is that of the predictions as they came. Photos are trained on as
+    verdicts.csv says, and all are measured on their own labels. All of it appears at once, in
+    models/<dataset>/<recipe>/. UserError if features are missing, or for a wrong verdict.
     """
 
     def make(folder: Path) -> tuple[dict, dict]:
         given = inputs(place, recipe, engine)
-        return given, _build(place, recipe, engine, threads, folder)
+        found = _build(place, recipe, engine, threads, folder)
+        _keep_without(place.model(recipe.name), folder, given)
+        return given, found
 
     return put(place, recipe, make)
 
@@ -105,13 +110,14 @@ def _build(
     backend.start(threads)
     table = photos.train(photos.read(place))
     classes = photos.read_classes(place)
-    rows = rows_of(place, recipe, engine, "train", table, classes)
+    rows, decided = taught_rows_of(place, recipe, engine, table, classes)
     fold_of = table["fold"].to_numpy()
     started = time.monotonic()
     out_of_fold = np.full((len(table), len(classes)), np.nan)  # (n, classes)
-    histories = []
+    histories, trained_on = [], {}
     for one in cross_validation.run(recipe, rows, fold_of, len(classes)):
         out_of_fold[one.split.held_out] = one.probabilities
+        trained_on[one.split.fold] = len(one.split.chosen)
         for seed, (model, history) in zip(recipe.head.seeds, one.trained, strict=True):
             heads.save(model, folder / f"head-{one.split.fold}-{seed}.keras")
             history = {"epoch": range(1, len(history["loss"]) + 1), **history}
@@ -125,8 +131,12 @@ def _build(
     calibrated, by_fold = calibration.out_of_fold(rows.labels, fold_of, out_of_fold)
     final = calibration.fit(rows.labels, out_of_fold)
     found = calibration.report(rows.labels, fold_of, out_of_fold, calibrated, by_fold)
+    for fold in found["folds"]:
+        fold["trained_on"] = trained_on[fold["fold"]]
     found |= dataclasses.asdict(final)
     found |= {"seconds": round(seconds, 1), "heads": len(histories)}
+    if decided:
+        found["verdicts"] = verdicts.counts(decided, table)
     history = pd.concat(histories)
     files.write_text(folder / "history.csv", history.to_csv(index=False, lineterminator="\n"))
     files.write_text(folder / "metrics.json", json.dumps(found, indent=1) + "\n")
@@ -134,6 +144,35 @@ def _build(
     calibration.write(folder / calibration.NAME, final, by_fold)
     curves.draw(history, f"{place.dataset}, {recipe.name}", folder / "curves.png")
     return found
+
+
+def _keep_without(old: Path, folder: Path, given: dict) -> None:
+    """Copy the predictions of the same heads without verdicts, if the old folder has them.
+
+    It has if its own heads were made of the same but for verdicts, without any, or if it was
+    given the file this way itself.
+    """
+    from dogs_vs_cats import predictions
+
+    stamp = stamps.read(old / "stamp.json")
+    if stamp is None or not given["verdicts"]:
+        return
+    before = stamp["inputs"].get("verdicts")
+    path = old / (predictions.WITHOUT if before else predictions.NAME)
+    same = stamps.fresh(old / "stamp.json", given | {"verdicts": before}) is not None
+    if same and path.exists():
+        shutil.copyfile(path, folder / predictions.WITHOUT)
+
+
+def taught_rows_of(place: Workspace, recipe: Recipe, engine: Engine, table, classes: list[str]):
+    """Return rows_of all training photos, taught as verdicts.csv says, and the verdicts.
+
+    UserError for a wrong verdict.
+    """
+    decided = verdicts.read(place, table, classes)
+    rows = rows_of(place, recipe, engine, "train", table, classes)
+    taught = verdicts.taught(decided, table, classes)
+    return dataclasses.replace(rows, taught=taught), decided
 
 
 def rows_of(place: Workspace, recipe: Recipe, engine: Engine, role: str, table, classes: list[str]):

@@ -48,6 +48,11 @@ class Workspace:
         return self.data / "classes.csv"
 
     @property
+    def verdicts(self) -> Path:
+        """What the user decides about doubtful labels; no stage changes it."""
+        return self.data / "verdicts.csv"
+
+    @property
     def sample_submission(self) -> Path:
         return self.data / "sample_submission.csv"
 
