@@ -99,10 +99,10 @@ class Heatmaps:
     ) -> np.ndarray:
         """Return (n, side, side) float32 in [0, 1]: where images speak for `classes`.
 
-        images: (n, size, size, 3) uint8 RGB, whole photos as pixels.pixels gives them. classes:
-        (n,) int. folds: (n,) int, each photo's own fold: only the heads that never saw it are
-        asked; None asks all. Heads are averaged, then a photo's hottest place is 1; where nothing
-        speaks for the class, all is 0. UserError if a fold has no head.
+        images: (n, size, size, 3) uint8 RGB, n at least 1, whole photos as pixels.pixels gives
+        them. classes: (n,) int. folds: (n,) int, each photo's own fold: only the heads that never
+        saw it are asked; None asks all. Heads are averaged, then a photo's hottest place is 1;
+        where nothing speaks for the class, all is 0. UserError if a fold has no head.
         """
         classes = np.asarray(classes, np.int64)
         chosen = np.full(len(images), -1) if folds is None else np.asarray(folds, np.int64)

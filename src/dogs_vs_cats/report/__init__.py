@@ -18,7 +18,7 @@ TEMPLATE = PAGES / "report.html"
 SUSPECTS = 30  # shown; the first, of all photos
 CODE = (
     *("blend", "calibration", "compare", "forecast", "heatmaps", "metrics", "photos", "pixels"),
-    *("predictions", "suspects", "timings"),
+    *("predictions", "suspects", "timings", "verdicts"),
     *(f"report/{name}" for name in ("__init__", "contents", "figures", "gallery")),
 )
 

@@ -6,7 +6,6 @@ import unicodedata
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from dogs_vs_cats.predictions import Predictions
 
 SIZE = (5.0, 3.2)  # inches: on a phone its text is still nine pixels high
 BINS = 10
+TIME = "%Y-%m-%dT%H:%M:%SZ"  # as the ledger has it
 CLASSES = 8  # more than these share one line
 # Blue, vermilion, green, orange, purple: told apart by the colour-blind too (Okabe & Ito 2008).
 LIGHT = ("#1b1f24", "#c9d1d9", ["#0072b2", "#d55e00", "#009e73", "#b07c00", "#a05a8c"])
@@ -207,22 +207,26 @@ def sizes(table: pd.DataFrame) -> Picture:
 
 
 def past(lines: list[dict[str, str]], metric: str) -> Picture:
-    """Draw a metric of the ledger's lines over time: out of fold, and what came back."""
+    """Draw a metric of the ledger's lines over time: out of fold, and what came back.
+
+    A line whose time or figure is not as the ledger has it (a spreadsheet's, say) has no point.
+    """
     from matplotlib.dates import ConciseDateFormatter
 
     kinds = {f"oof_{metric}": "out of fold", "public_score": "public", "private_score": "private"}
+    table = pd.DataFrame(lines)
+    table["time"] = pd.to_datetime(table["time"], format=TIME, errors="coerce")
 
     def draw(axes) -> None:
         for (column, what), marker in zip(kinds.items(), "o^s", strict=True):
-            some = [line for line in lines if line[column] and line["time"]]
-            times = [datetime.strptime(line["time"], "%Y-%m-%dT%H:%M:%SZ") for line in some]
-            if not some:
-                continue
-            axes.plot(times, [float(line[column]) for line in some], marker, ms=6, label=what)
+            points = table.assign(y=pd.to_numeric(table[column], errors="coerce"))
+            points = points.dropna(subset=["time", "y"])
+            if len(points):
+                axes.plot(points["time"], points["y"], marker, ms=6, label=what)
+                axes.legend()
         axes.set(ylabel=metric.replace("_", " "))
         axes.margins(0.15)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
-        axes.legend()
 
     return picture(draw, "The ledger: figures out of fold and scores over time")
 
