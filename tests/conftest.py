@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,38 +83,59 @@ def command(script: str, *arguments: str, **variables: str) -> subprocess.Comple
     )
 
 
+def called(script: str, *arguments: str, **variables: str) -> tuple[int, str, str]:
+    """Run a script in this process, where Keras is started once; return its status, out and err."""
+    path = str(PROJECT / "scripts" / f"{script}.py")
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    with (
+        mock.patch.dict(os.environ, variables),
+        mock.patch.object(sys, "argv", [path, *arguments]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            runpy.run_path(path, run_name="__main__")
+            status = 0
+        except SystemExit as error:
+            status = error.code
+    printed, complaints = (
+        stream.buffer.getvalue().decode(errors="replace")
+        for stream in (out, err)
+        if stream.flush() is None
+    )
+    return status, printed, complaints
+
+
 @pytest.fixture
 def run(here):
     """Run a script that must succeed without a word on stderr; return its stdout.
 
-    In this process, where Keras is started once: tests that need a process of its own, or what
-    native libraries print, use `command`.
+    In this process, as `called` does: tests that need a process of its own, or what native
+    libraries print, use `command`.
     """
 
     def runner(script: str, *arguments: str, **variables: str) -> str:
-        path = str(PROJECT / "scripts" / f"{script}.py")
-        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
-        with (
-            mock.patch.dict(os.environ, variables),
-            mock.patch.object(sys, "argv", [path, *arguments]),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-        ):
-            try:
-                runpy.run_path(path, run_name="__main__")
-                status = 0
-            except SystemExit as error:
-                status = error.code
-        printed, complaints = (
-            stream.buffer.getvalue().decode(errors="replace")
-            for stream in (out, err)
-            if stream.flush() is None
-        )
+        status, printed, complaints = called(script, *arguments, **variables)
         assert status == 0, printed + complaints
         assert complaints == "", complaints
         return printed
 
     return runner
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A playwright Browser: the system's chromium, without a window."""
+    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no browser: neither chromium nor google-chrome is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # As root, as in a container, it refuses to start with its sandbox.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

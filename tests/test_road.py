@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 
 from conftest import PROJECT
+from dogs_vs_cats import engines, photos, recipes, suspects, training, workspace
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess:
@@ -60,6 +62,46 @@ def test_fast_on_all_real_photos_reaches_its_figures_and_then_rests(project, rea
     ignored = {Path("data/current")}
     after = {p: p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
     assert {p for p in after if before.get(p) != after[p]} <= ignored
+    report_on_all("real")
+    flipped_labels_are_among_the_first_suspects("real")
+
+
+def report_on_all(dataset: str) -> None:
+    """The report computes no features, so it is soon done; then it rests."""
+    before = {path: path.stat().st_mtime_ns for path in Path("cache").rglob("*") if path.is_file()}
+    started = time.monotonic()
+    done = make("report", f"DATASET={dataset}")
+    seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    print(f"the report: {seconds:.0f} s")
+    assert seconds < 240  # a minute at most, where nothing else is at work
+    page = Path("reports", dataset, "fast.html").read_text(encoding="utf-8")
+    assert f"{figures(dataset, 'fast')['accuracy']:.2%}" in page
+    assert page.count("where the network looked in") > 40
+    after = {path: path.stat().st_mtime_ns for path in Path("cache").rglob("*") if path.is_file()}
+    assert after == before
+    assert "up to date" in make("report", f"DATASET={dataset}").stdout.splitlines()[-2]
+
+
+def flipped_labels_are_among_the_first_suspects(dataset: str) -> None:
+    """Ten labels turned about on purpose: at least nine are among the first thirty suspects.
+
+    Which ten is drawn by chance. Of seven such draws four found all ten, three found eight: a
+    photo that the heads take for the other class anyway is no suspect any more once it is called
+    so.
+    """
+    place, engine = workspace.Workspace(dataset), engines.choose("keras", "auto")
+    table = photos.read(place)
+    flipped = random.Random(3).sample(sorted(photos.train(table)["id"]), 10)
+    chosen = table["id"].isin(flipped)
+    table.loc[chosen, "label"] = table.loc[chosen, "label"].map({"cat": "dog", "dog": "cat"})
+    table["fold"] = table["fold"].replace(-1, "")
+    photos.write(place, table)
+    training.build(place, recipes.read("fast"), engine)
+    first = [one.id for one in suspects.ranked(place, "fast")[:30]]
+    print(f"of 10 flipped labels among the first 30: {len(set(flipped) & set(first))}")
+    assert len(set(flipped) & set(first)) >= 9
 
 
 @pytest.mark.parametrize(
@@ -91,8 +133,8 @@ def test_nothing_to_do_needs_the_standard_library_alone(project):
     for name in "numpy", "pandas", "keras", "tensorflow", "sklearn", "PIL", "kaggle", "tqdm":
         (project / "blocker" / f"{name}.py").write_text("raise SystemExit('imported ' + __name__)")
     path = f"{project / 'blocker'}{os.pathsep}{PROJECT / 'src'}"
-    stages = "data", "features", "train", "submit", "compare", "search", "status", "clean", "check"
-    for script in stages:
+    stages = "data", "features", "train", "submit", "report", "compare", "search", "status", "clean"
+    for script in *stages, "check":
         done = subprocess.run(
             [sys.executable, str(PROJECT / "scripts" / f"{script}.py"), "--help"],
             capture_output=True,

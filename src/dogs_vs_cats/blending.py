@@ -5,6 +5,7 @@ Asking whether a blend is up to date uses the standard library alone.
 
 import dataclasses
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,18 @@ def summary(place: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict | 
     if any(training.summary(place, member, engine) is None for member in recipe.members):
         return None
     return stamps.fresh(place.model(recipe.name) / "stamp.json", inputs(place, recipe))
+
+
+def require(place: Workspace, recipe: Recipe | Blend, engine: Engine, called: str) -> None:
+    """Raise UserError unless a recipe, or a blend and its members, are trained and up to date.
+
+    `called` is RECIPE as the user gave it.
+    """
+    if summary(place, recipe, engine) is None:
+        raise UserError(
+            f"Expected heads of {recipe.name} that fit the photos and features. Received none, or "
+            f"stale ones. Run `make train RECIPE={shlex.quote(called)}` first."
+        )
 
 
 def build(place: Workspace, blend: Blend) -> dict:

@@ -43,12 +43,20 @@ def lines(place: Workspace) -> list[str]:
     """
     found = trained(place)
     _require_same_photos(found)
-    found.sort(key=lambda one: (one.figures["log_loss"], one.name))
-    rows = [HEADER, *(_row(one, found[0]) for one in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    cells = [HEADER, *rows(found)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADER))]
+    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     count = len(found[0].predictions.ids)
     return [f"{place.dataset}, {count:,} photos out of fold, the lowest log loss first", *table]
+
+
+def rows(found: list[Trained]) -> list[list[str]]:
+    """Return a row of texts, as HEADER names them, for each recipe; the lowest log loss first.
+
+    All must have been trained on the same photos.
+    """
+    ordered = sorted(found, key=lambda one: (one.figures["log_loss"], one.name))
+    return [_row(one, ordered[0]) for one in ordered]
 
 
 def trained(place: Workspace) -> list[Trained]:

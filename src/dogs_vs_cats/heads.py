@@ -11,8 +11,8 @@ from dogs_vs_cats.recipes import Head
 from dogs_vs_cats.rows import Order, Rows
 
 # What a step of predicting and measuring takes at most, in rows and in bytes of their features;
-# fixed, as it could decide a last bit.
-ROWS, ROWS_BYTES = 512, 1 << 25
+# fixed, as it decides a last bit. Not more of wide rows: one photo costs as much as a step.
+ROWS, ROWS_BYTES = 512, 1 << 23
 STEPS_AT_ONCE = (
     16  # training steps between two returns to Python, which cost more than a small step
 )
@@ -206,8 +206,9 @@ def _sequence(length: int, size: int, batch: Callable, begin: Callable = lambda:
 
 
 def rows_a_step(rows: Rows) -> int:
-    """Return how many rows are predicted at once: fewer of wide ones, such as maps."""
-    return max(1, min(ROWS, ROWS_BYTES // (rows.dimension * 2)))
+    """Return how many rows are predicted at once, a power of two: fewer of wide ones, as maps."""
+    most = max(1, min(ROWS, ROWS_BYTES // (rows.dimension * 2)))
+    return 1 << (most.bit_length() - 1)
 
 
 def predict(
@@ -219,25 +220,40 @@ def predict(
 ) -> np.ndarray:
     """Return (len(chosen), classes) float64 probabilities, averaged over models and views.
 
-    `tick` is told how many photos were predicted since it was last called.
+    A photo's are the same, to the last bit, whichever others are chosen. `tick` is told how many
+    photos were predicted since it was last called.
     """
     parts = []
     step = rows_a_step(rows)
     for start in range(0, len(chosen), step):
         part = chosen[start : start + step]
-        # Read once for all models: maps are large.
-        shown = [rows.take(part, view) for view in views]
-        said = [_probabilities(model, features) for model in models for features in shown]
-        parts.append(np.mean(said, axis=0))
+        # Read once for all models: maps are large. (views * n, dimension)
+        shown = np.concatenate([rows.take(part, view) for view in views])
+        said = [_probabilities(model, shown, step) for model in models]
+        said = np.concatenate([one.reshape(len(views), len(part), -1) for one in said])
+        parts.append(said.mean(axis=0))
         tick(len(part))
     return np.concatenate(parts)
 
 
-def _probabilities(model, features: np.ndarray) -> np.ndarray:
-    """Return (n, classes) float64, whether the model ends in (n, 1) or (n, classes)."""
-    # Called, not `predict`: a graph for each of many heads costs more than their few products.
-    output = backend.start().ops.convert_to_numpy(model(features, training=False))
-    output = output.astype(np.float64)
+def _probabilities(model, features: np.ndarray, step: int) -> np.ndarray:
+    """Return (n, classes) float64, whether the model ends in (n, 1) or (n, classes).
+
+    It always sees `step` rows, a power of two: the kernel of a matrix product is chosen by their
+    number, and the rows left over at the end of another number get one of their own; each adds
+    up in its own order. The blank rows that fill a step are dropped again.
+    """
+    outputs = []
+    for start in range(0, len(features), step):
+        part = features[start : start + step]
+        full = part
+        if len(part) < step:
+            full = np.zeros((step, features.shape[1]), features.dtype)
+            full[: len(part)] = part
+        # Called, not `predict`: a graph for each of many heads costs more than its few products.
+        output = backend.start().ops.convert_to_numpy(model(full, training=False))
+        outputs.append(output[: len(part)].astype(np.float64))
+    output = np.concatenate(outputs)
     if output.shape[1] == 1:
         return np.concatenate([1 - output, output], axis=1)
     return output

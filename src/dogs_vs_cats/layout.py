@@ -1,5 +1,6 @@
 """Layout: which of a folder's files are labelled photos, which are test photos, of which class."""
 
+import glob
 import os
 import re
 from collections import Counter, defaultdict
@@ -39,10 +40,9 @@ def find(folder: Path) -> tuple[list[Photo], list[str], int]:
     """
     by_folder = defaultdict(list)
     count = 0
-    for path in _files(folder):
-        if path.suffix.lower() in SUFFIXES:
-            by_folder[path.parent].append(path)
-            count += 1
+    for path in _photo_files(folder):
+        by_folder[path.parent].append(path)
+        count += 1
     if not count:
         raise UserError(f"{EXPECTED} Received {folder}, which holds no photos.")
     tests = _tests(by_folder)
@@ -64,6 +64,49 @@ def find(folder: Path) -> tuple[list[Photo], list[str], int]:
     photos = labelled + tests
     _require_unique(photos)
     return photos, classes, count - len(photos)
+
+
+def own(text: str) -> list[Path]:
+    """Return the photos that `text` names: a file, a folder's, or those of a pattern.
+
+    A file that is named is taken whatever it is called, of folders and patterns those called as
+    photos are; each once, in natural order, hidden ones left out. "~" is the home folder, "**" in
+    a pattern any folders. UserError if there are none.
+    """
+    path = Path(os.path.expanduser(text))
+    if not text or not (os.path.lexists(path) or glob.has_magic(text)):
+        raise UserError(
+            "Expected PHOTOS to be a photo, a folder of photos or a pattern such as 'cats/*.jpg'. "
+            f"Received {f'{text!r}, where nothing is' if text else 'none'}."
+        )
+    if os.path.lexists(path):
+        found = _photo_files(path) if path.is_dir() else [path]
+    else:
+        found = _matching(str(path))
+    # A pipe or a device would be waited for, or never end; a broken link is a photo with a problem.
+    kept = {one for one in found if one.is_file() or not one.exists()}
+    if not kept:
+        raise UserError(
+            f"Expected photos ({', '.join(sorted(SUFFIXES))}). Received {text!r}, where none are. "
+            "A photo of another name can be named itself."
+        )
+    return sorted(kept, key=lambda one: natural(str(one)))
+
+
+def _matching(pattern: str) -> Iterator[Path]:
+    for path in map(Path, glob.iglob(pattern, recursive=True)):
+        if path.is_dir():
+            yield from _photo_files(path)
+        elif path.suffix.lower() in SUFFIXES:
+            yield path
+
+
+def _photo_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below `folder` that are called as photos, through links too.
+
+    But hidden ones.
+    """
+    return (path for path in _files(folder) if path.suffix.lower() in SUFFIXES)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -6,7 +6,7 @@ caller writes what is computed.
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +21,9 @@ from dogs_vs_cats.extractor import Extract
 from dogs_vs_cats.views import VIEWS
 
 AHEAD = 3  # batches of photos decoded ahead of the network
+
+# What is done about a photo that can't be read, and why it can't; the others go on.
+Failed = Callable[["Job", PhotoError], None]
 
 
 @dataclass
@@ -41,9 +44,12 @@ class Times:
 
 @dataclass(frozen=True)
 class Job:
-    """A photo to compute. needs: view -> whatever the caller knows its features by."""
+    """A photo to compute. needs: view -> whatever the caller knows its features by.
 
-    sha256: str
+    sha256: of the bytes that the file must have; None for whatever is in it.
+    """
+
+    sha256: str | None
     path: Path
     needs: dict[str, Any]
 
@@ -52,13 +58,21 @@ class Job:
 
 
 def computed(
-    extract: Extract, jobs: list[Job], size: int, batch: int, threads: int | None, times: Times
+    extract: Extract,
+    jobs: list[Job],
+    size: int,
+    batch: int,
+    threads: int | None,
+    times: Times,
+    failed: Failed | None = None,
 ) -> Iterator[tuple[Any, np.ndarray]]:
     """Yield (what it is needed for, features (dimension,) float32) of each view of each job.
 
-    `times` is added to. UserError names a photo that is no longer what it was.
+    Batches of jobs in their order, in a batch view by view, in a view job by job. `times` is
+    added to. A photo that is no longer what it was ends it all in a UserError; with `failed`,
+    that is called instead, before a later photo's features are yielded, and the photo has none.
     """
-    batches = decoded(jobs, size, batch, threads, times)
+    batches = decoded(jobs, size, batch, threads, times, failed)
     with closing(batches), closing(_shown(batches)) as shown:
         yield from _forward(extract, shown, batch, times)
 
@@ -118,10 +132,16 @@ def _whole(extract: Extract, images: np.ndarray, batch: int) -> np.ndarray:
 
 
 def decoded(
-    jobs: list[Job], size: int, batch: int, threads: int | None, times: Times
+    jobs: list[Job],
+    size: int,
+    batch: int,
+    threads: int | None,
+    times: Times,
+    failed: Failed | None = None,
 ) -> Iterator[tuple[list[Job], dict[str, np.ndarray]]]:
     """Yield (up to `batch` jobs, crop -> their photos (n, size, size, 3) uint8).
 
+    Jobs whose photos `failed` was told of are left out; UserError names the first without it.
     Threads decode ahead; at most AHEAD batches are held, so memory does not grow with the number
     of photos. A crop that a photo has no need of is left as memory was: there is nothing in it.
     """
@@ -138,23 +158,35 @@ def decoded(
         for number, group in enumerate(groups):
             for later in groups[number + len(ahead) : number + AHEAD]:
                 ahead.append([pool.submit(decode, job) for job in later])
-            crops = dict.fromkeys(crop for job in group for crop in job.crops())
-            images = {crop: np.empty((len(group), size, size, 3), np.uint8) for crop in crops}
-            for i, (future, job) in enumerate(zip(ahead.popleft(), group, strict=True)):
-                found, seconds = _photo(future, job.path)
-                times.decode += seconds
-                for crop, image in found.items():
+            good, found = _read(group, ahead.popleft(), times, failed)
+            crops = dict.fromkeys(crop for job in good for crop in job.crops())
+            images = {crop: np.empty((len(good), size, size, 3), np.uint8) for crop in crops}
+            for i, photos in enumerate(found):
+                for crop, image in photos.items():
                     images[crop][i] = image
-            yield group, images
+            if good:
+                yield good, images
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _photo(future: Future, path: Path) -> tuple[dict[str, np.ndarray], float]:
-    try:
-        return future.result()
-    except PhotoError as error:
-        raise UserError(
-            f"Expected {path} as `make data` found it. Received: {error}. "
-            "Run `make data` again, with the same SOURCE."
-        ) from error
+def _read(
+    group: list[Job], futures: list[Future], times: Times, failed: Failed | None
+) -> tuple[list[Job], list[dict[str, np.ndarray]]]:
+    """Return the jobs whose photos could be read, and crop -> photo of each of them."""
+    good, found = [], []
+    for job, future in zip(group, futures, strict=True):
+        try:
+            photos, seconds = future.result()
+        except PhotoError as error:
+            if failed is None:
+                raise UserError(
+                    f"Expected {job.path} as `make data` found it. Received: {error}. "
+                    "Run `make data` again, with the same SOURCE."
+                ) from error
+            failed(job, error)
+        else:
+            good.append(job)
+            found.append(photos)
+            times.decode += seconds
+    return good, found

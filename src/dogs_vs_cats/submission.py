@@ -9,16 +9,12 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dogs_vs_cats import files, stamps
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.recipes import Blend, Recipe
+from dogs_vs_cats.recipes import Blend, Recipe, members
 from dogs_vs_cats.workspace import SUBMISSIONS, Workspace
-
-if TYPE_CHECKING:
-    import numpy as np
 
 PETS = ["cat", "dog"]  # the competition's classes, of which one probability says all
 SUM = 1e-6  # how far from 1 a row's probabilities may add up
@@ -33,12 +29,13 @@ def inputs(place: Workspace, recipe: Recipe | Blend) -> dict:
 
     The stamp of a blend stands for the heads of its members.
     """
-    pool = ["blend"] if isinstance(recipe, Blend) else []
+    parts = ["calibration", "ensemble", "forecast", "heads", "rows", "submission"]
+    parts += ["blend"] if isinstance(recipe, Blend) else []
     return {
         "heads": files.digest(place.model(recipe.name) / "stamp.json"),
         "photos": files.digest(place.table),
         "metric": metric_of(place),
-        "code": files.code_digest("calibration", "forecast", "heads", "rows", "submission", *pool),
+        "code": files.code_digest(*parts),
     }
 
 
@@ -109,40 +106,20 @@ def _text(ids: list[str], values: dict[str, list[float]], classes: list[str], me
 def _predict(
     place: Workspace, recipe: Recipe | Blend, engine: Engine, threads, good, classes
 ) -> dict:
-    """Return id -> (classes,) probabilities, for the test photos that can be read.
-
-    A recipe's average is calibrated; a blend calibrates, weighs and adds up its members'.
-    """
-    from dogs_vs_cats import backend, blend, calibration
+    """Return id -> (classes,) probabilities, for the test photos that can be read."""
+    from dogs_vs_cats import backend, ensemble, progress, training
 
     if good.empty:
         return {}
     backend.start(threads)
-    folder = place.model(recipe.name)
-    if isinstance(recipe, Blend):
-        said = {one.name: _averaged(place, one, engine, good, classes) for one in recipe.members}
-        p = blend.read(folder).apply(said)  # (n, classes)
-    else:
-        said = _averaged(place, recipe, engine, good, classes)
-        p = calibration.read(folder / calibration.NAME).apply(said)
+    found = ensemble.load(place, recipe)
+    said = {}  # name -> (n, classes), in the order of `good`
+    for one in members(recipe):
+        rows = training.rows_of(place, one, engine, "test", good, classes)
+        with progress.bar(len(good), "predicting") as bar:
+            said[one.name] = found.averaged(one, rows, bar.update)
+    p = found.probabilities(said)  # (n, classes)
     return dict(zip(good["id"], p.tolist(), strict=True))
-
-
-def _averaged(place: Workspace, recipe: Recipe, engine: Engine, good, classes) -> "np.ndarray":
-    """Return (n, classes): what a recipe's heads say of the photos in `good`, on average.
-
-    Over heads and views; in the order of `good`, rows of photos.csv; not calibrated.
-    """
-    import numpy as np
-
-    from dogs_vs_cats import heads, progress, training
-
-    rows = training.rows_of(place, recipe, engine, "test", good, classes)
-    paths = sorted(place.model(recipe.name).glob("head-*.keras"))
-    models = [heads.load(path) for path in paths]
-    everything, views = np.arange(len(good)), recipe.features.test_views
-    with progress.bar(len(good), "predicting") as bar:
-        return heads.predict(models, rows, everything, views, bar.update)
 
 
 def check(path: Path, place: Workspace, metric: str | None = None) -> int:

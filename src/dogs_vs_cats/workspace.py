@@ -76,7 +76,7 @@ class Workspace:
 
     @property
     def reports(self) -> Path:
-        """What searches found, and their journals."""
+        """The pages of `make report`; what searches found, and their journals."""
         return Path("reports", self.dataset)
 
     def model(self, recipe: str) -> Path:

@@ -1,0 +1,56 @@
+"""Predict photos of one's own with a trained recipe; print, and write, a table."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from dogs_vs_cats import blending, console, engines, layout, progress, recipes, workspace
+from dogs_vs_cats.errors import UserError
+
+
+def main() -> None:
+    parser = console.arguments(__doc__)
+    parser.add_argument("photos", help="a photo, a folder of photos, or a pattern in quotes")
+    parser.add_argument("--csv", type=Path, help="where to write the table as CSV")
+    parser.add_argument("--json", type=Path, help="where to write it as JSON")
+    args = parser.parse_args()
+    paths = layout.own(args.photos)
+    recipe = recipes.read(args.recipe)
+    engine = engines.choose(args.engine, args.precision)
+    place = workspace.current(args.dataset)
+    blending.require(place, recipe, engine, args.recipe)
+    progress.say(
+        f"predict: {place.dataset}, {recipe.name}: {len(paths):,} photo{'s' * (len(paths) > 1)}"
+    )
+
+    from dogs_vs_cats import answers, predictor
+
+    found = predictor.load(place, recipe, engine, args.threads, len(paths))
+    table = answers.Table(paths, found.classes)
+    problems = []
+    with ExitStack() as stack:
+        files = {"csv": args.csv, "json": args.json}
+        writers = [
+            stack.enter_context(answers.written(path, found.classes, kind))
+            for kind, path in files.items()
+            if path
+        ]
+        bar = stack.enter_context(progress.bar(len(paths), "predicting"))
+        bar.write(table.header())
+        for answer in found.predict(paths, bar.update):
+            row = answers.row(answer, found.classes)
+            bar.write(table.line(row))
+            for write in writers:
+                write(row)
+            problems += [row] if row["problem"] else []
+    for path in filter(None, files.values()):
+        print(f"predict: {path}")
+    if problems:
+        first = problems[0]
+        raise UserError(
+            f"Expected photos that can be read. Received {len(problems):,} of {len(paths):,} that "
+            f"can't: {first['photo']}: {first['problem']}. The others are answered."
+        )
+
+
+if __name__ == "__main__":
+    console.run(main)

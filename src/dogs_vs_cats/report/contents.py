@@ -1,0 +1,353 @@
+"""The contents of the report: every figure and table, ready for the template."""
+
+import csv
+import functools
+import io
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from dogs_vs_cats import (
+    blend,
+    calibration,
+    compare,
+    features,
+    forecast,
+    heatmaps,
+    ledger,
+    metrics,
+    photos,
+    predictions,
+    progress,
+    report,
+    stamps,
+    submission,
+    suspects,
+    timings,
+    verdicts,
+)
+from dogs_vs_cats.engines import Engine
+from dogs_vs_cats.errors import PhotoError
+from dogs_vs_cats.predictions import Predictions
+from dogs_vs_cats.recipes import Blend, Recipe, members
+from dogs_vs_cats.report import figures, gallery
+from dogs_vs_cats.suspects import Suspect
+from dogs_vs_cats.verdicts import Verdict
+from dogs_vs_cats.workspace import Workspace
+
+SURE = 1.96  # standard errors: 95% of a normal distribution
+LISTED = 50  # photos set aside, and groups of near-duplicates, that are listed one by one
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The mean difference that verdicts made to so many photos, and its standard error."""
+
+    photos: int
+    accuracy: float
+    accuracy_se: float
+    log_loss: float
+    log_loss_se: float
+
+
+def rendered(place: Workspace, recipe: Recipe | Blend, engine: Engine, threads: int | None) -> str:
+    """Return the page, in which no character can't be written as UTF-8."""
+    folder = place.model(recipe.name)
+    figure = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    found = predictions.read(folder)
+    table, classes = photos.read(place), photos.read_classes(place)
+    decided = verdicts.read(place, table, classes)
+    fitted = calibration.read(folder / calibration.NAME)
+    looking = looked_with(folder, recipe)
+    wrong = gallery.wrong(found)
+    unsure = gallery.unsure(found, wrong)
+    look = functools.partial(looked, place, looking, engine, threads)
+    tiles = gallery.tiles(table, found, wrong + unsure, looking.features.size, look)
+    ranked = suspects.ranked(place, recipe.name, {x: one.verdict for x, one in decided.items()})
+    lines = [x for x in ledger.read() if x["dataset"] == place.dataset]
+    metric = submission.metric_of(place)
+    return (
+        _environment()
+        .get_template(report.TEMPLATE.name)
+        .render(
+            recipe=recipe,
+            dataset=place.dataset,
+            about=about(place, recipe, engine, table, found),
+            figures=headline(found, figure),
+            expected=expected(place, recipe, table, found, lines, metric),
+            scores=[x for x in lines if x["recipe"] == recipe.name and x["public_score"]],
+            stages=stages(place, recipe, engine, figure),
+            curves=curves(folder),
+            classes=found.classes,
+            confusion=confusion(found),
+            histogram=figures.histogram(found),
+            reliability=figures.reliability(found),
+            clips=figures.clips(found, fitted),
+            fitted=fitted,
+            uncalibrated=figure["uncalibrated_log_loss"],
+            wrong=tiles[: len(wrong)],
+            mistakes=int((found.probabilities.argmax(axis=1) != found.labels).sum()),
+            unsure=tiles[len(wrong) :],
+            looking=looking,
+            suspects=shown_suspects(table, ranked[: report.SUSPECTS]),
+            voters=list(ranked[0].of_label),
+            score=suspects.SCORE,
+            verdicts_path=place.verdicts,
+            verdicts_text=verdicts_text(decided, ranked[: report.SUSPECTS]),
+            decided=decided,
+            pairs=pairs(folder, found, decided),
+            per_class=stamps.summary(place.data_stamp)["per_class"],
+            tests=photos.test(table),
+            aside=table[table["problem"] != ""],
+            twins=twins(table),
+            listed=LISTED,
+            sizes=figures.sizes(table),
+            compared=compared(place, found),
+            compare_header=compare.HEADER,
+            ledger=lines,
+            past=figures.past(lines, metric) if lines else None,
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    """Return Jinja2 with everything escaped, and every value legible."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(report.PAGES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda x: figures.legible(x) if type(x) is str else x,
+    )
+    found.filters["percent"] = lambda share: f"{share:.2%}"
+    found.filters["commas"] = lambda number: f"{number:,}"
+    return found
+
+
+def about(
+    place: Workspace,
+    recipe: Recipe | Blend,
+    engine: Engine,
+    table: pd.DataFrame,
+    found: Predictions,
+) -> list[tuple[str, str]]:
+    """Return what was run, on what: (name, value) pairs."""
+    folder = place.model(recipe.name)
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    # When the heads were written, not now: the same inputs give the same bytes.
+    trained = time.gmtime((folder / "record.json").stat().st_mtime)
+    tests = len(photos.test(table))
+    rows = [
+        ("recipe", f"{recipe.name}: {recipe.about}"),
+        ("photos", f"{place.dataset}: {len(found.ids):,} out of fold, {tests:,} to predict"),
+    ]
+    for one in members(recipe):
+        settings = one.features
+        pooling = "layers after it retrained" if one.retrain else settings.pooling
+        what = f"{settings.backbone}, {settings.size} px, {settings.tap}, {pooling}"
+        rows.append((f"network of {one.name}" if one is not recipe else "network", what))
+    packages = ", ".join(f"{name} {version}" for name, version in engine.versions().items())
+    return [
+        *rows,
+        ("engine", f"{engine.name}, {engine.precision}, {engine.device}; {packages}"),
+        ("heads made", time.strftime("%Y-%m-%d %H:%M UTC", trained)),
+        ("commit", record["commit"] or "unknown"),
+        ("machine", record["machine"]),
+    ]
+
+
+def headline(found: Predictions, figure: dict) -> list[tuple[str, str, str]]:
+    """Return (name, figure, its 95% interval) of the metrics out of fold."""
+    from scipy.stats import binomtest
+
+    n = figure["n"]
+    right = binomtest(round(figure["accuracy"] * n), n).proportion_ci(0.95, "wilson")
+    losses = metrics.log_losses(found.labels, found.probabilities)
+    error = SURE * metrics.group_error(losses, found.groups)
+    loss = figure["log_loss"]
+    rows = [
+        ("accuracy", f"{figure['accuracy']:.2%}", f"{right.low:.2%} to {right.high:.2%}"),
+        ("log loss", f"{loss:.4f}", f"{max(0, loss - error):.4f} to {loss + error:.4f}"),
+    ]
+    if "auc" in figure:
+        area, error = figure["auc"], SURE * figure["auc_se"]
+        rows.append(("AUC", f"{area:.4f}", f"{area - error:.4f} to {min(1, area + error):.4f}"))
+    return rows
+
+
+def expected(
+    place: Workspace,
+    recipe: Recipe | Blend,
+    table: pd.DataFrame,
+    found: Predictions,
+    lines: list[dict],
+    metric: str,
+) -> list[str]:
+    """Return the score to expect of the test photos, and what past scores make of it."""
+    tests = len(photos.test(table))
+    if not tests:
+        return []
+    first = forecast.of(found, metric, tests)
+    slug = stamps.summary(place.data_stamp)["competition"]
+    own = {"dataset": place.dataset, "sha256": ""}
+    own |= next((x for x in reversed(lines) if x["recipe"] == recipe.name), {})
+    past = forecast.ratios(ledger.read(), own, slug, metric) if slug else []
+    better = forecast.corrected(first, past)
+    texts = [f"{forecast.text(first)}, on {tests:,} test photos"]
+    if better:
+        texts.append(
+            f"{forecast.text(better)}, corrected: {better['past']} past scores were "
+            f"{better['ratio']:.2f} times what was out of fold"
+        )
+    return texts
+
+
+def stages(
+    place: Workspace, recipe: Recipe | Blend, engine: Engine, figure: dict
+) -> list[tuple[str, str]]:
+    """Return (stage, how long it took) where it was recorded."""
+    rows = []
+    for one in members(recipe):
+        spent = timings.read(features.folder(place, one.features, engine))
+        text = "not recorded"
+        if spent:
+            text = f"{spent['seconds']:,.0f} s for {spent['count']:,} views of photos"
+        rows.append((f"features of {one.name}", text))
+        own = json.loads((place.model(one.name) / "metrics.json").read_text(encoding="utf-8"))
+        rows.append((f"heads of {one.name}", f"{own['seconds']:,.0f} s for {own['heads']} heads"))
+    if isinstance(recipe, Blend):
+        rows.append(("weights of the blend", f"{figure['seconds']:,.0f} s"))
+    return rows
+
+
+def curves(folder: Path) -> list[figures.Picture]:
+    """Return the learning curves; none of a blend, which has no heads of its own."""
+    if not (folder / "history.csv").exists():
+        return []
+    history = pd.read_csv(folder / "history.csv")
+    pairs = ("loss", "log loss"), ("accuracy", "accuracy")
+    return [figures.curves(history, name, label) for name, label in pairs]
+
+
+def confusion(found: Predictions) -> list[list[int]]:
+    """Return how many photos of each class (rows) are said to be of each class (columns)."""
+    count = len(found.classes)
+    cells = np.zeros((count, count), int)
+    np.add.at(cells, (found.labels, found.probabilities.argmax(axis=1)), 1)
+    return cells.tolist()
+
+
+def looked_with(folder: Path, recipe: Recipe | Blend) -> Recipe:
+    """Return the recipe whose heat maps are shown: of a blend, its heaviest member."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    weights = blend.read(folder).weights
+    return max(recipe.members, key=lambda one: weights[one.name])
+
+
+def looked(
+    place: Workspace,
+    recipe: Recipe,
+    engine: Engine,
+    threads: int | None,
+    images: np.ndarray,
+    classes: np.ndarray,
+    folds: np.ndarray,
+) -> np.ndarray:
+    """Return the heat maps (n, side, side) of photos, by the heads of each one's own fold."""
+    with progress.bar(len(images), "heat maps") as bar:
+        maker = heatmaps.load(place, recipe, engine, threads)
+        found = []
+        for start in range(0, len(images), heatmaps.BATCH):
+            some = slice(start, start + heatmaps.BATCH)
+            found.append(maker.of(images[some], classes[some], folds[some]))
+            bar.update(len(found[-1]))
+    return np.concatenate(found)
+
+
+def shown_suspects(table: pd.DataFrame, some: list[Suspect]) -> list[tuple[Suspect, str, str]]:
+    """Return (suspect, its photo as a data URI or "", why there is none)."""
+    files = table.set_index("id")
+    found = []
+    with progress.bar(len(some), "suspects") as bar:
+        for one in some:
+            path, sha256 = files.loc[one.id, "path"], files.loc[one.id, "sha256"]
+            try:
+                found.append((one, gallery.uri(gallery.thumbnail(Path(path), sha256)), ""))
+            except PhotoError as error:
+                found.append((one, "", str(error)))
+            bar.update()
+    return found
+
+
+def verdicts_text(decided: dict[str, Verdict], some: list[Suspect]) -> str:
+    """Return a verdicts.csv that keeps what was decided, and keeps every suspect as it is.
+
+    An id that is not UTF-8 can't be copied from a page, so it is left out.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["photo", "verdict", "why"])
+    rows = [(photo, one.verdict, one.why) for photo, one in decided.items()]
+    rows += [(one.id, "keep", one.why) for one in some if one.id not in decided]
+    writer.writerows(row for row in rows if all(figures.legible(x) == x for x in row))
+    return text.getvalue()
+
+
+def pairs(folder: Path, found: Predictions, decided: dict[str, Verdict]) -> list[Pair]:
+    """Return what verdicts changed, on the labels as they came, paired by photo.
+
+    Of all photos, then of those whose label the verdicts left. [] where it is not known what the
+    heads would have been without verdicts.
+    """
+    if not (folder / predictions.WITHOUT).exists():
+        return []
+    without = predictions.read(folder, predictions.WITHOUT)
+    labels = dict(zip(found.ids, suspects.names(found), strict=True))
+    left = [x for x in found.ids if x not in decided or decided[x].verdict in ("keep", labels[x])]
+    return [_pair(found, without, chosen) for chosen in (found.ids, left)]
+
+
+def _pair(found: Predictions, without: Predictions, chosen: list[str]) -> Pair:
+    def of(one: Predictions) -> tuple[np.ndarray, np.ndarray]:
+        row = {photo: number for number, photo in enumerate(one.ids)}
+        order = [row[photo] for photo in chosen]
+        labels, probabilities = one.labels[order], one.probabilities[order]
+        right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+        return right, metrics.log_losses(labels, probabilities)
+
+    group = dict(zip(found.ids, found.groups, strict=True))
+    groups = [group[photo] for photo in chosen]
+    right, loss = (new - old for new, old in zip(of(found), of(without), strict=True))
+    return Pair(
+        len(chosen),
+        float(right.mean()),
+        metrics.group_error(right, groups),
+        float(loss.mean()),
+        metrics.group_error(loss, groups),
+    )
+
+
+def twins(table: pd.DataFrame) -> list[list[tuple[str, str]]]:
+    """Return the groups of more than one photo: (id, label) of each photo, "" of a test photo."""
+    shared = table[(table["group"] != "") & table["group"].duplicated(keep=False)]
+    return [
+        list(zip(rows["id"], rows["label"], strict=True)) for _, rows in shared.groupby("group")
+    ]
+
+
+def compared(place: Workspace, found: Predictions) -> tuple[list[list[str]], list[str]]:
+    """Return the rows of `make compare`, and the names of recipes trained on other photos."""
+    trained = compare.trained(place)
+    photos_of = set(zip(found.ids, suspects.names(found), strict=True))
+    same, others = [], []
+    for one in trained:
+        theirs = set(zip(one.predictions.ids, suspects.names(one.predictions), strict=True))
+        (same if theirs == photos_of else others).append(one)
+    return compare.rows(same), [one.name for one in others]
