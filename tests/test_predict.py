@@ -15,49 +15,13 @@ from dogs_vs_cats import backend, engines, heads, layout, predictor, recipes
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.rows import Rows
 from dogs_vs_cats.workspace import Workspace
-from pictures import encoded, kaggle_folder, picture
+from pictures import encoded, picture
 
 PLACE = Workspace("source")
-TESTS = 40
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    """A workspace where tiny, and its blend with other.toml, are trained and submitted."""
-    folder = tmp_path_factory.mktemp("made")
-    other = conftest.TINY.replace("32\n", "40\n").replace('"avgmax"', '"avg"')
-    other = other.replace('test_views = ["plain", "mirror"]', 'test_views = ["zoom"]')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("WEIGHTS", os.environ.get("WEIGHTS") or str(conftest.PROJECT / "weights"))
-        (folder / "tiny.toml").write_text(conftest.TINY)
-        (folder / "other.toml").write_text(other)
-        kaggle_folder(folder / "source", tests=TESTS)
-        for script, *options in (
-            ("data", "--source", "source"),
-            *((x, "--recipe", "tiny.toml other.toml") for x in ("features", "train", "submit")),
-            ("submit", "--recipe", "tiny.toml"),
-        ):
-            assert conftest.called(script, *options)[::2] == (0, "")
-    return folder
-
-
-@pytest.fixture
-def trained(made, monkeypatch) -> Path:
-    """That workspace, worked in."""
-    monkeypatch.chdir(made)
-    monkeypatch.setenv("WEIGHTS", os.environ.get("WEIGHTS") or str(conftest.PROJECT / "weights"))
-    return made
 
 
 def predict(*arguments: str, recipe: str = "tiny.toml", **variables: str) -> tuple[int, str, str]:
     return conftest.called("predict", *arguments, "--recipe", recipe, **variables)
-
-
-def submitted(recipe: str) -> dict[str, str]:
-    """Return id -> the label as it stands in the submission."""
-    (path,) = Path("submissions").glob(f"source-{recipe}-*.csv")
-    return dict(list(csv.reader(path.read_text().splitlines()))[1:])
 
 
 def read(path: str) -> list[dict]:
@@ -73,9 +37,9 @@ def printed_rows(printed: str) -> list[list[str]]:
 @pytest.mark.parametrize("recipe", ["tiny", "tiny+other"])
 def test_test_photos_get_the_very_numbers_of_the_submission(trained, recipe):
     called = recipe.replace("tiny", "tiny.toml").replace("other", "other.toml").replace("+", " ")
-    expected = submitted(recipe)
-    assert len(set(expected.values())) > TESTS // 2, "not all at the clip"
-    for pattern, count in ("source/test", TESTS), ("source/test/3*.jpg", 11):
+    expected = conftest.submitted(recipe)
+    assert len(set(expected.values())) > conftest.TESTS // 2, "not all at the clip"
+    for pattern, count in ("source/test", conftest.TESTS), ("source/test/3*.jpg", 11):
         status, printed, err = predict(pattern, "--csv", "out.csv", recipe=called)
         assert (status, err) == (0, "")
         found = {Path(x["photo"]).stem: x["p_dog"] for x in read("out.csv")}
@@ -111,7 +75,7 @@ def test_heads_say_the_same_of_a_photo_in_any_company(here):
 def test_unreadable_photos_say_why_and_shift_no_other(trained):
     folder = trained / "mine"
     shutil.rmtree(folder, ignore_errors=True)
-    expected = submitted("tiny")
+    expected = conftest.submitted("tiny")
     bad = {
         "b empty.jpg": b"",
         "d text.jpg": b"I am no photo",
@@ -161,7 +125,7 @@ def test_batches_that_lose_photos_lose_no_others(trained):
     paths = [Path("source/test", f"{n}.jpg") for n in range(1, 25)]
     engine = engines.choose("keras", "auto")
     found = predictor.load(PLACE, recipes.read("tiny.toml"), engine, at_once=3)
-    expected = submitted("tiny")
+    expected = conftest.submitted("tiny")
     for gone in [0], [2], [3, 4, 5], [0, 1, 2, 5, 8, 9, 23], [*range(23)], [*range(24)]:
         asked = [Path("none.jpg") if i in gone else path for i, path in enumerate(paths)]
         ticks = []
@@ -216,7 +180,7 @@ def test_odd_names_come_back_as_they_are(trained):
     status, printed, err = predict("odd", "--csv", "odd.csv", "--json", "odd.json")
     assert (status, err) == (0, "")
     assert len(printed_rows(printed)) == 1 + len(names)
-    expected = submitted("tiny")
+    expected = conftest.submitted("tiny")
     for rows in read("odd.csv"), json.loads(Path("odd.json").read_text()):
         found = {Path(x["photo"]).name: str(x["p_dog"]) for x in rows}
         assert found == {name: expected[str(n)] for n, name in enumerate(names, 1)}
