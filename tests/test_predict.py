@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import conftest
-from dogs_vs_cats import backend, engines, heads, layout, predictor, recipes
+from dogs_vs_cats import answers, backend, engines, heads, layout, predictor, recipes
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.rows import Rows
 from dogs_vs_cats.workspace import Workspace
@@ -31,7 +31,9 @@ def read(path: str) -> list[dict]:
 
 def printed_rows(printed: str) -> list[list[str]]:
     """Return the words of each line of the table, its header first."""
-    return [x.split() for x in printed.splitlines() if not x.startswith("predict:")]
+    # Another test that loads the weights at this moment makes it say that it waits.
+    table = printed[printed.index("\nphoto ") + 1 :]
+    return [x.split() for x in table.splitlines() if not x.startswith("predict:")]
 
 
 @pytest.mark.parametrize("recipe", ["tiny", "tiny+other"])
@@ -219,3 +221,20 @@ def test_heads_that_do_not_fit_are_refused(trained, tmp_path):
         assert (status, "stale" in err) == (1, True)
     finally:
         PLACE.table.write_text(table)
+
+
+def test_of_more_classes_each_has_a_column():
+    """And of two the last one alone, as in a submission."""
+    answer = predictor.Answer(Path("a.jpg"), np.array([0.2, 0.5, 0.3]), "")
+    assert answers.row(answer, ["cat", "dog", "owl"]) == {
+        "photo": "a.jpg",
+        "p_cat": 0.2,
+        "p_dog": 0.5,
+        "p_owl": 0.3,
+        "class": "dog",
+        "problem": "",
+    }
+    bad = answers.row(predictor.Answer(Path("b.jpg"), None, "empty file"), ["cat", "dog", "owl"])
+    assert list(bad) == answers.columns(["cat", "dog", "owl"])
+    assert [bad["p_owl"], bad["class"], bad["problem"]] == [None, None, "empty file"]
+    assert answers.columns(["cat", "dog"]) == ["photo", "p_dog", "class", "problem"]

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -123,6 +124,32 @@ def test_many_at_once_each_get_their_own(ask):
         for number, (status, found, _) in pool.map(one, [*range(1, TESTS + 1)]):
             assert status == 200
             assert repr(found["classes"][1]["p"]) == expected[str(number)]
+
+
+def test_photos_are_answered_one_at_a_time():
+    """A predictor that notices when it is asked while it answers."""
+    from dogs_vs_cats import desk, predictor
+
+    busy, most = [], []
+
+    class Noticing:
+        classes = ("cat", "dog")
+
+        def predict(self, photos):
+            busy.append(1)
+            most.append(len(busy))
+            time.sleep(0.02)
+            busy.pop()
+            return [predictor.Answer(photos[0], np.array([0.25, 0.75]), "")]
+
+    class Flat:
+        def of(self, images, classes):
+            return np.zeros((1, 2, 2), np.float32)
+
+    made = desk.Desk({}, Noticing(), Flat(), 32)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(made.answer, [encoded(picture(1))] * 24))
+    assert (len(most), max(most)) == (24, 1)
 
 
 BAD = {
