@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from dogs_vs_cats import answers, backend, engines, heads, layout, predictor, re
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.rows import Rows
 from dogs_vs_cats.workspace import Workspace
-from pictures import encoded, picture
+from pictures import encoded, kaggle_folder, picture
 
 PLACE = Workspace("source")
 
@@ -55,6 +56,27 @@ def test_test_photos_get_the_very_numbers_of_the_submission(trained, recipe):
         )
     _, printed, _ = predict("source/test/7.jpg", recipe=called)
     assert printed_rows(printed)[1][1] == expected["7"], "alone, as in company"
+
+
+@pytest.mark.parametrize(
+    ("package", "options", "variables"),
+    [
+        ("openvino", ["--engine", "openvino"], {}),
+        ("jax", [], {"KERAS_BACKEND": "jax"}),
+    ],
+)
+def test_whatever_computes_one_photo_gets_the_submissions_number(here, package, options, variables):
+    if not find_spec(package):
+        pytest.skip(f"{package} is not installed")
+    kaggle_folder(here / "source")
+    for script, *more in (
+        ("data", "--source", "source"),
+        *((x, "--recipe", "tiny.toml", *options) for x in ("features", "train", "submit")),
+        ("predict", "source/test/3.jpg", "--csv", "o.csv", "--recipe", "tiny.toml", *options),
+    ):
+        done = conftest.command(script, *more, **variables)
+        assert done.returncode == 0, done.stderr
+    assert [x["p_dog"] for x in read("o.csv")] == [conftest.submitted("tiny")["3"]]
 
 
 def test_heads_say_the_same_of_a_photo_in_any_company(here):
