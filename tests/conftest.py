@@ -1,6 +1,7 @@
 """What tests share: a folder of their own, real photos where there are any, real commands."""
 
 import contextlib
+import csv
 import io
 import os
 import runpy
@@ -12,9 +13,12 @@ from unittest import mock
 
 import pytest
 
+from pictures import kaggle_folder
+
 PROJECT = Path(__file__).parents[1]
 MINI = PROJECT.parent / "shared" / "data" / "dogs-vs-cats-mini"
 
+TESTS = 40  # test photos of the workspace that is `made`
 TINY = """
 about = "VGG16 at 32 px: quick enough for a test"
 [features]
@@ -121,6 +125,41 @@ def run(here):
         return printed
 
     return runner
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> Path:
+    """A workspace where tiny.toml, and its blend with other.toml, are trained and submitted."""
+    folder = tmp_path_factory.mktemp("made")
+    other = TINY.replace("32\n", "40\n").replace('"avgmax"', '"avg"')
+    other = other.replace('test_views = ["plain", "mirror"]', 'test_views = ["zoom"]')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("WEIGHTS", os.environ.get("WEIGHTS") or str(PROJECT / "weights"))
+        (folder / "tiny.toml").write_text(TINY)
+        (folder / "other.toml").write_text(other)
+        kaggle_folder(folder / "source", tests=TESTS)
+        for script, *options in (
+            ("data", "--source", "source"),
+            *((x, "--recipe", "tiny.toml other.toml") for x in ("features", "train", "submit")),
+            ("submit", "--recipe", "tiny.toml"),
+        ):
+            assert called(script, *options)[::2] == (0, "")
+    return folder
+
+
+@pytest.fixture
+def trained(made, monkeypatch) -> Path:
+    """The workspace that is `made`, worked in."""
+    monkeypatch.chdir(made)
+    monkeypatch.setenv("WEIGHTS", os.environ.get("WEIGHTS") or str(PROJECT / "weights"))
+    return made
+
+
+def submitted(recipe: str) -> dict[str, str]:
+    """Return id -> the label as it stands in a recipe's submission in the `trained` workspace."""
+    (path,) = Path("submissions").glob(f"source-{recipe}-*.csv")
+    return dict(list(csv.reader(path.read_text().splitlines()))[1:])
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats import backend, ensemble, features, photos, pipeline, store
+from dogs_vs_cats import backend, ensemble, features, hardware, photos, pipeline, store
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.ensemble import Ensemble
 from dogs_vs_cats.errors import PhotoError
@@ -165,7 +165,11 @@ def load(
 def _batch(engine: Engine, size: int, at_once: int | None) -> int:
     """Return how many photos to compute at a step, as `make features` did or just those asked for.
 
-    On a processor the number changes no byte; a GPU may take another algorithm for another.
+    Just those where their number changes no byte: on a processor, by TensorFlow and OpenVINO. XLA
+    compiles one photo into other sums than many, and a GPU may take another algorithm for them.
     """
     usual = engine.batch(size)
-    return usual if at_once is None or engine.device == "gpu" else max(1, min(usual, at_once))
+    exact = engine.name == "openvino" or hardware.backend() == "tensorflow"
+    if at_once is None or engine.device == "gpu" or not exact:
+        return usual
+    return max(1, min(usual, at_once))
