@@ -50,9 +50,10 @@ def main() -> int:
     if not missing:
         return 0
     if args.check:
+        extras = f" EXTRAS='{' '.join(args.extras)}'" if args.extras else ""
         print(
             f"error: Expected {sys.executable} to have all packages. Received one without "
-            f"{', '.join(sorted(missing))}. Run `make setup PYTHON={sys.executable}`.",
+            f"{', '.join(sorted(missing))}. Run `make setup PYTHON={sys.executable}{extras}`.",
             file=sys.stderr,
         )
         return 1

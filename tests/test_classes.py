@@ -1,5 +1,6 @@
 """Any other problem: two or more classes of any names, from folders to a checked submission."""
 
+import html
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,30 @@ def road(run, source: Path) -> Path:
     for script in "features", "train", "submit":
         run(script, "--recipe", "tiny.toml")
     return next(Path("submissions").glob(f"{source.name}-tiny-*.csv"))
+
+
+def report_and_predict(run, name: str, wanted: str, submitted: pd.DataFrame) -> None:
+    """The page shows the class table; own photos get the very rows of the submission.
+
+    submitted: the CSV's columns of classes, all text, by the path of the photo.
+    """
+    assert f"reports/{name}/tiny.html" in run("report", "--recipe", "tiny.toml")
+    page = Path("reports", name, "tiny.html").read_text(encoding="utf-8")
+    for label in submitted.columns:
+        assert html.escape(label) in page.replace("&#34;", "&quot;")
+    run("predict", wanted, "--recipe", "tiny.toml", "--csv", "own.csv")
+    own = pd.read_csv("own.csv", dtype=str).set_index("photo")
+    said = [f"p_{label}" for label in submitted.columns]
+    shown = said if len(said) > 2 else said[-1:]
+    for path, row in submitted.iterrows():
+        assert own.loc[path, shown].tolist() == row.tolist()[-len(shown) :]
+
+
+def by_path(path: Path, place: Workspace) -> pd.DataFrame:
+    """Return a submission as text, its rows named by the photos' paths instead of their ids."""
+    where = photos.test(photos.read(place)).set_index("id")["path"]
+    table = pd.read_csv(path, dtype=str).set_index("id")
+    return table.set_axis([str(Path(where[photo]).resolve()) for photo in table.index])
 
 
 def test_three_classes_of_any_names_from_folders_to_a_score(here, run):
@@ -69,6 +94,7 @@ def test_three_classes_of_any_names_from_folders_to_a_score(here, run):
     turned.to_csv("turned.csv", index=False)
     assert submission.check(Path("turned.csv"), place) == 12
     assert scorer.score(Path("turned.csv"), place)["accuracy"] < 0.3
+    report_and_predict(run, "forms", str(here / "forms"), by_path(path, place))
     told = predictions.read(place.model("tiny"))
     assert told.classes == CLASSES
     assert (told.probabilities.argmax(axis=1) == told.labels).mean() > 0.6
@@ -85,8 +111,11 @@ def test_two_classes_of_other_names_with_groups_and_test_photos_of_their_own(her
         kind = "stripes" if number % 2 else "disc"
         shape(kind, 100 + number).save(source / "test" / f"{number}.png")
     (source / "test" / "9.png").write_bytes(b"no photo")
-    table = pd.read_csv(road(run, source)).set_index("id")
+    path = road(run, source)
+    table = pd.read_csv(path).set_index("id")
     assert list(table.columns) == ["benign", "malignant"]
+    good = by_path(path, Workspace("biopsies")).iloc[:8]
+    report_and_predict(run, "biopsies", f"{source}/test/[1-8].png", good)
     assert table.index.tolist() == list(range(1, 10))
     assert table.loc[9].tolist() == pytest.approx([20 / 39, 19 / 39]), "the shares of the classes"
     stripes = [table.loc[number, "malignant"] > 0.5 for number in range(1, 9)]
