@@ -110,7 +110,7 @@ compare: $(READY) ## the trained recipes side by side: log loss, cost, and what 
 search: $(READY) ## settings of a head, each judged once on other folds than train's
 	@$(RUN) scripts/search.py $(STAGE) $(if $(SPACE),--space "$$SPACE") $(if $(filter-out 0,$(NESTED)),--nested)
 
-rehearse: $(READY) ## the whole competition on any labelled photos, at a Kaggle of your own
+rehearse: $(READY) ## the whole competition on any cats and dogs, at a Kaggle of your own
 	@$(RUN) scripts/rehearse.py $(if $(SOURCE),--source "$$SOURCE") $(STAGE) $(if $(BATCH),--batch $(BATCH))
 
 demo: $(READY) ## the whole road in some minutes, on drawings; needs no account
