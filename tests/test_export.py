@@ -200,7 +200,7 @@ def test_heads_trained_again_are_exported_again(done):
 def test_other_recipes_and_blends_of_one_size_are_one_file_too(work, name):
     recipe = recipes.read(name)
     found = export.build(work, recipe, engine())
-    assert found["float32"] < 1e-4
+    assert found["float32"] < 5e-5
     # bfloat16 heads, and features where the processor computes them.
     assert found["float32"] < found["trained"] < 0.1
 
@@ -233,7 +233,7 @@ def test_calibration_in_the_graph_is_that_of_the_pipeline(classes, temperature):
         found = np.asarray(graph.calibrated(ops.convert_to_tensor(p, "float32"), one))
         expected = one.apply(p.astype(np.float32))
         assert np.allclose(found, expected, atol=2e-6)
-        assert (expected <= clip * 1.001).any() or not clip
+    assert (expected <= clip * 1.001).any()  # of the last, the largest
 
 
 def test_rounding_is_that_of_float16():

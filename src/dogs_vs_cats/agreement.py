@@ -1,7 +1,7 @@
 """Agreement: how near an ONNX file's probabilities are to the pipeline's, on real photos."""
 
+import dataclasses
 import time
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +31,9 @@ def of(
     ours, seconds = _onnx(file, members(recipe)[0].features.size, chosen, threads)
     exact = engines.choose("keras", "float32")
     reference = predictor.load(place, recipe, exact, threads)
-    for head in chain.from_iterable(reference.heads.models.values()):
-        graph.in_float32(head)
+    models = {x: list(map(graph.in_float32, y)) for x, y in reference.heads.models.items()}
+    heads = dataclasses.replace(reference.heads, models=models)
+    reference = dataclasses.replace(reference, heads=heads)
     apart = np.abs(ours - _answers(reference, chosen, "pipeline in float32")).max(axis=1)
     worst = int(np.argmax(apart))  # the first that is nan, if one is
     if not apart[worst] <= NEAR:

@@ -17,7 +17,7 @@ def build(recipe: Recipe | Blend, ensemble: Ensemble, weights: dict[str, Weights
     Its input is named photos, its output, in a dictionary, probabilities. They are the
     pipeline's: averaged over heads and views, calibrated; of a blend all of it, its members of
     one size. The test views must show the whole photo, as it is or mirrored. weights: name of a
-    member -> its backbone's. The heads are changed to compute in float32.
+    member -> its backbone's.
     """
     keras = backend.start()
     (size,) = {member.features.size for member in members(recipe)}
@@ -63,17 +63,16 @@ def rounded(features):
 
 
 def in_float32(model):
-    """Return the same Keras model, its layers told to compute in float32.
+    """Return a copy of a head, and of the layers under it, that computes all in float32.
 
-    Their weights are float32 already, whatever they compute in. Its input stays what it is.
+    Its weights are float32 already. It is built anew from its description, as to tell each layer
+    is not enough: a model within it would go on casting its input to bfloat16.
     """
     keras = backend.start()
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            in_float32(layer)
-        elif not isinstance(layer, keras.layers.InputLayer):
-            layer.dtype_policy = "float32"
-    return model
+    described = model.to_json().replace('"mixed_bfloat16"', '"float32"')
+    found = keras.models.model_from_json(described.replace('"bfloat16"', '"float32"'))
+    found.set_weights(model.get_weights())
+    return found
 
 
 def answered(said: dict, last: Calibration | Pool):
