@@ -8,7 +8,7 @@ from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.recipes import Blend, Recipe
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
-FREED = ("cache", "models", "reports")
+FREED = ("cache", "models", "reports", "exports")
 
 
 def lines(place: Workspace, recipe: Recipe | Blend, engine: Engine) -> list[str]:

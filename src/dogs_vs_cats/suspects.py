@@ -110,7 +110,7 @@ def quality(labels: np.ndarray, raw: list[np.ndarray]) -> np.ndarray:
     if len(raw) == 1:  # of an ensemble of one, cleanlab warns
         return rank.get_label_quality_scores(labels, raw[0], method="self_confidence")
     return rank.get_label_quality_ensemble_scores(
-        labels, raw, method="self_confidence", weight_ensemble_members_by="accuracy", verbose=False
+        labels, raw, method="self_confidence", weight_ensemble_members_by="log_loss_search", verbose=False
     )
 
 

@@ -79,6 +79,11 @@ class Workspace:
         """The pages of `make report`; what searches found, and their journals."""
         return Path("reports", self.dataset)
 
+    @property
+    def exports(self) -> Path:
+        """The ONNX files, one a recipe."""
+        return Path("exports", self.dataset)
+
     def model(self, recipe: str) -> Path:
         return self.models / recipe
 

@@ -1,0 +1,34 @@
+"""Write a trained recipe as one ONNX file, from pixels to probabilities, and check it."""
+
+from dogs_vs_cats import blending, console, engines, export, files, recipes, workspace
+
+
+def main() -> None:
+    args = console.arguments(__doc__).parse_args()
+    recipe = recipes.read(args.recipe)
+    export.require(recipe)
+    engine = engines.choose(args.engine, args.precision)
+    place = workspace.current(args.dataset)
+    blending.require(place, recipe, engine, args.recipe)
+    found = export.summary(place, recipe)
+    state = ": up to date"
+    if found is None:
+        found = export.build(place, recipe, engine, args.threads)
+        state = f" in {found['seconds']:.0f} s"
+    show(found, state)
+
+
+def show(found: dict, state: str) -> None:
+    """Print what the file is, and how near it is to the pipeline."""
+    print(f"export: {found['file']}: {files.size_text(found['bytes'])}{state}")
+    print(
+        f"export: ONNX Runtime on {found['photos']} photos, {found['per_second']:g} a second: "
+        f"probabilities within {found['float32']:.6f} of the pipeline's in float32,"
+    )
+    print(
+        f"export: and within {found['trained']:.6f} of its heads as they are, on {found['engine']}"
+    )
+
+
+if __name__ == "__main__":
+    console.run(main)
