@@ -19,8 +19,8 @@ from dogs_vs_cats.workspace import Workspace
 
 SCORE = (
     "cleanlab's label quality, from 0 (wrong) to 1 (right): the probability that the heads which "
-    "never saw the photo gave to its label, before calibration, averaged over the recipes, the more "
-    "of a recipe the lower its log loss"
+    "never saw the photo gave to its label, before calibration, averaged over the recipes, where one "
+    "of lower log loss weighs more"
 )
 
 
@@ -110,7 +110,11 @@ def quality(labels: np.ndarray, raw: list[np.ndarray]) -> np.ndarray:
     if len(raw) == 1:  # of an ensemble of one, cleanlab warns
         return rank.get_label_quality_scores(labels, raw[0], method="self_confidence")
     return rank.get_label_quality_ensemble_scores(
-        labels, raw, method="self_confidence", weight_ensemble_members_by="log_loss_search", verbose=False
+        labels,
+        raw,
+        method="self_confidence",
+        weight_ensemble_members_by="log_loss_search",
+        verbose=False,
     )
 
 
