@@ -19,8 +19,8 @@ from dogs_vs_cats.workspace import Workspace
 
 SCORE = (
     "cleanlab's label quality, from 0 (wrong) to 1 (right): the probability that the heads which "
-    "never saw the photo gave to its label, before calibration, averaged over the recipes: one with "
-    "a lower log loss weighs more"
+    "never saw the photo gave to its label, before calibration, averaged over the recipes, of "
+    "which one with a lower log loss weighs more"
 )
 
 
