@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup data features train submit report predict try export upload scores compare \
-        search demo rehearse check status clean bench test lint packages
+        search demo rehearse check status clean bench test lint packages own exportable
 # Stages follow each other: -j must not start them side by side.
 .NOTPARALLEL:
 
@@ -20,8 +20,11 @@ else
 endif
 
 export PYTHONPATH := src
-# As environment, not as text in a command: a path may hold spaces and quotes.
-export SOURCE DATASET RECIPE CSV JSON PHOTOS COMPETITION SPACE
+# As environment, not as text in a command: a path may hold spaces and quotes; and as it is given:
+# a path may hold a $.
+TEXTS := SOURCE DATASET RECIPE CSV JSON PHOTOS COMPETITION SPACE
+$(foreach text,$(TEXTS),$(if $(value $(text)),$(eval override $(text) := $$(value $(text)))))
+export $(TEXTS)
 SLUG := $(if $(COMPETITION),--competition "$$COMPETITION")
 PICK := $(if $(DATASET),--dataset "$$DATASET")
 STAGE := $(PICK) $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ENGINE),--engine $(ENGINE)) \
@@ -89,17 +92,25 @@ submit: train ## predict the test photos; a checked CSV; uploaded, its score bro
 report: train ## what was run and what it sees, as one page: reports/<dataset>/<recipe>.html
 	@$(RUN) scripts/report.py $(STAGE)
 
-predict: train ## photos of your own: make predict PHOTOS=folder; CSV=path or JSON=path keeps it
-	@$(RUN) scripts/predict.py "$$PHOTOS" $(if $(CSV),--csv "$$CSV") $(if $(JSON),--json "$$JSON") $(STAGE)
+# What is mistaken is said before anything is computed.
+own exportable: $(READY)
+own:
+	@$(RUN) scripts/predict.py --check $(KEPT) -- "$$PHOTOS"
+exportable:
+	@$(RUN) scripts/export.py --check $(STAGE)
+KEPT := $(if $(CSV),--csv="$$CSV") $(if $(JSON),--json="$$JSON")
+
+predict: own train ## photos of your own: make predict PHOTOS=folder; CSV=path or JSON=path keeps it
+	@$(RUN) scripts/predict.py $(KEPT) $(STAGE) -- "$$PHOTOS"
 
 try: train ## a page on this machine where photos are dropped and answered
 	@$(RUN) scripts/try.py $(if $(PORT),--port $(PORT)) $(STAGE)
 
-export: train ## one ONNX file from pixels to probabilities, checked against the pipeline
+export: exportable train ## one ONNX file from pixels to probabilities, checked against the pipeline
 	@$(RUN) scripts/export.py $(STAGE)
 
 upload: $(READY) ## upload any submission that passes the check: make upload CSV=path
-	@$(RUN) scripts/upload.py $(if $(CSV),--csv "$$CSV") $(PICK) $(SLUG) $(if $(filter-out 0,$(AGAIN)),--again)
+	@$(RUN) scripts/upload.py $(if $(CSV),--csv="$$CSV") $(PICK) $(SLUG) $(if $(filter-out 0,$(AGAIN)),--again)
 
 scores: $(READY) ## bring submissions/ledger.csv up to date from Kaggle; the best first
 	@$(RUN) scripts/scores.py $(SLUG)
@@ -123,7 +134,7 @@ demo: $(READY) ## the whole road in some minutes, on drawings; needs no account
 	@echo "  make submit                   then try: make submit RECIPE=best"
 
 check: $(READY) ## check any submission: make check CSV=path
-	@$(RUN) scripts/check.py $(if $(CSV),--csv "$$CSV") $(PICK)
+	@$(RUN) scripts/check.py $(if $(CSV),--csv="$$CSV") $(PICK)
 
 status: $(READY) ## what exists, how big, how fresh
 	@$(RUN) scripts/status.py $(STAGE)

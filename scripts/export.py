@@ -4,9 +4,13 @@ from dogs_vs_cats import blending, console, engines, export, files, recipes, wor
 
 
 def main() -> None:
-    args = console.arguments(__doc__).parse_args()
+    parser = console.arguments(__doc__)
+    parser.add_argument("--check", action="store_true", help="only say whether the recipe can be")
+    args = parser.parse_args()
     recipe = recipes.read(args.recipe)
     export.require(recipe)
+    if args.check:
+        return
     engine = engines.choose(args.engine, args.precision)
     place = workspace.current(args.dataset)
     blending.require(place, recipe, engine, args.recipe)

@@ -30,6 +30,7 @@ IMPORTS = {
     "pillow": "PIL",
     "playwright": "playwright",
     "pytest": "pytest",
+    "pytest-xdist": "xdist",
     "ruff": "ruff",
     "scikit-learn": "sklearn",
     "scipy": "scipy",

@@ -12,8 +12,12 @@ def main() -> None:
     parser.add_argument("photos", help="a photo, a folder of photos, or a pattern in quotes")
     parser.add_argument("--csv", type=Path, help="where to write the table as CSV")
     parser.add_argument("--json", type=Path, help="where to write it as JSON")
+    parser.add_argument("--check", action="store_true", help="only say whether there are photos")
     args = parser.parse_args()
     paths = layout.own(args.photos)
+    require_files(args.csv, args.json)
+    if args.check:
+        return
     recipe = recipes.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     place = workspace.current(args.dataset)
@@ -50,6 +54,17 @@ def main() -> None:
             f"Expected photos that can be read. Received {len(problems):,} of {len(paths):,} that "
             f"can't: {first['photo']}: {first['problem']}. The others are answered."
         )
+
+
+def require_files(*kept: Path | None) -> None:
+    """Raise UserError unless the answers can be kept in these files."""
+    given = [path for path in kept if path]
+    for path in given:
+        if path.is_dir() or given.count(path) > 1:
+            raise UserError(
+                f"Expected CSV and JSON to name two files. Received {path}"
+                f"{', a folder' if path.is_dir() else ' twice'}. Name another."
+            )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,6 @@
 """Write what was run and what it sees as one page that opens from the disk."""
 
-import shlex
-
 from dogs_vs_cats import blending, console, engines, files, recipes, report, workspace
-from dogs_vs_cats.errors import UserError
 
 
 def main() -> None:
@@ -11,12 +8,7 @@ def main() -> None:
     recipe = recipes.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     place = workspace.current(args.dataset)
-    if blending.summary(place, recipe, engine) is None:
-        again = f"make report RECIPE={shlex.quote(args.recipe)}"
-        raise UserError(
-            f"Expected heads of {recipe.name} that fit the photos and features. Received none, or "
-            f"stale ones. Run `{again}`, which makes them first."
-        )
+    blending.require(place, recipe, engine, args.recipe)
     found = report.summary(place, recipe, engine)
     state = "up to date"
     if found is None:

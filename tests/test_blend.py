@@ -250,7 +250,7 @@ def trained(name: str, order=None, **columns) -> None:
     p = raw["a" if name in ("one", "tiny") else "b"]
     after = calibration.fit(labels, p).apply(p)
     predictions.write(folder, table.iloc[order], CLASSES, p[order], after[order])
-    (folder / "stamp.json").write_text("{}")
+    (folder / "stamp.json").write_text('{"inputs": {}}')
 
 
 def joined() -> dict:

@@ -33,7 +33,7 @@ def trained(name: str, p: np.ndarray, order=None, each: int = 1, labels=None) ->
     (folder / "metrics.json").write_text(json.dumps(figures))
     (folder / "record.json").write_text(json.dumps({"cache": f"key-{name}"}))
     (folder / "head-0.keras").write_bytes(bytes(1_500_000))
-    (folder / "stamp.json").write_text("{}")
+    (folder / "stamp.json").write_text('{"inputs": {}}')
 
 
 def hard(n: int) -> np.ndarray:

@@ -326,7 +326,7 @@ def test_a_package_that_is_missing_is_named_with_how_to_install_it(here, monkeyp
         return real(name)
 
     monkeypatch.setattr(hardware.metadata, "version", version)
-    with pytest.raises(UserError, match=r"onnxruntime .* pip install -r requirements-onnx.txt"):
+    with pytest.raises(UserError, match=r"onnxruntime .*make setup EXTRAS=onnx"):
         export.require(recipes.read("tiny.toml"))
 
 

@@ -107,6 +107,7 @@ BROKEN = {
     "text": (b"this is no photo at all", "not an image"),
     "truncated": (encoded(picture(3, (400, 300)))[:3000], "truncated"),
     "bomb": (bomb(), "bomb"),
+    "a program for Ghostscript": (encoded(picture(3), "EPS"), "not an image"),
 }
 
 
@@ -117,6 +118,13 @@ def test_what_cannot_be_decoded_says_why(name, tmp_path):
     path.write_bytes(data)
     with pytest.raises(PhotoError, match=reason):
         pixels.pixels(path, 32)
+
+
+def test_more_pixels_than_asked_for_are_refused_before_they_are_decoded():
+    data = encoded(picture(3, (400, 300)))
+    assert pixels.upright(data, 120_000).size == (400, 300)
+    with pytest.raises(PhotoError, match="more than 0 million pixels"):
+        pixels.upright(data[:3000], 119_999)
 
 
 def test_random_damage_is_a_photo_error_and_nothing_else():

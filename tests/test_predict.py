@@ -245,6 +245,15 @@ def test_heads_that_do_not_fit_are_refused(trained, tmp_path):
         PLACE.table.write_text(table)
 
 
+def test_what_can_not_be_kept_is_refused_before_anything_is_computed(trained):
+    for options in ("--csv", "a", "--json", "a"), ("--csv", "source"):
+        status, printed, err = predict("source/test/1.jpg", *options)
+        assert (status, printed) == (1, "")
+        assert err.startswith("error: Expected CSV and JSON to name two files. Received ")
+    assert predict("source/test/1.jpg", "--check") == (0, "", "")
+    assert predict("nowhere.jpg", "--check")[0] == 1
+
+
 def test_of_more_classes_each_has_a_column():
     """And of two the last one alone, as in a submission."""
     answer = predictor.Answer(Path("a.jpg"), np.array([0.2, 0.5, 0.3]), "")

@@ -17,6 +17,7 @@ import pytest
 from conftest import PROJECT, TINY, command
 from dogs_vs_cats import ledger, predictions, verdicts
 from dogs_vs_cats.calibration import Calibration
+from dogs_vs_cats.legible import legible
 from dogs_vs_cats.predictions import Predictions
 from dogs_vs_cats.report import contents, figures, gallery
 from dogs_vs_cats.suspects import Suspect
@@ -85,7 +86,7 @@ def test_the_page_says_what_was_run_and_what_came_of_it(made, run):
     assert "Don't publish this page" in text
     assert "32 px, block5_pool, avgmax" in text
     for name in HOSTILE:
-        assert figures.legible(name) in text
+        assert legible(name) in text
     assert "tiny" in text
     assert "other" in text
     n = found["n"]
@@ -145,11 +146,12 @@ def test_photos_that_are_gone_or_changed_leave_a_tile_with_the_reason(made, run)
     assert "no picture: No such file or directory" in source
     assert "no picture: the file has changed since the table of photos was made" in source
     assert "where the network looked" not in source
+    assert "written" in run("report", "--recipe", "tiny.toml"), "they may come back"
 
 
 def test_an_untrained_recipe_is_one_line(made, refuse):
     shutil.rmtree("models/source/tiny")
-    assert "make report RECIPE=tiny.toml" in refuse("report", "--recipe", "tiny.toml")
+    assert "make train RECIPE=tiny.toml" in refuse("report", "--recipe", "tiny.toml")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -254,8 +256,8 @@ def test_the_ledger_is_drawn_even_if_it_was_edited():
 
 
 def test_what_is_no_letter_is_replaced():
-    assert figures.legible("caf\xe9 \U0001f431\n") == "caf\xe9 \U0001f431\n"
-    assert figures.legible(os.fsdecode(b"a\xff") + "\x00\u202e") == "a\ufffd\ufffd\ufffd"
+    assert legible("caf\xe9 \U0001f431\n") == "caf\xe9 \U0001f431\n"
+    assert legible(os.fsdecode(b"a\xff") + "\x00\u202e") == "a\ufffd\ufffd\ufffd"
 
 
 def test_the_text_to_copy_changes_nothing_and_loses_nothing():
@@ -297,7 +299,7 @@ def test_verdicts_are_listed_with_what_they_changed(made, run):
     before = predictions.read(Path("models/source/tiny"))
     own = before.raw[np.arange(len(before.ids)), before.labels]
     order = [before.ids[row] for row in np.argsort(own)]
-    photo = next(photo for photo in order if figures.legible(photo) == photo)
+    photo = next(photo for photo in order if legible(photo) == photo)
     with Path("data/source/verdicts.csv").open("w", newline="") as file:
         csv.writer(file).writerows([verdicts.COLUMNS, [photo, "drop", "<u>neither</u>"]])
     run("train", "--recipe", "tiny.toml")
@@ -306,3 +308,6 @@ def test_verdicts_are_listed_with_what_they_changed(made, run):
     assert f"{photo} drop <u>neither</u>" in text
     assert f"those whose label you left {len(before.ids) - 1}" in text
     assert "your verdict: drop" in text
+    # The other recipe, and what is blended of both, did not obey it.
+    assert "other verdicts" in text
+    assert "other verdicts than verdicts.csv has now: other" in run("compare")

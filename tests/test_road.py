@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -51,14 +50,8 @@ def test_fast_on_all_real_photos_reaches_its_figures_and_then_rests(project, rea
     assert found["log_loss"] <= 0.068
     # The same again does no work, and asks neither pandas nor Keras.
     before = {p: p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        done = make("data", "features", "train", "submit", f"SOURCE={real_photos}", "DATASET=real")
-        seconds.append(time.monotonic() - started)
-        assert done.stdout.count("up to date") == 4, done.stdout
-    print(f"the same again: {min(seconds):.2f} s")
-    assert min(seconds) < 2
+    done = make("data", "features", "train", "submit", f"SOURCE={real_photos}", "DATASET=real")
+    assert done.stdout.count("up to date") == 4, done.stdout
     ignored = {Path("data/current")}
     after = {p: p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
     assert {p for p in after if before.get(p) != after[p]} <= ignored
@@ -164,13 +157,16 @@ def test_demo_ends_with_a_score_and_leaves_the_users_work_alone(project):
 def test_a_target_runs_what_it_needs_and_a_path_may_be_odd(project):
     from pictures import class_folder
 
-    source = class_folder(project / 'it\'s a folder, "really"', each=12)
+    source = class_folder(project / 'it\'s a folder, $HOME, "really"', each=12)
     done = make("data", "submit", f"SOURCE={source}", "RECIPE=tiny.toml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "written and checked" in done.stdout
+    done = make("predict", "RECIPE=tiny.toml", f"PHOTOS={source}/Cat/1.jpg", "CSV=-$x.csv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert Path("-$x.csv").read_text().splitlines()[1].startswith('"')
     status = make("status", "RECIPE=tiny.toml")
     assert status.stdout.count("up to date") == 2, status.stdout
-    assert "it-s-a-folder-really" in status.stdout
+    assert "it-s-a-folder-HOME-really" in status.stdout
     cleaned = make("clean")
     assert "make clean YES=1" in cleaned.stdout
     assert Path("cache").exists()
@@ -180,7 +176,7 @@ def test_a_target_runs_what_it_needs_and_a_path_may_be_odd(project):
     assert not Path("cache").exists()
     assert not Path("models").exists()
     assert list(Path("submissions").glob("*.csv"))
-    assert Path("data/it-s-a-folder-really/photos.csv").exists()
+    assert Path("data/it-s-a-folder-HOME-really/photos.csv").exists()
 
 
 def test_a_mistake_ends_make_with_one_line_of_ours(project):

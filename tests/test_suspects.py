@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats import photos, predictions, stamps, suspects
+from dogs_vs_cats import files, photos, predictions, stamps, suspects
 from dogs_vs_cats.workspace import Workspace
 from pictures import picture
 
@@ -28,7 +28,7 @@ def written(name: str, p: np.ndarray, labels: np.ndarray, order=None, **figures)
     flat = np.full(p.shape, 1 / count)
     predictions.write(folder, table.iloc[order], classes, p[order], flat)
     (folder / "metrics.json").write_text(json.dumps(figures))
-    (folder / "stamp.json").write_text("{}")
+    (folder / "stamp.json").write_text('{"inputs": {}}')
 
 
 def tabulated(n: int, labels: np.ndarray, twins: list[tuple[int, int]] = (), listed: int = 0):
@@ -40,9 +40,11 @@ def tabulated(n: int, labels: np.ndarray, twins: list[tuple[int, int]] = (), lis
         path.parent.mkdir(parents=True, exist_ok=True)
         image = picture(group.get(i, i))
         image.save(path)
-        rows.append((f"p.{i}", str(path), CLASSES[labels[i] % 2], f"p.{group.get(i, i)}", 0))
-    table = pd.DataFrame(rows, columns=["id", "path", "label", "group", "fold"])
-    table = table.assign(width=60, height=44, sha256=table["id"], problem="")
+        sha256 = files.digest(path)
+        label, first = CLASSES[labels[i] % 2], f"p.{group.get(i, i)}"
+        rows.append((f"p.{i}", str(path), label, first, 0, sha256))
+    table = pd.DataFrame(rows, columns=["id", "path", "label", "group", "fold", "sha256"])
+    table = table.assign(width=60, height=44, problem="")
     photos.write(PLACE, table)
     summary = {"competition": "", "metric": "log_loss", "per_class": {}, "listed": listed}
     stamps.write(PLACE.data_stamp, {}, [], summary)
@@ -136,7 +138,10 @@ def test_photos_that_a_user_put_in_one_group_are_no_duplicates_unless_they_look_
     photos.write(PLACE, table)
     found = suspects.ranked(PLACE, "fast")
     assert {x.id for x in found if x.why.startswith("the same picture")} == {"p.4", "p.5"}
-    # One that is gone can't be compared.
+    # One that has changed, or is gone, can't be compared.
+    was = (PLACE.photos / "5.png").read_bytes()
+    (PLACE.photos / "5.png").write_bytes(was[:99])
+    assert not any(x.why.startswith("the same") for x in suspects.ranked(PLACE, "fast"))
     (PLACE.photos / "5.png").unlink()
     assert not any(x.why.startswith("the same") for x in suspects.ranked(PLACE, "fast"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats import files, metrics, predictions, timings
+from dogs_vs_cats import files, metrics, predictions, stamps, timings, verdicts
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.predictions import Predictions
 from dogs_vs_cats.workspace import Workspace
@@ -47,7 +47,20 @@ def lines(place: Workspace) -> list[str]:
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADER))]
     table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     count = len(found[0].predictions.ids)
-    return [f"{place.dataset}, {count:,} photos out of fold, the lowest log loss first", *table]
+    title = f"{place.dataset}, {count:,} photos out of fold, the lowest log loss first"
+    behind = outdated(place, found)
+    note = [f"trained on other verdicts than verdicts.csv has now: {', '.join(behind)}"]
+    return [title, *table, *(note if behind else [])]
+
+
+def outdated(place: Workspace, found: list[Trained]) -> list[str]:
+    """Return the names of the recipes whose heads obeyed other verdicts than there are now.
+
+    Of a blend, its members tell.
+    """
+    now = verdicts.decided(place)
+    inputs = {one.name: stamps.read(one.folder / "stamp.json")["inputs"] for one in found}
+    return [name for name, given in inputs.items() if given.get("verdicts", now) != now]
 
 
 def rows(found: list[Trained]) -> list[list[str]]:

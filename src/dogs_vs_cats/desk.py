@@ -18,12 +18,14 @@ from dogs_vs_cats.blend import Pool
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import PhotoError, UserError
 from dogs_vs_cats.heatmaps import Heatmaps
+from dogs_vs_cats.legible import legible
 from dogs_vs_cats.predictor import Predictor, Upload
 from dogs_vs_cats.recipes import Blend, Recipe, members
 from dogs_vs_cats.workspace import Workspace
 
 HOST = "127.0.0.1"
 LIMIT = 30_000_000  # bytes of a photo
+PIXELS = 50_000_000  # of a photo: more than cameras take; decoded, up to a gigabyte
 SHOWN = 800  # pixels: the longer side of what the page shows
 # Connections held at once, each with up to LIMIT bytes; those beyond wait to be accepted.
 CONNECTIONS = 32
@@ -54,15 +56,15 @@ class Desk:
         """
         photo = Upload("the photo", data)
         with self.lock:
+            image = pixels.upright(data, PIXELS)
             (found,) = self.predictor.predict([photo])
             if found.probabilities is None:
                 raise PhotoError(found.problem)
             first = int(found.probabilities.argmax())
             (heat,) = self.heatmaps.of(pixels.pixels(photo, self.size)[None], [first])
-            image = pixels.upright(data)
             image.thumbnail((SHOWN, SHOWN))
             laid_over = heatmaps.overlay(image, heat)
-        names = self.predictor.classes
+        names = self.about["classes"]
         pairs = zip(names, found.probabilities.tolist(), strict=True)
         return {
             "class": names[first],
@@ -89,7 +91,7 @@ def load(
         "recipe": recipe.name,
         "about": recipe.about,
         "member": first.name if isinstance(recipe, Blend) else "",
-        "classes": asked.classes,
+        "classes": [legible(name) for name in asked.classes],
         "limit": LIMIT,
     }
     desk = Desk(about, asked, heatmaps.load(place, first, engine, threads), first.features.size)

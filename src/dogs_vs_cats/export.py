@@ -22,7 +22,11 @@ from dogs_vs_cats.workspace import Workspace, weights_folder
 
 LARGEST = 2**31 - 2**20  # bytes of a file in ONNX's format, protobuf; less what are no weights
 PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
-SETUP = "python -m pip install -r requirements-onnx.txt"
+SETUP = "make setup EXTRAS=onnx"
+CODE = (
+    *("agreement", "backbones", "blend", "calibration", "ensemble", "export", "extractor", "graph"),
+    *("heads", "networks", "photos", "pixels", "predictor", "views", "weights"),
+)
 
 
 def path(place: Workspace, recipe: Recipe | Blend) -> Path:
@@ -64,11 +68,10 @@ def inputs(place: Workspace, recipe: Recipe | Blend) -> dict:
 
     The stamp of a blend stands for the heads of its members.
     """
-    modules = ("backbones", "blend", "calibration", "ensemble", "export", "extractor", "graph")
     return {
         "heads": files.digest(place.model(recipe.name) / "stamp.json"),
         "weights": [BACKBONES[one.features.backbone].fingerprint() for one in members(recipe)],
-        "code": files.code_digest(*modules, "networks", "pixels", "views"),
+        "code": files.code_digest(*CODE),
         "packages": hardware.versions("keras", *PACKAGES, setup=SETUP) | hardware.backend_version(),
     }
 

@@ -11,21 +11,28 @@ from PIL import Image, ImageOps
 from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.views import CROPS, VIEWS
 
+# What photos are stored as. Pillow reads more: some of it by other programs, such as EPS.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "AVIF")
 
-def upright(data: bytes) -> Image.Image:
+
+def upright(data: bytes, most: int | None = None) -> Image.Image:
     """Return a photo's bytes as an RGB image, turned as its EXIF orientation says.
 
     Any mode becomes RGB: 16-bit and float levels are scaled to 8 bits, transparency is laid on
     white, of an animation the first frame is taken. Raises PhotoError with the reason if the
-    bytes can't be decoded to the last row, or would be more than twice Pillow's limit of
-    89 million pixels (a decompression bomb).
+    bytes can't be decoded to the last row, are of none of FORMATS, or would be more than `most`
+    pixels, or more than twice Pillow's limit of 89 million (a decompression bomb).
     """
     if not data:
         raise PhotoError("empty file")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if most is not None and image.width * image.height > most:
+                raise PhotoError(f"more than {most // 10**6} million pixels")
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
+    except PhotoError:
+        raise
     except Image.UnidentifiedImageError as error:
         raise PhotoError("not an image") from error
     except Image.DecompressionBombError as error:

@@ -86,7 +86,8 @@ def require_pets(classes: list[str]) -> None:
     if classes != PETS:
         raise UserError(
             "Expected the classes cat 0 and dog 1, as the competition has them. Received "
-            f"{', '.join(classes)}."
+            f"{', '.join(classes)}. Run `make submit` without a COMPETITION: its CSV has a column "
+            "a class."
         )
 
 

@@ -5,6 +5,7 @@ The evidence is what heads say of photos that they were not trained on: confiden
 cleanlab has it. It is evidence for a person who looks; nothing is dropped or relabelled here.
 """
 
+import itertools
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -107,6 +108,8 @@ def quality(labels: np.ndarray, raw: list[np.ndarray]) -> np.ndarray:
     """Return (n,) in [0, 1]: SCORE of each photo. labels: (n,) int; raw: (n, classes) a recipe."""
     from cleanlab import rank
 
+    # A softmax in float32 adds up to 1 but for its last bits, of which cleanlab warns.
+    raw = [one / one.sum(axis=1, keepdims=True) for one in raw]
     if len(raw) == 1:  # of an ensemble of one, cleanlab warns
         return rank.get_label_quality_scores(labels, raw[0], method="self_confidence")
     return rank.get_label_quality_ensemble_scores(
@@ -140,12 +143,16 @@ def contradictions(place: Workspace, labels: dict[str, str]) -> dict[str, str]:
 
 
 def _alike(place: Workspace, table: pd.DataFrame) -> list[str]:
-    """Return the group of each photo by its looks alone; a photo that is gone is only itself."""
+    """Return the group of each photo by its looks alone.
+
+    A photo that is gone, or no longer what it was, is only itself.
+    """
     here = [Path(path).exists() for path in table["path"]]
     shown = table[here]
     # Noted when the photos were tabulated: only what has changed since is decoded.
     looks = photos.inspect_all([Path(path) for path in shown["path"]], place.data / "looks.jsonl")
-    hashes = [one["hashes"] for one in looks]
+    same = [look["sha256"] == sha256 for look, sha256 in zip(looks, shown["sha256"], strict=True)]
+    shown, hashes = shown[same], [one["hashes"] for one in itertools.compress(looks, same)]
     found = groups.group(shown["id"].tolist(), shown["sha256"].tolist(), hashes)
     group = dict(zip(shown["id"], found, strict=True))
     return [group.get(photo, photo) for photo in table["id"]]

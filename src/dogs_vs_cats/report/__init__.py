@@ -8,7 +8,7 @@ import dataclasses
 import time
 from pathlib import Path
 
-from dogs_vs_cats import files, hardware, ledger, stamps
+from dogs_vs_cats import files, hardware, ledger, stamps, submission
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.recipes import Blend, Recipe
 from dogs_vs_cats.workspace import Workspace
@@ -17,8 +17,9 @@ PAGES = Path(__file__).parents[1] / "pages"
 TEMPLATE = PAGES / "report.html"
 SUSPECTS = 30  # shown; the first, of all photos
 CODE = (
-    *("blend", "calibration", "compare", "forecast", "heatmaps", "metrics", "photos", "pixels"),
-    *("predictions", "suspects", "timings", "verdicts"),
+    *("blend", "calibration", "compare", "features", "forecast", "groups", "heatmaps", "ledger"),
+    *("legible", "metrics", "photos", "pixels", "predictions", "submission", "suspects", "timings"),
+    "verdicts",
     *(f"report/{name}" for name in ("__init__", "contents", "figures", "gallery")),
 )
 
@@ -36,6 +37,8 @@ def inputs(place: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict:
     data = stamps.summary(place.data_stamp)
     trained = sorted(place.models.glob("*/stamp.json"))
     return {
+        "recipe": dataclasses.asdict(recipe),
+        "score": set_aside(place, recipe),
         "data": data,
         "photos": files.digest(place.table),
         "classes": files.digest(place.classes),
@@ -44,14 +47,20 @@ def inputs(place: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict:
         "ledger": [
             line
             for line in ledger.read()
-            if line["dataset"] == place.dataset or line["competition"] == data["competition"]
+            if line["dataset"] == place.dataset or data["competition"] == line["competition"] != ""
         ],
         "engine": dataclasses.asdict(engine),
         "code": [files.code_digest(*CODE), files.digest(TEMPLATE)],
         "packages": hardware.versions(
-            *("cleanlab", "jinja2", "keras", "matplotlib", "numpy", "pillow", "scipy")
+            *("cleanlab", "jinja2", "keras", "matplotlib", "numpy", "pandas", "pillow", "scipy")
         ),
     }
+
+
+def set_aside(place: Workspace, recipe: Recipe | Blend) -> dict | None:
+    """Return the figures of the last submission on the set-aside test photos, if there are any."""
+    found = submission.summary(place, recipe)
+    return found["score"] if found else None
 
 
 def summary(place: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict | None:
@@ -65,14 +74,18 @@ def build(
     """Write reports/<dataset>/<recipe>.html from trained heads; return how it went.
 
     The same inputs give the same bytes. A photo that is gone from the disk leaves a tile with
-    the reason. UserError if there are no heads.
+    the reason; the page then counts as not up to date. UserError if there are no heads.
     """
     from dogs_vs_cats.report import contents
 
     started = time.monotonic()
     given = inputs(place, recipe, engine)
     page = path(place, recipe)
-    files.write_text(page, contents.rendered(place, recipe, engine, threads))
+    text, gone = contents.rendered(place, recipe, engine, threads)
+    files.write_text(page, text)
     found = {"file": str(page), "bytes": page.stat().st_size}
-    stamps.write(stamp(place, recipe), given, [page], found)
+    if gone:
+        stamp(place, recipe).unlink(missing_ok=True)
+    else:
+        stamps.write(stamp(place, recipe), given, [page], found)
     return found | {"seconds": time.monotonic() - started}

@@ -33,6 +33,7 @@ from dogs_vs_cats import (
 )
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import PhotoError
+from dogs_vs_cats.legible import legible
 from dogs_vs_cats.predictions import Predictions
 from dogs_vs_cats.recipes import Blend, Recipe, members
 from dogs_vs_cats.report import figures, gallery
@@ -55,8 +56,10 @@ class Pair:
     log_loss_se: float
 
 
-def rendered(place: Workspace, recipe: Recipe | Blend, engine: Engine, threads: int | None) -> str:
-    """Return the page, in which no character can't be written as UTF-8."""
+def rendered(
+    place: Workspace, recipe: Recipe | Blend, engine: Engine, threads: int | None
+) -> tuple[str, int]:
+    """Return the page, all of it UTF-8, and how many photos could not be shown in it."""
     folder = place.model(recipe.name)
     figure = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     found = predictions.read(folder)
@@ -71,7 +74,8 @@ def rendered(place: Workspace, recipe: Recipe | Blend, engine: Engine, threads: 
     ranked = suspects.ranked(place, recipe.name, {x: one.verdict for x, one in decided.items()})
     lines = [x for x in ledger.read() if x["dataset"] == place.dataset]
     metric = submission.metric_of(place)
-    return (
+    pictured = shown_suspects(table, ranked[: report.SUSPECTS])
+    text = (
         _environment()
         .get_template(report.TEMPLATE.name)
         .render(
@@ -81,6 +85,7 @@ def rendered(place: Workspace, recipe: Recipe | Blend, engine: Engine, threads: 
             figures=headline(found, figure),
             expected=expected(place, recipe, table, found, lines, metric),
             scores=[x for x in lines if x["recipe"] == recipe.name and x["public_score"]],
+            aside_score=report.set_aside(place, recipe),
             stages=stages(place, recipe, engine, figure),
             curves=curves(folder),
             classes=found.classes,
@@ -94,7 +99,7 @@ def rendered(place: Workspace, recipe: Recipe | Blend, engine: Engine, threads: 
             mistakes=int((found.probabilities.argmax(axis=1) != found.labels).sum()),
             unsure=tiles[len(wrong) :],
             looking=looking,
-            suspects=shown_suspects(table, ranked[: report.SUSPECTS]),
+            suspects=pictured,
             voters=list(ranked[0].of_label),
             score=suspects.SCORE,
             verdicts_path=place.verdicts,
@@ -111,8 +116,12 @@ def rendered(place: Workspace, recipe: Recipe | Blend, engine: Engine, threads: 
             compare_header=compare.HEADER,
             ledger=lines,
             past=figures.past(lines, metric) if lines else None,
+            outdated=compare.outdated(place, compare.trained(place)),
+            blended=isinstance(recipe, Blend),
         )
     )
+    problems = [one.problem for one in tiles] + [problem for *_, problem in pictured]
+    return text, len(list(filter(None, problems)))
 
 
 def _environment() -> jinja2.Environment:
@@ -123,7 +132,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-        finalize=lambda x: figures.legible(x) if type(x) is str else x,
+        finalize=lambda x: legible(x) if type(x) is str else x,
     )
     found.filters["percent"] = lambda share: f"{share:.2%}"
     found.filters["commas"] = lambda number: f"{number:,}"
@@ -296,7 +305,7 @@ def verdicts_text(decided: dict[str, Verdict], some: list[Suspect]) -> str:
     writer.writerow(["photo", "verdict", "why"])
     rows = [(photo, one.verdict, one.why) for photo, one in decided.items()]
     rows += [(one.id, "keep", one.why) for one in some if one.id not in decided]
-    writer.writerows(row for row in rows if all(figures.legible(x) == x for x in row))
+    writer.writerows(row for row in rows if all(legible(x) == x for x in row))
     return text.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import unicodedata
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pandas as pd
 
 from dogs_vs_cats import metrics
 from dogs_vs_cats.calibration import Calibration
+from dogs_vs_cats.legible import legible
 from dogs_vs_cats.predictions import Predictions
 
 SIZE = (5.0, 3.2)  # inches: on a phone its text is still nine pixels high
@@ -30,18 +30,6 @@ class Picture:
     light: str
     dark: str
     alt: str
-
-
-def legible(text: str) -> str:
-    """Return text that can stand in a page: what is no letter, in UTF-8 or XML, becomes U+FFFD.
-
-    Bytes of a file's name that aren't UTF-8, control characters, marks that turn text about.
-    """
-    decoded = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(x)[0] == "C" and x != "\n" else x
-        for x in decoded
-    )
 
 
 def picture(draw: Callable, alt: str) -> Picture:
