@@ -150,6 +150,17 @@ def read(name: str) -> Recipe | Blend:
     return _blend(names, path.name, path.stem, table["about"])
 
 
+def recorded(found: dict) -> Recipe:
+    """Return the recipe that `dataclasses.asdict` made a dictionary of, as JSON keeps it."""
+
+    def section(kind, table: dict | None):
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in (table or {}).items()}
+        return kind(**values) if values else None
+
+    features, head = section(Features, found["features"]), section(Head, found["head"])
+    return Recipe(found["name"], found["about"], features, head, section(Retrain, found["retrain"]))
+
+
 def members(recipe: Recipe | Blend) -> tuple[Recipe, ...]:
     """Return the recipes that a blend is made of, or the one recipe itself."""
     return recipe.members if isinstance(recipe, Blend) else (recipe,)

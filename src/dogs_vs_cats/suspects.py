@@ -1,8 +1,9 @@
 """Suspects: training photos whose label is probably wrong, or that show neither class or both.
 
-The evidence is what heads say of photos that they were not trained on: confident learning
-(Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"), as
-cleanlab has it. It is evidence for a person who looks; nothing is dropped or relabelled here.
+The evidence is what probes of the features, or heads, say of photos that they were not trained on:
+confident learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset
+Labels"), as cleanlab has it. It is evidence for a person who looks; nothing is dropped or
+relabelled here.
 """
 
 import itertools
@@ -14,15 +15,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dogs_vs_cats import groups, photos, predictions, stamps
+from dogs_vs_cats import groups, photos, predictions, probe, progress, stamps
+from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.predictions import Predictions
 from dogs_vs_cats.workspace import Workspace
 
 SCORE = (
-    "cleanlab's label quality, from 0 (wrong) to 1 (right): the probability that the heads which "
-    "never saw the photo gave to its label, before calibration, averaged over the recipes, of "
-    "which one with a lower log loss weighs more"
+    "cleanlab's label quality, from 0 (wrong) to 1 (right): the probability of its label by a "
+    "linear probe of a recipe's features that never saw the photo, or by the recipe's heads where "
+    "its features are not pooled; averaged over the recipes, of which one with a lower log loss "
+    "weighs more"
 )
+EDGE = 1e-6  # how sure a probability may be: with a last bit more than 1, it would be refused
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,22 @@ class Suspect:
     verdict: str = ""
 
 
-def ranked(place: Workspace, recipe: str, verdicts: dict[str, str] | None = None) -> list[Suspect]:
+def ranked(
+    place: Workspace,
+    recipe: str,
+    verdicts: dict[str, str] | None = None,
+    engine: Engine | None = None,
+) -> list[Suspect]:
     """Return all photos that `recipe` was trained on, the most suspicious first.
 
     First come near-duplicates that are labelled differently, of which one at least is wrong; then
     all others by score. All recipes that were trained on the same photos with the same labels
-    have a say. verdicts: photo id -> what the user decided.
+    have a say. verdicts: photo id -> what the user decided. engine: that of the features that are
+    probed; None asks the heads alone.
     """
     found = of_same_photos(place, recipe)
     first = next(iter(found.values()))
-    scores = quality(first.labels, [one.raw for one in found.values()])
+    scores = quality(first.labels, evidence(place, found, engine))
     mean = np.mean([one.raw for one in found.values()], axis=0)  # (n, classes)
     said = {name: one.raw.argmax(axis=1) for name, one in found.items()}
     twins = contradictions(place, dict(zip(first.ids, names(first), strict=True)))
@@ -64,6 +74,19 @@ def ranked(place: Workspace, recipe: str, verdicts: dict[str, str] | None = None
         verdict = (verdicts or {}).get(photo, "")
         suspects.append(Suspect(photo, label, guess, float(scores[row]), of_label, why, verdict))
     return sorted(suspects, key=lambda one: (one.id not in twins, one.score, one.id))
+
+
+def evidence(
+    place: Workspace, found: dict[str, Predictions], engine: Engine | None
+) -> list[np.ndarray]:
+    """Return (n, classes) a recipe, in the order of its predictions: by its probe, or its heads."""
+    every = []
+    with progress.bar(len(found), "probes", " recipes") as bar:
+        for name, one in found.items():
+            said = probe.of(place, name, engine) if engine else None
+            every.append(np.stack([said[photo] for photo in one.ids]) if said else one.raw)
+            bar.update()
+    return every
 
 
 def of_same_photos(place: Workspace, recipe: str) -> dict[str, Predictions]:
@@ -110,6 +133,7 @@ def quality(labels: np.ndarray, raw: list[np.ndarray]) -> np.ndarray:
 
     # A softmax in float32 adds up to 1 but for its last bits, of which cleanlab warns.
     raw = [one / one.sum(axis=1, keepdims=True) for one in raw]
+    raw = [EDGE / one.shape[1] + (1 - EDGE) * one for one in raw]
     if len(raw) == 1:  # of an ensemble of one, cleanlab warns
         return rank.get_label_quality_scores(labels, raw[0], method="self_confidence")
     return rank.get_label_quality_ensemble_scores(

@@ -18,8 +18,8 @@ TEMPLATE = PAGES / "report.html"
 SUSPECTS = 30  # shown; the first, of all photos
 CODE = (
     *("blend", "calibration", "compare", "features", "forecast", "groups", "heatmaps", "ledger"),
-    *("legible", "metrics", "photos", "pixels", "predictions", "submission", "suspects", "timings"),
-    "verdicts",
+    *("legible", "metrics", "photos", "pixels", "predictions", "probe", "submission", "suspects"),
+    *("timings", "verdicts"),
     *(f"report/{name}" for name in ("__init__", "contents", "figures", "gallery")),
 )
 

@@ -71,7 +71,8 @@ def rendered(
     unsure = gallery.unsure(found, wrong)
     look = functools.partial(looked, place, looking, engine, threads)
     tiles = gallery.tiles(table, found, wrong + unsure, looking.features.size, look)
-    ranked = suspects.ranked(place, recipe.name, {x: one.verdict for x, one in decided.items()})
+    verdict_of = {photo: one.verdict for photo, one in decided.items()}
+    ranked = suspects.ranked(place, recipe.name, verdict_of, engine)
     lines = [x for x in ledger.read() if x["dataset"] == place.dataset]
     metric = submission.metric_of(place)
     pictured = shown_suspects(table, ranked[: report.SUSPECTS])

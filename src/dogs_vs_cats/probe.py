@@ -1,0 +1,66 @@
+"""Probe: a linear probe of cached features (Alain & Bengio 2016, arXiv:1610.01644), out of fold.
+
+A logistic regression that is held back hard can't learn a single wrong label by heart, as heads
+do: its doubts about a label say more, though its answers are less often right.
+"""
+
+import json
+
+import numpy as np
+
+from dogs_vs_cats import features, heads, photos, recipes, training
+from dogs_vs_cats.engines import Engine
+from dogs_vs_cats.rows import Rows
+from dogs_vs_cats.workspace import Workspace
+
+POOLINGS = ("avg", "avgmax")  # whose features are few enough
+STRENGTH = 0.01  # scikit-learn's C: how much a photo counts against weights that grow
+ITERATIONS = 300
+
+
+def of(place: Workspace, recipe: str, engine: Engine) -> dict[str, np.ndarray] | None:
+    """Return photo id -> (classes,) float64, what a probe of a trained recipe's features says.
+
+    Of all training photos, each by a probe that never saw it; taught as verdicts.csv says. None
+    where there are no pooled features in the cache that its heads were trained on, by `engine`.
+    """
+    record = json.loads((place.model(recipe) / "record.json").read_text(encoding="utf-8"))
+    if "members" in record["recipe"]:
+        return None
+    settings = recipes.recorded(record["recipe"])
+    here = features.stores(place, settings.features, engine)
+    train = [path for (role, _), path in here.items() if role == "train"]
+    known = all(path.parent.name == record["cache"] and path.exists() for path in train)
+    if settings.features.pooling not in POOLINGS or not known:
+        return None
+    table, classes = photos.train(photos.read(place)), photos.read_classes(place)
+    rows, _ = training.taught_rows_of(place, settings, engine, table, classes)
+    said = out_of_fold(rows, table["fold"].to_numpy(), len(classes), settings.features.test_views)
+    return dict(zip(table["id"], said, strict=True))
+
+
+def out_of_fold(
+    rows: Rows,
+    fold_of: np.ndarray,
+    classes: int,
+    views: tuple[str, ...],
+) -> np.ndarray:
+    """Return (n, classes) float64: the probabilities of each photo by a probe that never saw it.
+
+    fold_of: (n,) int. A photo's features are averaged over views; photos are trained on as
+    `rows.targets` says.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    everything = np.arange(len(fold_of))
+    features = np.mean([rows.take(everything, view).astype(np.float32) for view in views], axis=0)
+    found = np.zeros((len(fold_of), classes))
+    for fold in np.unique(fold_of):
+        chosen = np.flatnonzero((fold_of != fold) & (rows.targets >= 0))
+        held_out = np.flatnonzero(fold_of == fold)
+        mean, variance = heads.standardisation(rows, chosen, views)
+        scaled = (features - mean) / np.sqrt(variance)
+        model = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS)
+        model.fit(scaled[chosen], rows.targets[chosen])
+        found[np.ix_(held_out, model.classes_)] = model.predict_proba(scaled[held_out])
+    return found

@@ -1,0 +1,50 @@
+"""The linear probe: doubts about labels, by a model that never saw the photo."""
+
+import numpy as np
+
+from dogs_vs_cats import probe
+from dogs_vs_cats.rows import Rows
+
+
+def rows(labels: np.ndarray, taught: np.ndarray | None = None, seed: int = 0) -> Rows:
+    """Return 60 photos in two views whose first number says 0, 1 or 2, each with some noise."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(60) % 3
+    views = {}
+    for view in "plain", "mirror":
+        features = rng.normal(0, 0.3, (60, 8))
+        features[np.arange(60), truth] += 2
+        views[view] = features.astype(np.float16)
+    return Rows(views, dict.fromkeys(views, np.arange(60)), labels, taught=taught)
+
+
+TRUTH = np.arange(60) % 3
+FOLDS = np.arange(60) // 3 % 5
+
+
+def said(made: Rows) -> np.ndarray:
+    return probe.out_of_fold(made, FOLDS, 3, ("plain", "mirror"))
+
+
+def test_a_wrong_label_is_doubted_and_others_are_not():
+    labels = TRUTH.copy()
+    labels[7] = (labels[7] + 1) % 3
+    found = said(rows(labels))
+    assert np.allclose(found.sum(axis=1), 1)
+    of_label = found[np.arange(60), labels]
+    assert of_label.argmin() == 7
+    assert found[7].argmax() == TRUTH[7]
+    assert (np.delete(found, 7, 0).argmax(axis=1) == np.delete(TRUTH, 7)).all()
+
+
+def test_no_photo_is_judged_by_its_own_fold_or_by_dropped_photos():
+    labels = TRUTH.copy()
+    labels[FOLDS == 2] = 0
+    assert np.array_equal(said(rows(TRUTH))[FOLDS == 2], said(rows(labels))[FOLDS == 2])
+    assert not np.array_equal(said(rows(TRUTH)), said(rows(labels)))
+    # What is taught counts, not the label: a photo that is dropped tells nobody anything.
+    taught, other = TRUTH.copy(), TRUTH.copy()
+    taught[[4, 5]] = -1
+    other[[4, 5]] = 0
+    assert np.array_equal(said(rows(TRUTH, taught)), said(rows(other, taught)))
+    assert not np.array_equal(said(rows(TRUTH, taught)), said(rows(TRUTH)))
