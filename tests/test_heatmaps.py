@@ -25,7 +25,7 @@ def a_head(dimension: int, classes: int = 2, hidden: tuple[int, ...] = (), stand
     rng = np.random.default_rng(0)
     moments = np.stack([rng.normal(size=dimension), rng.uniform(0.2, 3, dimension)])
     settings = dataclasses.replace(HEAD, hidden=hidden)
-    model = heads.build(settings, dimension, classes, moments if standardise else None, 1)
+    model = heads.build(settings, dimension, classes, moments if standardise else None)
     for layer in model.layers:
         if layer.name.startswith("dense"):
             layer.set_weights([rng.normal(size=x.shape) for x in layer.get_weights()])
@@ -103,7 +103,7 @@ def recipe(here, text: str) -> recipes.Recipe:
 
 def decided_by(numbers: list[int], dimension: int) -> None:
     """Save a head of PLACE that says class 1 for what lights up these numbers of the features."""
-    model = heads.build(dataclasses.replace(HEAD, hidden=()), dimension, 2, None, 1)
+    model = heads.build(dataclasses.replace(HEAD, hidden=()), dimension, 2, None)
     kernel = np.zeros((dimension, 1))
     kernel[numbers] = 1
     model.layers[-1].set_weights([kernel, np.zeros(1)])

@@ -88,7 +88,7 @@ def test_heads_say_the_same_of_a_photo_in_any_company(here):
         rows = Rows({"plain": features}, {"plain": np.arange(300)}, np.full(300, -1))
         backend.start()
         moments = heads.standardisation(rows, np.arange(300), ("plain",))
-        model = heads.build(recipe.head, dimension, 2, moments, 1)
+        model = heads.build(recipe.head, dimension, 2, moments)
         everything = heads.predict([model], rows, np.arange(300), ("plain",))
         assert len(np.unique(everything)) > 500
         for chosen in [0], [7], [299, 5, 80], list(range(250)), list(range(299, 0, -1)):

@@ -79,6 +79,21 @@ def test_blocks_are_read_in_long_ascending_runs_and_still_mixed(monkeypatch):
     assert shares.std() < 0.25
 
 
+def test_the_next_window_is_read_while_one_is_trained_on(monkeypatch):
+    monkeypatch.setattr(rows, "WINDOW", 512 * 2 * 3)
+    n = 2048
+    array = np.zeros((n, 3), np.float16).view(Counted)
+    array.reads = []
+    found = Rows({"plain": array}, {"plain": np.arange(n)}, np.arange(n) % 2, 64)
+    order = Order(found, np.arange(n), ("plain",), np.random.default_rng(0))
+    begun = []
+    for start in range(0, n, 128):
+        order.batch(slice(start, start + 128))
+        order._reader.submit(lambda: None).result()  # it reads one after the other
+        begun.append(len(array.reads))
+    assert begun == [2] * 4 + [3] * 4 + [4] * 8
+
+
 def test_a_head_trained_from_blocks_learns_as_well():
     """The same features, once shuffled photo by photo, once in blocks: as good a head."""
     from dogs_vs_cats import heads

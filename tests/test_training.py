@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from conftest import TINY
-from dogs_vs_cats import calibration, heads, recipes, training
+from dogs_vs_cats import calibration, heads, lookup, recipes, training
 from dogs_vs_cats.recipes import Head
 from dogs_vs_cats.workspace import Workspace
 from pictures import kaggle_folder
@@ -124,6 +124,33 @@ def test_arrays_on_the_disk_train_to_the_same_bytes_as_in_memory(tmp_path):
     assert np.array_equal(fit(rows)[0], fit(streamed)[0])
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("precision", recipes.PRECISIONS)
+def test_rows_looked_up_in_the_graph_train_to_the_same_bytes(classes, precision, monkeypatch):
+    rows, settings = made_up(200, classes), dataclasses.replace(HEAD, precision=precision)
+    assert lookup.fits(rows)
+    looked_up, _, history = fit(rows, settings, classes=classes)
+    monkeypatch.setattr(lookup, "LARGEST", 0)
+    assert not lookup.fits(rows)
+    handed, _, other = fit(rows, settings, classes=classes)
+    assert np.array_equal(looked_up, handed)
+    assert history["loss"] == other["loss"]
+
+
+def test_arrays_are_copied_into_a_table_once_and_others_into_another():
+    rows, others = made_up(100), made_up(100, signal=3)
+    fit(rows)
+    table = lookup._last[1]
+    assert np.array_equal(table.embeddings, np.concatenate([rows.views[view] for view in VIEWS]))
+    fit(dataclasses.replace(rows, taught=rows.labels), fold=1)
+    assert lookup._last[1] is table
+    fit(others)
+    assert lookup._last[1] is not table
+    assert np.array_equal(
+        lookup._last[1].embeddings, np.concatenate([others.views[view] for view in VIEWS])
+    )
+
+
 def test_a_saved_head_says_the_same_and_is_no_larger_than_its_weights(tmp_path):
     rows = made_up(100)
     split = heads.Split(0, np.arange(80), np.arange(80, 100), VIEWS, "plain")
@@ -137,7 +164,7 @@ def test_a_saved_head_says_the_same_and_is_no_larger_than_its_weights(tmp_path):
 
 
 def test_the_seed_head_is_the_2017_network():
-    model = heads.build(recipes.read("seed").head, 25_088, 2, None, 100)
+    model = heads.build(recipes.read("seed").head, 25_088, 2, None)
     layers = [(type(layer).__name__, layer.get_config()) for layer in model.layers]
     assert [name for name, _ in layers] == ["InputLayer", "Dense", "Dropout", "Dense"]
     assert (layers[1][1]["units"], layers[1][1]["activation"]) == (256, "relu")

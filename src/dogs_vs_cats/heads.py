@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats import backend
+from dogs_vs_cats import backend, lookup
 from dogs_vs_cats.recipes import Head
 from dogs_vs_cats.rows import Order, Rows
 
 # What a step of predicting and measuring takes at most, in rows and in bytes of their features;
 # fixed, as it decides a last bit. Not more of wide rows: one photo costs as much as a step.
 ROWS, ROWS_BYTES = 512, 1 << 23
-STEPS_AT_ONCE = (
-    16  # training steps between two returns to Python, which cost more than a small step
-)
+# Training steps between two returns to Python, which cost more than a small step; of those that
+# look rows up in their graph, and of those that are handed them.
+STEPS_LOOKING_UP, STEPS_AT_ONCE = 64, 16
 
 
 def standardisation(rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> np.ndarray:
@@ -37,12 +37,11 @@ def standardisation(rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> n
     return np.stack([mean, np.maximum(variance, 1e-4 * variance.mean())]).astype(np.float32)
 
 
-def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | None, steps: int):
-    """Return a compiled Keras model: (n, dimension) float16 -> (n, 1) or (n, classes).
+def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | None):
+    """Return a Keras model: (n, dimension) float16 -> (n, 1) or (n, classes).
 
     Two classes end in one sigmoid, the probability of class 1; more end in a softmax.
-    `moments` (2, dimension) standardise the input; None leaves it as it is. `steps` is the whole
-    training's, for the schedule.
+    `moments` (2, dimension) standardise the input; None leaves it as it is.
     """
     keras = backend.start()
     policy = "mixed_bfloat16" if settings.precision == "bfloat16" else "float32"
@@ -58,15 +57,16 @@ def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | No
         outputs = layers.Dense(1, activation="sigmoid", dtype="float32")(flow)
     else:
         outputs = layers.Dense(classes, activation="softmax", dtype="float32")(flow)
-    model = keras.Model(features, outputs)
-    compile_for(model, settings, settings.learning_rate, classes, steps, STEPS_AT_ONCE)
-    return model
+    return keras.Model(features, outputs)
 
 
 def compile_for(
     model, settings: Head, learning_rate: float, classes: int, steps: int, at_once: int
 ) -> None:
-    """Compile a model that ends as a head does, for `steps` of training, `at_once` in one call."""
+    """Compile a model that ends as a head does, for training.
+
+    `steps` is the whole training's, for the schedule; `at_once` are taken in one call.
+    """
     keras = backend.start()
     rate = learning_rate
     if settings.schedule == "cosine":
@@ -127,9 +127,14 @@ def train(
     if settings.standardise:
         moments = standardisation(rows, split.chosen, split.views)
     steps = -(-len(split.chosen) // settings.batch_size) * settings.epochs
-    model = build(settings, rows.dimension, classes, moments, steps)
+    model = build(settings, rows.dimension, classes, moments)
+    learner, shown, at_once = model, rows, STEPS_AT_ONCE
+    if lookup.fits(rows):
+        learner, shown = lookup.put_before(model, rows)
+        at_once = STEPS_LOOKING_UP
+    compile_for(learner, settings, settings.learning_rate, classes, steps, at_once)
     rng = np.random.default_rng([seed, split.fold])
-    history = fit(model, rows, split, settings.batch_size, settings.epochs, rng, tick)
+    history = fit(learner, shown, split, settings.batch_size, settings.epochs, rng, tick)
     return model, history
 
 

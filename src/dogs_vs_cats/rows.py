@@ -1,5 +1,6 @@
 """Rows: photos joined to their cached features, and the order in which training is shown them."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,13 +39,18 @@ class Rows:
     def dimension(self) -> int:
         return next(iter(self.views.values())).shape[1]
 
+    @property
+    def dtype(self) -> np.dtype:
+        return next(iter(self.views.values())).dtype
+
 
 class Order:
     """The order in which an epoch shows photos, each in a view drawn by chance.
 
     Photos are shuffled one by one where `rows.block` is 1. Else blocks of photos whose rows lie
     together are shuffled, a block in one view, and then the photos within windows of WINDOW: the
-    disk is read in long runs, at its full speed, and a batch still mixes many blocks.
+    disk is read in long runs, at its full speed, and a batch still mixes many blocks. While one
+    window is trained on, the next is read, so two of them are in memory.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Order:
     ) -> None:
         self.rows, self.views, self.rng = rows, views, rng
         self.chosen = chosen
+        self._reader = ThreadPoolExecutor(1)
         self.window = max(rows.block, WINDOW // (rows.dimension * 2))  # rows
         if rows.block > 1:
             self.chosen = chosen[np.argsort(rows.index[views[0]][chosen], kind="stable")]
@@ -75,6 +82,7 @@ class Order:
         self.photos = self.chosen[lying[kept]][mixed]
         self.view = np.repeat(views, block)[kept][mixed]
         self._window: tuple[int, np.ndarray] = -1, np.empty(0)
+        self._next: tuple[int, Future | None] = -1, None
 
     def batch(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
         """Return the features (n, dimension) float16 and targets (n,) of a part of the order."""
@@ -90,17 +98,26 @@ class Order:
         return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)), targets
 
     def _read_window(self, number: int) -> np.ndarray:
-        """Return the features (n, dimension) of a window; the last one is kept."""
+        """Return the features (n, dimension) of a window; the last one is kept, the next begun."""
         if self._window[0] != number:
-            self._window = -1, np.empty(0)  # freed before the next is read
-            part = slice(number * self.window, min((number + 1) * self.window, len(self)))
-            self._window = number, self._read(part)
+            if self._next[0] != number:
+                self._begin_window(number)
+            self._window = -1, np.empty(0)  # freed before the one after the next is read
+            self._window = number, self._next[1].result()
+            self._next = -1, None
+            if (number + 1) * self.window < len(self):
+                self._begin_window(number + 1)
         return self._window[1]
+
+    def _begin_window(self, number: int) -> None:
+        """Begin to read a window, beside whatever else is done."""
+        part = slice(number * self.window, min((number + 1) * self.window, len(self)))
+        self._next = number, self._reader.submit(self._read, part)
 
     def _read(self, part: slice) -> np.ndarray:
         """Return the features (n, dimension) of a part, read in the order they lie in."""
         photos, view = self.photos[part], self.view[part]
-        features = np.empty((len(photos), self.rows.dimension), np.float16)
+        features = np.empty((len(photos), self.rows.dimension), self.rows.dtype)
         for number, name in enumerate(self.views):
             here = np.flatnonzero(view == number)
             if self.rows.block > 1:

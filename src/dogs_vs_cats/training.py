@@ -34,6 +34,7 @@ def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
             "cross_validation",
             "curves",
             "heads",
+            "lookup",
             "metrics",
             "networks",
             "predictions",
