@@ -9,7 +9,8 @@ SHELL := /bin/sh
 
 # What a choice takes besides requirements.txt is installed when it is first chosen.
 EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
-          $(filter try,$(MAKECMDGOALS)) $(if $(filter export,$(MAKECMDGOALS)),onnx)
+          $(filter try,$(MAKECMDGOALS)) $(if $(filter export,$(MAKECMDGOALS)),onnx) \
+          $(if $(filter bench,$(MAKECMDGOALS)),openvino)
 # PYTHON=python uses the interpreter you are in; otherwise .venv is made when it is first needed.
 ifdef PYTHON
   RUN := $(PYTHON)
