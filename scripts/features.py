@@ -29,13 +29,14 @@ def compute(place: Workspace, recipe: Recipe, engine: Engine, run: features.Run)
         print(f"features: {place.dataset}, {recipe.name}: up to date ({size})")
         return
     done = features.build(place, recipe.features, engine, run)
-    if not done["computed"]:
+    computed = sum(done["computed"].values())
+    if not computed:
         print("features: every one was there already")
         return
     timings.add(Path(done["folder"]), done["start"] + done["total"], done["computed"])
     print(
-        f"features: {done['computed']:,} views in {done['total']:.0f} s, "
-        f"{done['computed'] / done['total']:.0f} a second in {engine.precision} "
+        f"features: {computed:,} views in {done['total']:.0f} s, "
+        f"{computed / done['total']:.0f} a second in {engine.precision} "
         f"(and {done['start']:.0f} s to start); the network waited {done['waited']:.1f} s"
     )
 

@@ -1,6 +1,7 @@
 """Predict the test photos with all heads and views; write a checked CSV; bring its score."""
 
 import shlex
+import time
 from pathlib import Path
 
 from dogs_vs_cats import (
@@ -60,7 +61,9 @@ def make(place, recipe, engine: Engine, threads: int | None, trained: dict) -> d
     """Write the CSV, its line in the ledger and its stamp; return the stamp's summary."""
     from dogs_vs_cats import predictions, scorer
 
+    started = time.monotonic()
     path, rows = submission.build(place, recipe, engine, threads)
+    seconds = time.monotonic() - started
     score = scorer.score(path, place)
     line = {
         "sha256": files.digest(path),
@@ -81,6 +84,7 @@ def make(place, recipe, engine: Engine, threads: int | None, trained: dict) -> d
     found = {
         "file": str(path),
         "rows": rows,
+        "seconds": round(seconds, 1),
         "score": score,
         "forecast": forecast.of(
             predictions.read(place.model(recipe.name)), submission.metric_of(place), rows

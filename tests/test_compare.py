@@ -1,13 +1,14 @@
 """make compare: recipes by the same photos, and differences that are more than noise."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats import compare, metrics, predictions, timings
+from dogs_vs_cats import compare, files, metrics, predictions, timings
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 from pictures import kaggle_folder
@@ -15,10 +16,11 @@ from pictures import kaggle_folder
 PLACE = Workspace("d")
 
 
-def trained(name: str, p: np.ndarray, order=None, each: int = 1, labels=None) -> None:
+def trained(name: str, p: np.ndarray, order=None, each: int = 1, labels=None, turn=0) -> None:
     """Write the folder of a recipe that gave p (n,) to the true class of each photo."""
     n = len(p)
-    table = pd.DataFrame({"id": [f"dog.{i}" for i in range(n)], "fold": np.arange(n) % 5})
+    ids = [f"dog.{i}" for i in range(n)]
+    table = pd.DataFrame({"id": ids, "fold": (np.arange(n) + turn) % 5})
     table["group"] = [f"g{i // each}" for i in range(n)]
     numbers = np.arange(n) % 2 if labels is None else labels
     table["label"] = np.where(numbers == 1, "dog", "cat")
@@ -27,11 +29,16 @@ def trained(name: str, p: np.ndarray, order=None, each: int = 1, labels=None) ->
     order = np.arange(n) if order is None else order
     folder = PLACE.model(name)
     folder.mkdir(parents=True)
+    PLACE.data.mkdir(parents=True, exist_ok=True)
+    PLACE.table.touch()
     raw = np.full((n, 2), 0.5)
     predictions.write(folder, table.iloc[order], ["cat", "dog"], raw, calibrated[order])
-    figures = {**metrics.of(numbers, calibrated), "seconds": 12.3}
+    figures = {**metrics.of(numbers, calibrated, table["group"].tolist()), "seconds": 12.3}
     (folder / "metrics.json").write_text(json.dumps(figures))
-    (folder / "record.json").write_text(json.dumps({"cache": f"key-{name}"}))
+    views = {"train_views": ["plain"], "test_views": ["plain"]}
+    settings = {"backbone": "vgg16", "tap": "block5_pool", "pooling": "avg", "size": 32, **views}
+    record = {"cache": f"key-{name}", "features": settings}
+    (folder / "record.json").write_text(json.dumps(record))
     (folder / "head-0.keras").write_bytes(bytes(1_500_000))
     (folder / "stamp.json").write_text('{"inputs": {}}')
 
@@ -51,18 +58,24 @@ def test_recipes_are_sorted_by_log_loss_with_what_they_cost(here, run):
     cache = PLACE.cache / "key-best" / "train-plain"
     cache.mkdir(parents=True)
     (cache / "features.npy").write_bytes(bytes(2_000_000))
-    timings.add(PLACE.cache / "key-best", 30.0, 10)
-    timings.add(PLACE.cache / "key-best", 40.04, 5)
-    PLACE.data.mkdir(parents=True)
+    # A store of another recipe in the same cache is not what this one costs.
+    timings.add(PLACE.cache / "key-best", 60.0, {"train-plain": 10, "train-zoom": 10})
+    timings.add(PLACE.cache / "key-best", 40.04, {"test-plain": 5})
+    zoom = PLACE.cache / "key-best" / "train-zoom"
+    zoom.mkdir()
+    (zoom / "features.npy").write_bytes(bytes(9_000_000))
+    submitted = {"inputs": {}, "outputs": {}, "summary": {"seconds": 3.4}}
+    (PLACE.model("best") / "submission.json").write_text(json.dumps(submitted))
     PLACE.data_stamp.touch()
     lines = run("compare", "--dataset", "d").splitlines()
     assert lines[0] == "compare: d, 400 photos out of fold, the lowest log loss first"
     best, fast = cells(lines[2]), cells(lines[3])
     assert best[0] == "compare: best"
-    assert best[3:] == ["2.0 MB, 70 s", "1.5 MB, 12 s"]
+    assert best[3:] == ["2.0 MB, 70 s", "1.5 MB, 12 s", "3 s"]
     assert fast[0] == "compare: fast"
     assert fast[5:] == ["more than noise", "none", "1.5 MB, 12 s"]
-    found = metrics.of(np.ones(400, int), np.stack([1 - hard(400), hard(400)], axis=1))
+    shown = np.stack([1 - hard(400), hard(400)], axis=1)
+    found = metrics.of(np.ones(400, int), shown, [str(i) for i in range(400)])
     assert best[2] == f"{found['log_loss']:.4f} ± {found['log_loss_se']:.4f}"
 
 
@@ -133,6 +146,35 @@ def test_another_label_makes_another_photo(here):
         compare.lines(PLACE)
 
 
+def test_other_groups_or_folds_make_another_photo_too(here):
+    """Heads that saw a patient's other photos are not to be compared with heads that did not."""
+    trained("fast", hard(50))
+    trained("mine", hard(50), each=2)
+    with pytest.raises(UserError, match="class, group and fold each"):
+        compare.lines(PLACE)
+    shutil.rmtree(PLACE.model("mine"))
+    trained("mine", hard(50), turn=1)
+    with pytest.raises(UserError, match="class, group and fold each"):
+        compare.lines(PLACE)
+
+
+def test_recipes_that_are_behind_are_named(here):
+    def given(name: str, inputs: dict) -> None:
+        (PLACE.model(name) / "stamp.json").write_text(json.dumps({"inputs": inputs}))
+
+    for name in "fast", "best", "both":
+        trained(name, hard(50))
+    given("fast", {"photos": files.digest(PLACE.table)})
+    given("best", {"photos": files.digest(PLACE.table)})
+    members = [[one, files.digest(PLACE.model(one) / "stamp.json")] for one in ("fast", "best")]
+    given("both", {"members": members})
+    assert compare.stale(PLACE, compare.trained(PLACE)) == []
+    given("best", {"photos": "others"})
+    assert compare.stale(PLACE, compare.trained(PLACE)) == ["best", "both"]
+    last = compare.lines(PLACE)[-1]
+    assert last == "not of the photos, groups or members that there are now: best, both"
+
+
 def test_no_recipes_and_old_predictions_are_refused(here):
     with pytest.raises(UserError, match="Received none: run `make train`"):
         compare.lines(PLACE)
@@ -159,4 +201,7 @@ def test_what_make_train_wrote_can_be_compared(here, run):
         assert float(size.split()[0]) >= 58 * 1024 * 2 / 1e3
         assert float(seconds.split()[0]) > 0
     (folder,) = Path("cache/source").glob("vgg16-*")
-    assert timings.read(folder)["count"] == 58
+    stores = ["train-plain", "train-mirror", "test-plain", "test-mirror"]
+    assert [timings.read(folder, [one])["count"] for one in stores] == [24, 24, 5, 5]
+    assert timings.read(folder, stores)["count"] == 58
+    assert timings.read(folder, ["train-zoom"]) is None

@@ -68,9 +68,37 @@ def test_three_past_scores_correct_the_forecast_and_two_do_not():
     ratios = forecast.ratios(lines, LINE, "real", "log_loss")
     assert ratios == pytest.approx([1, 2, 4])
     better = forecast.corrected(found, ratios)
-    assert (better["score"], better["low"], better["high"]) == pytest.approx((0.2, 0.16, 0.24))
+    assert better["score"] == pytest.approx(0.2)
     assert (better["past"], better["ratio"]) == (3, pytest.approx(2))
+    # Student's t of two degrees of freedom, twice the logarithm of 2 apart from their mean.
+    away = 4.3027 * math.log(2) * math.sqrt(4 / 3)
+    low, high = (math.hypot(math.log(x / 0.1), away) for x in (0.08, 0.12))
+    assert (better["low"], better["high"]) == pytest.approx(
+        (0.2 * math.exp(-low), 0.2 * math.exp(high)), rel=1e-4
+    )
     assert forecast.corrected(found, ratios[:2]) is None
+
+
+@pytest.mark.parametrize("count", [3, 8])
+def test_about_95_of_100_next_scores_are_in_the_corrected_interval(count):
+    """Ratios scatter about one that nobody knows; how well it is known depends on their number."""
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(2000):
+        drawn = np.exp(rng.normal(0.3, 0.2, count + 1))
+        found = {"metric": "log_loss", "score": 0.1, "low": 0.1, "high": 0.1}
+        better = forecast.corrected(found, drawn[:-1].tolist())
+        inside += better["low"] <= 0.1 * drawn[-1] <= better["high"]
+    assert 0.93 <= inside / 2000 <= 0.97
+
+
+def test_the_interval_of_an_accuracy_is_widened_too_and_stays_within_0_and_1():
+    found = {"metric": "accuracy", "score": 0.99, "low": 0.985, "high": 1.0}
+    better = forecast.corrected(found, [1.0, 2.0, 0.5])
+    assert better["score"] == pytest.approx(0.99)
+    assert 0 <= better["low"] < 0.985
+    assert better["high"] == 1.0
+    assert forecast.corrected(found, [300.0] * 3)["low"] == 0.0
 
 
 def test_only_scores_of_other_csvs_at_the_same_competition_count():

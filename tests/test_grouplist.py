@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from conftest import command
 from dogs_vs_cats import dataset, grouplist
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
@@ -29,6 +30,7 @@ def test_a_photo_is_named_by_its_name_or_its_path(here):
     assert read('photo,group\nCat/1.jpg,x\n./Dog/1.jpg,y\n"a, b.jpg",x\n') == ["x", "", "y", "x"]
     assert read("\ufeffphoto,group\n\n2.jpg,x\n2.jpg,x\nCat/2.jpg,x\n") == ["", "x", "", ""]
     assert read("photo,group\n") == [""] * 4
+    assert read("photo,group\n2.jpg,x\nCat/1.jpg, x \n") == ["x", "x", "", ""]
     nested = [FOLDER / "train/train/cat.0.jpg", FOLDER / "cat.0.jpg"]
     assert read("photo,group\ntrain/cat.0.jpg,x\ncat.0.jpg,y\n", nested) == ["x", "y"]
 
@@ -125,11 +127,42 @@ def test_the_list_is_found_beside_zips_and_in_them(here, run):
         assert "48 photos are in groups" in printed, place
         columns = ["id", "group", "fold"]
         assert table(f"d{number}")[columns].equals(table("d0")[columns])
+    assert "48 photos are in groups" in _beside_a_zip(source, here / "alone", text, run)
     (inside / "groups.csv").write_text(text)
     before = Path("data/d3/photos.csv").read_bytes()
     with pytest.raises(AssertionError, match=r"Expected one groups\.csv"):
         run("data", "--source", "inside", "--dataset", "d3")
     assert Path("data/d3/photos.csv").read_bytes() == before
+
+
+def _beside_a_zip(source: Path, folder: Path, text: str, run) -> str:
+    """Return what `make data` prints once groups.csv is put beside the only zip."""
+    (source / "groups.csv").rename(folder.with_suffix(".csv"))
+    folder.mkdir()
+    shutil.make_archive(str(folder / "photos"), "zip", source)
+    data = "data", "--source", str(folder / "photos.zip"), "--dataset", "alone"
+    assert "in groups" not in run(*data)
+    (folder / "groups.csv").write_text(text)
+    return run(*data)
+
+
+def test_a_rehearsal_keeps_the_groups_of_its_photos(here, run):
+    """What is served has other names, and groups.csv is no file of Kaggle's."""
+    source = kaggle_folder(here / "source", each=40)
+    (source / "groups.csv").write_text(listed(40))
+    printed = command("rehearse", "--source", "source", "--recipe", "tiny.toml")
+    assert printed.returncode == 0, printed.stderr
+    rows, served = table("source"), table("source-rehearsal")
+    patient = patients("source").set_index("sha256")["patient"]
+    served = served[served["label"] != ""].copy()
+    assert 0 < len(served) < len(rows)
+    served["patient"] = patient[served["sha256"]].to_numpy()
+    assert served["patient"].nunique() < len(served) / 2
+    assert (served.groupby("patient")["fold"].nunique() == 1).all()
+    away = set(patient) - set(served["patient"])
+    assert away, "whole patients are hidden"
+    again = command("rehearse", "--source", "source", "--recipe", "tiny.toml")
+    assert again.stdout.count("up to date") == 4
 
 
 def test_for_photos_from_kaggle_the_list_lies_with_the_downloads(here):

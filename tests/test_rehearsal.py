@@ -49,7 +49,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def served(photos, tmp_path_factory):
     """Return (files, answers): 32 photos in a train.zip of 1.6 MB, 8 in a test.zip."""
-    return serve_photos(photos, tmp_path_factory.mktemp("served"), nested=False, seed=1)
+    return serve_photos(photos, tmp_path_factory.mktemp("served"), nested=False, seed=1)[:2]
 
 
 @pytest.fixture
@@ -692,7 +692,7 @@ def test_the_same_seed_makes_the_same_bytes_and_another_seed_others(photos, tmp_
         serve_photos(photos, tmp_path / str(at), nested=True, seed=seed)
         for at, seed in enumerate((1, 1, 2))
     ]
-    zips = [{name: path.read_bytes() for name, path in files.items()} for files, _ in made]
+    zips = [{name: path.read_bytes() for name, path in files.items()} for files, *_ in made]
     assert zips[0] == zips[1]
     assert made[0][1] == made[1][1]
     assert zips[0]["test.zip"] != zips[2]["test.zip"]
@@ -701,7 +701,7 @@ def test_the_same_seed_makes_the_same_bytes_and_another_seed_others(photos, tmp_
 
 def test_photos_of_one_group_stay_on_one_side(photos, tmp_path):
     groups = [number // 4 for number in range(len(photos))]  # 2 cats and 2 dogs each
-    files, _ = serve_photos(photos, tmp_path, nested=False, seed=1, groups=groups)
+    files, _, named = serve_photos(photos, tmp_path, nested=False, seed=1, groups=groups)
     group_of = {path.read_bytes(): at // 4 for at, (_, path, _) in enumerate(photos)}
     sides = []
     for name in ("train.zip", "test.zip"):
@@ -709,6 +709,11 @@ def test_photos_of_one_group_stay_on_one_side(photos, tmp_path):
             sides.append({group_of[archive.read(member)] for member in archive.namelist()})
     assert not sides[0] & sides[1]
     assert len(sides[1]) == 2
+    paths = {photo: path for photo, path, _ in photos}
+    with zipfile.ZipFile(files["train.zip"]) as archive:
+        assert sorted(named.values()) == sorted(archive.namelist())
+        for photo, name in named.items():
+            assert archive.read(name) == paths[photo].read_bytes()
 
 
 def test_a_class_that_cant_be_on_both_sides_raises(photos, tmp_path):

@@ -67,6 +67,7 @@ def test_blocks_are_read_in_long_ascending_runs_and_still_mixed(monkeypatch):
     array.reads = []
     found = Rows({"plain": array}, {"plain": np.arange(n)}, np.arange(n) // (n // 2), block)
     order = Order(found, np.arange(n), ("plain",), np.random.default_rng(0))
+    order.begin()
     _, labels = epoch(order, 128)
     assert len(array.reads) == n // 512  # a window at a time, each once
     for read in array.reads:
@@ -86,12 +87,32 @@ def test_the_next_window_is_read_while_one_is_trained_on(monkeypatch):
     array.reads = []
     found = Rows({"plain": array}, {"plain": np.arange(n)}, np.arange(n) % 2, 64)
     order = Order(found, np.arange(n), ("plain",), np.random.default_rng(0))
+    order.batch(slice(0, 128))  # as Keras does, to learn the shape
+    assert [len(read) for read in array.reads] == [128]
+    array.reads.clear()
+    order.begin()
     begun = []
     for start in range(0, n, 128):
         order.batch(slice(start, start + 128))
         order._reader.submit(lambda: None).result()  # it reads one after the other
         begun.append(len(array.reads))
     assert begun == [2] * 4 + [3] * 4 + [4] * 8
+    order.close()
+    with pytest.raises(RuntimeError, match="shutdown"):
+        order._reader.submit(lambda: None)
+    assert order._window[1].size == 0
+
+
+def test_a_window_is_copied_in_pieces_to_the_same_bytes(monkeypatch):
+    monkeypatch.setattr(rows, "WINDOW", 512 * 2 * 3)
+    found = made(1000, 64)
+    shown = []
+    for piece in 1 << 24, 7 * 2 * 3:
+        monkeypatch.setattr(rows, "PIECE", piece)
+        order = Order(found, np.arange(1000), VIEWS, np.random.default_rng(0))
+        order.begin()
+        shown.append(epoch(order, 128)[0])
+    assert np.array_equal(*shown)
 
 
 def test_a_head_trained_from_blocks_learns_as_well():

@@ -26,7 +26,7 @@ from dogs_vs_cats.recipes import Head
 from dogs_vs_cats.rows import Rows
 from dogs_vs_cats.trials import Photos, Trial, Trials
 from dogs_vs_cats.workspace import Workspace
-from pictures import kaggle_folder
+from pictures import encoded, kaggle_folder, picture
 
 HEAD = Head(
     standardise=True,
@@ -321,6 +321,14 @@ def test_a_trial_is_made_anew_when_what_decides_it_changes(here, made, run, quic
     assert "3 trials made" in run(*SEARCH)
     (here / "space.toml").write_text("dropout = [0.4, 0.5]\n")
     assert "1 trials made" in run(*SEARCH)
+    # Another photo of the same name: the ids are the same, and so are the folds.
+    before = photos.read(made)
+    (here / "source/train/cat.5.jpg").write_bytes(encoded(picture(991)))
+    for script in ("data", "--source", "source"), ("features", "--recipe", "tiny.toml"):
+        run(*script)
+    after = photos.read(made)
+    assert before[["id", "fold"]].equals(after[["id", "fold"]])
+    assert "3 trials made" in run(*SEARCH)
 
 
 def test_a_nested_search_is_written_beside(here, made, run, quick):

@@ -76,15 +76,16 @@ def _build(place: Workspace, blend: Blend, folder: Path) -> dict:
     started = time.monotonic()
     found = joined({one.name: predictions.read(place.model(one.name)) for one in blend.members})
     first = next(iter(found.values()))
-    labels, folds = first.labels, first.folds
+    labels, groups, folds = first.labels, first.groups, first.folds
     raw = {name: one.raw for name, one in found.items()}
     mixed, blended, by_fold = pools.out_of_fold(labels, folds, raw)
     final = pools.fit(labels, raw)
     calibrations = {fold: one.calibration for fold, one in by_fold.items()}
-    figures = calibration.report(labels, folds, mixed, blended, calibrations)
+    figures = calibration.report(labels, groups, folds, mixed, blended, calibrations)
     figures |= dataclasses.asdict(final.calibration)
     figures["members"] = [
-        {"name": name, "weight": final.weights[name], **metrics.of(labels, one.probabilities)}
+        {"name": name, "weight": final.weights[name]}
+        | metrics.of(labels, one.probabilities, groups)
         for name, one in found.items()
     ]
     calibrated = {name: one.probabilities for name, one in found.items()}
@@ -117,7 +118,7 @@ def joined(found: dict[str, "Predictions"]) -> dict[str, "Predictions"]:
 
 def _require_same(name: str, first: "Predictions", other: str, theirs: "Predictions") -> None:
     """Raise UserError unless both predict the same photos, of the same label, group and fold."""
-    one, two = _described(first), _described(theirs)
+    one, two = first.described(), theirs.described()
     if first.classes == theirs.classes and one == two:
         return
     differ = sorted(photo for photo in one.keys() | two.keys() if one.get(photo) != two.get(photo))
@@ -131,13 +132,6 @@ def _require_same(name: str, first: "Predictions", other: str, theirs: "Predicti
         f"each. Received {name} and {other}, which differ in {len(differ):,} photos: {example}. "
         "Remove their folders from models/, then train them again."
     )
-
-
-def _described(found: "Predictions") -> dict[str, tuple]:
-    """Return photo -> (class, group, fold)."""
-    names = [found.classes[label] for label in found.labels]
-    described = zip(names, found.groups, found.folds.tolist(), strict=True)
-    return dict(zip(found.ids, described, strict=True))
 
 
 def _text(described: dict[str, tuple], photo: str) -> str:

@@ -123,6 +123,7 @@ def out_of_fold(
 
 def report(
     labels: np.ndarray,
+    groups: list[str],
     folds: np.ndarray,
     raw: np.ndarray,
     calibrated: np.ndarray,
@@ -130,22 +131,26 @@ def report(
 ) -> dict:
     """Return the metrics of calibrated predictions, with those of each fold in `folds`.
 
-    raw, calibrated: (n, classes), before and after; by_fold: each fold's calibration, as
-    `out_of_fold` returns them. `uncalibrated_log_loss` is that of the raw ones.
+    groups: n texts, for standard errors; raw, calibrated: (n, classes), before and after;
+    by_fold: each fold's calibration, as `out_of_fold` returns them. `uncalibrated_log_loss` is
+    that of the raw ones.
     """
-    found = _figures(labels, raw, calibrated) | {"folds": []}
+    found = _figures(labels, groups, raw, calibrated) | {"folds": []}
     for fold, one in by_fold.items():
         mine = folds == fold
-        figures = _figures(labels[mine], raw[mine], calibrated[mine]) | asdict(one)
+        there = [group for group, here in zip(groups, mine, strict=True) if here]
+        figures = _figures(labels[mine], there, raw[mine], calibrated[mine]) | asdict(one)
         found["folds"].append({"fold": fold, "trained_on": int((~mine).sum()), **figures})
     return found
 
 
-def _figures(labels: np.ndarray, raw: np.ndarray, calibrated: np.ndarray) -> dict:
+def _figures(
+    labels: np.ndarray, groups: list[str], raw: np.ndarray, calibrated: np.ndarray
+) -> dict:
     """Return the metrics of calibrated predictions, and the log loss of those as they came."""
-    before = metrics.of(labels, raw)
+    before = metrics.of(labels, raw, groups)
     found = {f"uncalibrated_{name}": before[name] for name in ("log_loss", "log_loss_se")}
-    return metrics.of(labels, calibrated) | found
+    return metrics.of(labels, calibrated, groups) | found
 
 
 def write(path: Path, calibration: Calibration, by_fold: dict[int, Calibration]) -> None:

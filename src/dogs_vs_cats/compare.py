@@ -7,26 +7,36 @@ from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats import files, metrics, predictions, stamps, timings, verdicts
+from dogs_vs_cats import (
+    features,
+    files,
+    metrics,
+    predictions,
+    stamps,
+    submission,
+    timings,
+    verdicts,
+)
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.predictions import Predictions
+from dogs_vs_cats.recipes import Features
 from dogs_vs_cats.workspace import Workspace
 
 CHANCE = 0.05  # how often noise alone may look like a difference
-HEADER = ["recipe", "accuracy", "log loss", "worse by", "z", "", "features", "heads"]
+HEADER = ["recipe", "accuracy", "log loss", "worse by", "z", "", "features", "heads", "submit"]
 
 
 @dataclass(frozen=True)
 class Trained:
     """A recipe's folder read: `figures` is metrics.json.
 
-    cache: the folder of its features; None for a blend, which has neither features nor heads of
-    its own.
+    caches: the folders of its features, a role and view each; none for a blend, which has neither
+    features nor heads of its own.
     """
 
     name: str
     folder: Path
-    cache: Path | None
+    caches: list[Path]
     figures: dict
     predictions: Predictions
 
@@ -48,9 +58,25 @@ def lines(place: Workspace) -> list[str]:
     table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     count = len(found[0].predictions.ids)
     title = f"{place.dataset}, {count:,} photos out of fold, the lowest log loss first"
-    behind = outdated(place, found)
-    note = [f"trained on other verdicts than verdicts.csv has now: {', '.join(behind)}"]
-    return [title, *table, *(note if behind else [])]
+    notes = [
+        (outdated(place, found), "trained on other verdicts than verdicts.csv has now"),
+        (stale(place, found), "not of the photos, groups or members that there are now"),
+    ]
+    return [title, *table, *(f"{text}: {', '.join(names)}" for names, text in notes if names)]
+
+
+def stale(place: Workspace, found: list[Trained]) -> list[str]:
+    """Return the names of the recipes made from another photos.csv, or from other members."""
+    photos, names = files.digest(place.table), []
+    for one in found:
+        given = stamps.read(one.folder / "stamp.json")["inputs"]
+        others = given.get("photos", photos) != photos
+        for name, digest in given.get("members", []):
+            stamp = place.model(name) / "stamp.json"
+            others |= not stamp.exists() or files.digest(stamp) != digest
+        if others:
+            names.append(one.name)
+    return names
 
 
 def outdated(place: Workspace, found: list[Trained]) -> list[str]:
@@ -85,19 +111,16 @@ def trained(place: Workspace) -> list[Trained]:
 def _read(place: Workspace, folder: Path) -> Trained:
     figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    cache = place.cache / record["cache"] if "cache" in record else None
-    return Trained(folder.name, folder, cache, figures, predictions.read(folder))
+    caches = []
+    if "cache" in record:
+        names = features.names(Features(**record["features"]))
+        caches = [place.cache / record["cache"] / name for name in names]
+    return Trained(folder.name, folder, caches, figures, predictions.read(folder))
 
 
 def _require_same_photos(found: list[Trained]) -> None:
-    """Raise UserError unless all predict the same ids with the same labels."""
-    photos = {
-        one.name: {
-            (photo, one.predictions.classes[label])
-            for photo, label in zip(one.predictions.ids, one.predictions.labels, strict=True)
-        }
-        for one in found
-    }
+    """Raise UserError unless all predict the same ids, each of the same class, group and fold."""
+    photos = {one.name: set(one.predictions.described().items()) for one in found}
     kinds: list[tuple[set, list[str]]] = []
     for name, mine in photos.items():
         same = next((names for theirs, names in kinds if theirs == mine), None)
@@ -111,9 +134,9 @@ def _require_same_photos(found: list[Trained]) -> None:
     (one, _), (other, _) = kinds[:2]
     example = sorted(one ^ other)[0][0]
     raise UserError(
-        f"Expected recipes trained on the same photos. Received {parts}; they differ in "
-        f"{example}. Run `make train RECIPE=...` for those that are behind, or remove their "
-        f"folders from {found[0].folder.parent}."
+        "Expected recipes trained on the same photos, of the same class, group and fold each. "
+        f"Received {parts}; they differ in {example}. Run `make train RECIPE=...` for those that "
+        f"are behind, or remove their folders from {found[0].folder.parent}."
     )
 
 
@@ -146,14 +169,22 @@ def _row(one: Trained, best: Trained) -> list[str]:
         worse,
         z,
         verdict,
-        _features(one.cache),
+        _features(one.caches),
         _cost(heads, figures["seconds"]),
+        _submit(one.folder),
     ]
 
 
-def _features(cache: Path | None) -> str:
-    spent = timings.read(cache) if cache else None
-    return _cost(files.size_of(cache) if cache else 0, spent["seconds"] if spent else None)
+def _features(caches: list[Path]) -> str:
+    spent = timings.read(caches[0].parent, [path.name for path in caches]) if caches else None
+    size = sum(files.size_of(path) for path in caches)
+    return _cost(size, spent["seconds"] if spent else None)
+
+
+def _submit(folder: Path) -> str:
+    stamp = stamps.read(folder / submission.STAMP)
+    seconds = stamp["summary"].get("seconds") if stamp else None
+    return "" if seconds is None else f"{seconds:,.0f} s"
 
 
 def _cost(size: int, seconds: float | None) -> str:

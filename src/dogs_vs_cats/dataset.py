@@ -3,12 +3,13 @@
 import os
 import random
 import shutil
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dogs_vs_cats import archives, files, progress, stamps, workspace
+from dogs_vs_cats import archives, files, grouplist, progress, stamps, workspace
 from dogs_vs_cats.credentials import REDUX
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
@@ -44,10 +45,11 @@ class Source:
         ]
         code = files.code_digest(*modules, *(["drawings"] if self.word == "sample" else []))
         raw = Path(self.place) if self.word == "path" else workspace.downloads
+        there = [raw, *([raw.parent / grouplist.NAME] if raw.is_file() else [])]
         return {
             "source": f"{self.word} {self.place}".strip(),
             "competition": self.competition,
-            "signature": files.signature(raw) if raw.exists() else "",
+            "signature": "|".join(files.signature(path) for path in there if path.exists()),
             "code": code,
         }
 
@@ -107,13 +109,15 @@ def make(source: Source, place: Workspace) -> dict:
     removed: no later stage takes a half-made dataset.
     """
     with files.locked(place.data / ".lock", f"data of {place.dataset}"):
+        started = time.monotonic()
         folder = _folder(source, place)
         # Now, as a download may just have come.
         inputs = source.inputs(place)
         outputs, listed = _tabulate(folder, source, place)
         if place.photos.exists():
             outputs.append(place.photos)
-        result = _summary(source, place) | {"listed": listed}
+        seconds = round(time.monotonic() - started, 1)
+        result = _summary(source, place) | {"listed": listed, "seconds": seconds}
         stamps.write(place.data_stamp, inputs, outputs, result)
         return result
 
@@ -221,11 +225,10 @@ def _listed(folder: Path, source: Source, place: Workspace, photos: list[Path]) 
 
     The file lies with the photos, in a folder above them, or beside the zips they came in.
     """
-    from dogs_vs_cats import grouplist
-
     folders = {folder, place.downloads}
     if source.word == "path":
-        folders.add(Path(source.place))
+        raw = Path(source.place)
+        folders.add(raw.parent if raw.is_file() else raw)
     for parent in {photo.parent for photo in photos}:
         above = (parent, *parent.parents)
         folders |= {one for one in above if one.is_relative_to(folder)}

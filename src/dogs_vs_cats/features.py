@@ -47,7 +47,7 @@ def made_from(place: Workspace, settings: Features, engine: Engine) -> dict:
     found = {
         **settings.bytes_decided_by(),
         "weights": BACKBONES[settings.backbone].fingerprint(),
-        "code": files.code_digest("pixels", "views", "networks", "extractor", *vino),
+        "code": files.code_digest("pixels", "views", "networks", "extractor", "store", *vino),
         "engine": dataclasses.asdict(engine),
         "packages": engine.versions(),
     }
@@ -81,9 +81,16 @@ def folder(place: Workspace, settings: Features, engine: Engine) -> Path:
 def stores(place: Workspace, settings: Features, engine: Engine) -> dict[tuple[str, str], Path]:
     """Return (role, view) -> the folder of its store, for all that a recipe needs."""
     base = folder(place, settings, engine)
-    return {
-        (role, view): base / f"{role}-{view}" for role in ROLES for view in settings.views(role)
-    }
+    return {key: base / name for key, name in _names(settings).items()}
+
+
+def names(settings: Features) -> list[str]:
+    """Return the names of the folders, in that of the cache, of all that a recipe needs."""
+    return list(_names(settings).values())
+
+
+def _names(settings: Features) -> dict[tuple[str, str], str]:
+    return {(role, view): f"{role}-{view}" for role in ROLES for view in settings.views(role)}
 
 
 def summary(place: Workspace, settings: Features, engine: Engine) -> dict | None:
@@ -106,6 +113,8 @@ def build(
     roles: tuple[str, ...] = ROLES,
 ) -> dict:
     """Compute what is missing of a recipe's features, of these roles; return how much, how fast.
+
+    `computed` is store -> rows; the times are as pipeline.Times has them, in seconds.
 
     UserError if the disk is too small, or a photo is no longer what photos.csv says.
     """
@@ -161,7 +170,8 @@ def _build(
     finally:
         for draft in drafts.values():
             draft.close()
-    return {"computed": computed, **dataclasses.asdict(times), "folder": str(base)}
+    counts = {wanted[key].name: count for key, count in computed.items()}
+    return {"computed": counts, **dataclasses.asdict(times), "folder": str(base)}
 
 
 def _say_size(base: Path, wanted: dict, digests: dict, dimension: int) -> None:
@@ -186,20 +196,22 @@ def _fill(
     engine: Engine,
     run: Run,
     times: "Times",
-) -> int:
-    """Compute the missing rows of all drafts; return how many were missing."""
+) -> dict[tuple[str, str], int]:
+    """Compute the missing rows of all drafts; return how many of each were missing."""
     from dogs_vs_cats import pipeline
 
     # (role, sha256) -> view -> (role, view, row): one role after the other, as the stores are
     # filled; a photo that is in both is computed for each.
     needs: dict[tuple[str, str], dict] = {}
+    missing = {key: draft.missing() for key, draft in drafts.items()}
     for (role, view), draft in drafts.items():
-        for row in draft.missing():
+        for row in missing[role, view]:
             needs.setdefault((role, draft.digests[row]), {})[view] = role, view, row
     jobs = [pipeline.Job(digest, Path(paths[digest]), x) for (_, digest), x in needs.items()]
-    total = sum(len(job.needs) for job in jobs)
+    counts = {key: len(rows) for key, rows in missing.items()}
+    total = sum(counts.values())
     if not jobs:
-        return 0
+        return counts
     batch = run.batch or engine.batch(settings.size)
     started = time.monotonic()
     extract = extractor_of(place, settings, engine, batch, run.threads)
@@ -215,7 +227,7 @@ def _fill(
             times.write += time.monotonic() - begun
     times.total = time.monotonic() - started
     times.waited = max(0.0, times.total - times.compute / extract.streams)
-    return total
+    return counts
 
 
 def extractor_of(

@@ -1,6 +1,6 @@
 """Forecast: the score to expect of a submission, from predictions out of fold and past scores.
 
-Only `of` computes, once a submission; what the ledger adds to it is the standard library's.
+Only `of` computes, once a submission; what the ledger adds to it is a few numbers.
 """
 
 import math
@@ -82,18 +82,37 @@ def ratios(
 def corrected(found: dict, past: list[float]) -> dict | None:
     """Return a forecast times the mean ratio of past scores, or None where they are too few.
 
-    The mean is that of logarithms: twice as much and half as much are as far off. The interval
-    is scaled with it. `ratio` and `past` (how many) are added.
+    The mean is that of logarithms: twice as much and half as much are as far off. The interval is
+    scaled with it, and as much wider as a next ratio may be away from the mean of so few: Student's
+    t times their standard deviation times the root of 1 + 1 / n, added as errors are, in squares.
+    It is rather too wide, as some of their scatter is of the kind that is in the interval already.
+    `ratio` and `past` (how many) are added.
     """
     if len(past) < PAST:
         return None
-    ratio = math.exp(math.fsum(map(math.log, past)) / len(past))
-    ends = ("score", "low", "high")
-    if found["metric"] == "accuracy":
-        scaled = {end: max(0.0, 1 - (1 - found[end]) * ratio) for end in ends}
+    from scipy.special import stdtrit
+
+    logs, n = [math.log(one) for one in past], len(past)
+    mean = math.fsum(logs) / n
+    deviation = math.sqrt(math.fsum((one - mean) ** 2 for one in logs) / (n - 1))
+    away = float(stdtrit(n - 1, (1 + INTERVAL) / 2)) * deviation * math.sqrt(1 + 1 / n)
+    accuracy, ratio = found["metric"] == "accuracy", math.exp(mean)
+    score, low, high = (1 - found[x] if accuracy else found[x] for x in ("score", "low", "high"))
+    if accuracy:
+        low, high = high, low
+    low, high = _farther(score, low, -away) * ratio, _farther(score, high, away) * ratio
+    if accuracy:
+        low, high, score = (max(0.0, 1 - x) for x in (high, low, score * ratio))
     else:
-        scaled = {end: found[end] * ratio for end in ends}
-    return found | scaled | {"ratio": ratio, "past": len(past)}
+        score *= ratio
+    return found | {"score": score, "low": low, "high": high, "ratio": ratio, "past": n}
+
+
+def _farther(score: float, end: float, away: float) -> float:
+    """Return an end of an interval about `score`, moved out by `away` in its logarithm."""
+    if score <= 0 or end <= 0:
+        return end
+    return score * math.exp(math.copysign(math.hypot(math.log(end / score), away), away))
 
 
 def text(found: dict) -> str:

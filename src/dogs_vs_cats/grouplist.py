@@ -34,7 +34,8 @@ def read(path: Path, folder: Path, photos: list[Path]) -> list[str]:
     """
     known = _names(folder, photos)
     groups = [""] * len(photos)
-    for number, (name, group) in _rows(path):
+    for number, (name, written) in _rows(path):
+        group = written.strip()  # a blank that nobody sees makes no other patient
         where = f"in row {number} of {path}"
         found = known[PurePosixPath(name).parts]
         if not found:
@@ -48,7 +49,7 @@ def read(path: Path, folder: Path, photos: list[Path]) -> list[str]:
                 f"Expected the name of one photo {where}. Received {name!r}, which may be "
                 f"{several}. Write its path."
             )
-        if not group.strip():
+        if not group:
             raise UserError(
                 f"Expected the name of a group {where}. Received none for {name!r}. Photos that "
                 "stand alone need no row."

@@ -1,12 +1,13 @@
 """Heads: the small network on top of cached features; built, trained, asked."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats import backend, lookup
+from dogs_vs_cats import backend, lookup, metrics
 from dogs_vs_cats.recipes import Head
 from dogs_vs_cats.rows import Order, Rows
 
@@ -84,14 +85,13 @@ def compile_for(
         )
 
     two = keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
-    # XLA slows a head down on TensorFlow; JAX has nothing else.
-    jax = keras.config.backend() == "jax"
+    name = keras.config.backend()
     model.compile(
         optimiser,
         two if classes == 2 else many,
         metrics=["accuracy"],
-        jit_compile=jax,
-        steps_per_execution=at_once,
+        jit_compile=name == "jax",  # XLA slows a head down on TensorFlow; JAX has nothing else
+        steps_per_execution=1 if name == "torch" else at_once,  # torch can't take several
     )
 
 
@@ -129,13 +129,13 @@ def train(
     steps = -(-len(split.chosen) // settings.batch_size) * settings.epochs
     model = build(settings, rows.dimension, classes, moments)
     learner, shown, at_once = model, rows, STEPS_AT_ONCE
-    if lookup.fits(rows):
-        learner, shown = lookup.put_before(model, rows)
+    if lookup.fits(rows, split.chosen, split.views):
+        learner, shown = lookup.put_before(model, rows, split.chosen, split.views)
         at_once = STEPS_LOOKING_UP
     compile_for(learner, settings, settings.learning_rate, classes, steps, at_once)
-    rng = np.random.default_rng([seed, split.fold])
-    history = fit(learner, shown, split, settings.batch_size, settings.epochs, rng, tick)
-    return model, history
+    order = Order(shown, split.chosen, split.views, np.random.default_rng([seed, split.fold]))
+    held_out = HeldOut(model, rows, split)
+    return model, fit(learner, order, held_out, settings.batch_size, settings.epochs, tick)
 
 
 def set_seed(*numbers: int) -> None:
@@ -144,13 +144,31 @@ def set_seed(*numbers: int) -> None:
     backend.start().utils.set_random_seed(int(state))
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """The held-out photos of a split in `rows`, to measure a model that takes such rows."""
+
+    model: object
+    rows: Rows
+    split: Split
+
+    def measured(self) -> tuple[float, float]:
+        """Return log loss, in nats, and accuracy of what the model says of them now."""
+        photos, step, parts = self.split.held_out, rows_a_step(self.rows), []
+        for start in range(0, len(photos), step):
+            shown = self.rows.take(photos[start : start + step], self.split.measured)
+            parts.append(_probabilities(self.model, shown, step))
+        said, labels = np.concatenate(parts), self.rows.labels[photos]
+        losses = metrics.log_losses(labels, said)
+        return float(losses.mean()), float((said.argmax(axis=1) == labels).mean())
+
+
 def fit(
-    model,
-    rows: Rows,
-    split: Split,
+    learner,
+    order: Order,
+    held_out: HeldOut,
     batch_size: int,
     epochs: int,
-    rng: np.random.Generator,
     tick: Callable[[int], None],
 ) -> dict[str, list[float]]:
     """Train a compiled model; return its losses and accuracies, a number an epoch each.
@@ -158,54 +176,46 @@ def fit(
     Each epoch shows each chosen photo once, in a new order, in a view drawn by chance (`Order`
     says how); then the held-out photos are measured.
     """
-    order = Order(rows, split.chosen, split.views, rng)
-
-    def measured(part: slice) -> tuple[np.ndarray, np.ndarray]:
-        photos = split.held_out[part]
-        return rows.take(photos, split.measured), rows.labels[photos]
-
-    return model.fit(
-        _sequence(len(order), batch_size, order.batch, order.begin),
-        epochs=epochs,
-        validation_data=_sequence(len(split.held_out), rows_a_step(rows), measured),
-        shuffle=False,  # the order is ours
-        verbose=0,
-        callbacks=[_ticking(len(order), batch_size, tick)],
-    ).history
-
-
-def _ticking(length: int, size: int, tick: Callable[[int], None]):
-    """Return a Keras callback that tells `tick` how many of `length` rows more were shown."""
     keras = backend.start()
+    after: list[tuple[float, float]] = []
 
-    class Ticking(keras.callbacks.Callback):
+    class Following(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs=None) -> None:
             self.before = 0
 
         def on_train_batch_end(self, batch: int, logs=None) -> None:
-            done = min((batch + 1) * size, length)
+            done = min((batch + 1) * batch_size, len(order))
             tick(done - self.before)
             self.before = done
 
-    return Ticking()
+        def on_epoch_end(self, epoch: int, logs=None) -> None:
+            after.append(held_out.measured())
+
+    with contextlib.closing(order):
+        history = learner.fit(
+            _sequence(order, batch_size),
+            epochs=epochs,
+            shuffle=False,  # the order is ours
+            verbose=0,
+            callbacks=[Following()],
+        ).history
+    losses, accuracies = map(list, zip(*after, strict=True))
+    return {**history, "val_loss": losses, "val_accuracy": accuracies}
 
 
-def _sequence(length: int, size: int, batch: Callable, begin: Callable = lambda: None):
-    """Return a Keras dataset of `length` rows, `size` a batch; the last has its own size.
-
-    `batch` gives the features and labels of a slice of rows; `begin` is called after an epoch.
-    """
+def _sequence(order: Order, size: int):
+    """Return a Keras dataset of an order, `size` rows a batch; the last has its own size."""
     keras = backend.start()
 
     class Sequence(keras.utils.PyDataset):
         def __len__(self) -> int:
-            return -(-length // size)
+            return -(-len(order) // size)
 
         def __getitem__(self, i: int):
-            return batch(slice(i * size, min((i + 1) * size, length)))
+            return order.batch(slice(i * size, min((i + 1) * size, len(order))))
 
         def on_epoch_end(self) -> None:
-            begin()
+            order.begin()
 
     return Sequence()
 

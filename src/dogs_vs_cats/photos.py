@@ -120,7 +120,11 @@ def write(workspace: Workspace, table: pd.DataFrame) -> None:
 
 
 def read(workspace: Workspace) -> pd.DataFrame:
-    """Return photos.csv: all text but width and height (int); fold is -1 where there is none."""
+    """Return photos.csv: all text but width and height (int); fold is -1 where there is none.
+
+    UserError if it is not as `make data` wrote it, or a group is in more than one fold: heads that
+    saw a part of it would predict the rest.
+    """
     table = pd.read_csv(
         workspace.table,
         dtype=str,
@@ -136,6 +140,12 @@ def read(workspace: Workspace) -> pd.DataFrame:
     table["fold"] = table["fold"].replace("", "-1").astype(int)
     for column in ("width", "height"):
         table[column] = table[column].astype(int)
+    folds = table[table["fold"] >= 0].groupby("group")["fold"].nunique()
+    if (folds > 1).any():
+        raise UserError(
+            f"Expected each group of {workspace.table} in one fold. Received "
+            f"{folds.idxmax()} in {folds.max()}. Run `make data` again."
+        )
     return table
 
 

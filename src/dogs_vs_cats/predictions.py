@@ -34,6 +34,12 @@ class Predictions:
     folds: np.ndarray
     raw: np.ndarray
 
+    def described(self) -> dict[str, tuple[str, str, int]]:
+        """Return id -> (class, group, fold)."""
+        names = [self.classes[label] for label in self.labels]
+        described = zip(names, self.groups, self.folds.tolist(), strict=True)
+        return dict(zip(self.ids, described, strict=True))
+
 
 def write(folder: Path, table, classes: list[str], raw: np.ndarray, calibrated: np.ndarray) -> None:
     """Write the predictions of the photos in `table`, rows of photos.csv, into `folder`.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -354,7 +355,7 @@ def _listed(taps: tuple[str, ...], value: object) -> str:
     shown = [tap for tap in taps if tap in like or tap in taps[-SHOWN // 4 :]]
     return (
         f"a layer that every path through the network takes, padding aside: {', '.join(shown)} or "
-        f"{len(taps) - len(shown)} others, all in {TABLE.name}"
+        f"{len(taps) - len(shown)} others, all in {os.path.relpath(TABLE)}"
     )
 
 

@@ -1,10 +1,13 @@
 """A rehearsal of the whole competition, from a dataset's labelled photos."""
 
+import csv
+import io
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
-from dogs_vs_cats import files, photos, rehearsal, submission
+from dogs_vs_cats import files, grouplist, photos, rehearsal, stamps, submission
 from dogs_vs_cats.folds import SEED
 from dogs_vs_cats.receipt import REHEARSAL
 from dogs_vs_cats.workspace import Workspace
@@ -12,10 +15,13 @@ from dogs_vs_cats.workspace import Workspace
 HIDDEN = 0.2  # of the labelled photos, as a test set whose labels the rehearsal alone knows
 
 
-def _forget_another(place: Workspace, digests: dict[str, str], answers: dict[str, int]) -> None:
+def _forget_another(
+    place: Workspace, digests: dict[str, str], answers: dict[str, int], listed: str
+) -> None:
     """Write down what is served; forget what came of a rehearsal that served something else.
 
     Its ids are 1 to n as well, so its photos, downloaded before, would be scored by these labels.
+    listed: the text of groups.csv, which no competition serves, "" for none.
     """
     kept, now = place.rehearsal / "answers.json", json.dumps(answers) + "\n"
     mark, digest = place.rehearsal / "served.json", json.dumps(digests) + "\n"
@@ -25,6 +31,8 @@ def _forget_another(place: Workspace, digests: dict[str, str], answers: dict[str
         for folder in place.downloads, place.rehearsal / "state":
             shutil.rmtree(folder, ignore_errors=True)
         files.write_text(kept, now)
+        if listed:
+            files.write_text(place.downloads / grouplist.NAME, listed)
         files.write_text(mark, digest)
 
 
@@ -40,16 +48,36 @@ def competition(source: Workspace, place: Workspace, nested: bool = False) -> re
     submission.require_pets(classes)
     folder = place.rehearsal / "served"
     labelled = [(row.id, Path(row.path), classes.index(row.label)) for row in table.itertuples()]
-    served, answers = rehearsal.serve_photos(
+    groups = table["group"].tolist()
+    served, answers, names = rehearsal.serve_photos(
         labelled,
         folder,
         nested=nested,
         hidden_share=HIDDEN,
         seed=SEED,
-        groups=table["group"].tolist(),
+        groups=groups,
         names=tuple(classes),
     )
     if nested:
         served = {"all.zip": folder / "all.zip"}
-    _forget_another(place, {name: files.digest(path) for name, path in served.items()}, answers)
+    listed = ""
+    if stamps.read(source.data_stamp)["summary"]["listed"]:
+        listed = _listed(table["id"].tolist(), groups, names)
+    digests = {name: files.digest(path) for name, path in served.items()}
+    _forget_another(place, digests | {grouplist.NAME: listed}, answers, listed)
     return rehearsal.Competition(REHEARSAL, "log_loss", served, answers)
+
+
+def _listed(ids: list[str], groups: list[str], names: dict[str, str]) -> str:
+    """Return groups.csv for the photos that are served with a label, under their new names.
+
+    names: id -> the name in train.zip. A group is a number: photos are named after their class.
+    """
+    served = [(names[x], group) for x, group in zip(ids, groups, strict=True) if x in names]
+    sizes, numbers, text = Counter(group for _, group in served), {}, io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(grouplist.COLUMNS)
+    for name, group in served:
+        if sizes[group] > 1:
+            writer.writerow([name, numbers.setdefault(group, len(numbers))])
+    return text.getvalue()

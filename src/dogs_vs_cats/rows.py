@@ -7,6 +7,7 @@ import numpy as np
 
 # Bytes of rows that are shuffled among each other where arrays are read in blocks.
 WINDOW = 1 << 28
+PIECE = 1 << 24  # bytes of rows that are copied at once
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Order:
     Photos are shuffled one by one where `rows.block` is 1. Else blocks of photos whose rows lie
     together are shuffled, a block in one view, and then the photos within windows of WINDOW: the
     disk is read in long runs, at its full speed, and a batch still mixes many blocks. While one
-    window is trained on, the next is read, so two of them are in memory.
+    window is trained on, the next is read, so two of them are in memory. Close it at the end.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Order:
         self.rows, self.views, self.rng = rows, views, rng
         self.chosen = chosen
         self._reader = ThreadPoolExecutor(1)
+        self._drawn = 0
         self.window = max(rows.block, WINDOW // (rows.dimension * 2))  # rows
         if rows.block > 1:
             self.chosen = chosen[np.argsort(rows.index[views[0]][chosen], kind="stable")]
@@ -81,13 +83,23 @@ class Order:
                 self.rng.shuffle(mixed[start : start + self.window])
         self.photos = self.chosen[lying[kept]][mixed]
         self.view = np.repeat(views, block)[kept][mixed]
+        self._drawn += 1
+        self._forget()
+
+    def _forget(self) -> None:
         self._window: tuple[int, np.ndarray] = -1, np.empty(0)
         self._next: tuple[int, Future | None] = -1, None
+
+    def close(self) -> None:
+        """Let go of what was read, and of the thread that reads."""
+        self._reader.shutdown(cancel_futures=True)
+        self._forget()
 
     def batch(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
         """Return the features (n, dimension) float16 and targets (n,) of a part of the order."""
         targets = self.rows.targets[self.photos[part]]
-        if self.rows.block == 1:
+        # Keras looks at two batches to learn their shapes, then asks for another order.
+        if self.rows.block == 1 or self._drawn == 1:
             return self._read(part), targets
         first, last = part.start // self.window, (part.stop - 1) // self.window
         pieces = []
@@ -122,5 +134,9 @@ class Order:
             here = np.flatnonzero(view == number)
             if self.rows.block > 1:
                 here = here[np.argsort(self.rows.index[name][photos[here]])]
-            features[here] = self.rows.take(photos[here], name)
+            # In pieces: what is taken is a copy of its own until it is in its place.
+            step = max(1, PIECE // (self.rows.dimension * self.rows.dtype.itemsize))
+            for start in range(0, len(here), step):
+                piece = here[start : start + step]
+                features[piece] = self.rows.take(photos[piece], name)
         return features

@@ -26,6 +26,8 @@ def score(csv: Path, place: Workspace) -> dict[str, float] | None:
         raise UserError(f"Expected a prediction for id {missing[0]} in {csv}. Received none.")
     classes = photos.read_classes(place)
     labels = answers.map(classes.index).to_numpy()
+    groups = photos.read(place).set_index("id").loc[answers.index, "group"].tolist()
     named = submission.columns(classes)[1:]
     p = predicted.loc[answers.index, named].to_numpy(dtype=np.float64)  # (n, 1) or (n, classes)
-    return metrics.of(labels, np.concatenate([1 - p, p], axis=1) if len(named) == 1 else p)
+    p = np.concatenate([1 - p, p], axis=1) if len(named) == 1 else p
+    return metrics.of(labels, p, groups)

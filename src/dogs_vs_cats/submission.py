@@ -17,11 +17,12 @@ from dogs_vs_cats.recipes import Blend, Recipe, members
 from dogs_vs_cats.workspace import SUBMISSIONS, Workspace
 
 PETS = ["cat", "dog"]  # the competition's classes, of which one probability says all
+STAMP = "submission.json"
 SUM = 1e-6  # how far from 1 a row's probabilities may add up
 
 
 def stamp(place: Workspace, recipe: Recipe | Blend) -> Path:
-    return place.model(recipe.name) / "submission.json"
+    return place.model(recipe.name) / STAMP
 
 
 def inputs(place: Workspace, recipe: Recipe | Blend) -> dict:

@@ -40,6 +40,7 @@ def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
             "predictions",
             "retraining",
             "rows",
+            "store",
             "training",
             "verdicts",
         ),
@@ -131,7 +132,8 @@ def _build(
         )
     calibrated, by_fold = calibration.out_of_fold(rows.labels, fold_of, out_of_fold)
     final = calibration.fit(rows.labels, out_of_fold)
-    found = calibration.report(rows.labels, fold_of, out_of_fold, calibrated, by_fold)
+    groups = table["group"].tolist()
+    found = calibration.report(rows.labels, groups, fold_of, out_of_fold, calibrated, by_fold)
     for fold in found["folds"]:
         fold["trained_on"] = trained_on[fold["fold"]]
     found |= dataclasses.asdict(final)

@@ -82,16 +82,18 @@ class Trials:
 
         A fold's calibration is fitted on the other folds' predictions (calibration.out_of_fold).
         """
-        settings = {"photos": photos.digest()}
+        settings = {"folds": photos.digest()}
         return self._noted(head, settings, lambda recipe: _out_of_fold(recipe, photos))
 
     def held_out(self, head: Head, photos: Photos, fold: int, fitted: Calibration) -> Trial:
         """Return what `head`, trained on the other folds, is worth on this one, calibrated so."""
-        settings = {"photos": photos.digest(), "fold": fold, "by": dataclasses.asdict(fitted)}
+        settings = {"folds": photos.digest(), "fold": fold, "by": dataclasses.asdict(fitted)}
         return self._noted(head, settings, lambda recipe: _held_out(recipe, photos, fold, fitted))
 
     def _noted(self, head: Head, settings: dict, make: Callable[[Recipe], Trial]) -> Trial:
         """Return the trial that is in the journal, or make and note it."""
+        # Beside all that decides training, of which nothing may be hidden by a key of ours.
+        assert not self.given.keys() & settings.keys()
         decided_by = {**self.given, "head": dataclasses.asdict(head), **settings}
         key = hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
         if key not in self.known:

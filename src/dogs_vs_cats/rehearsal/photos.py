@@ -24,24 +24,25 @@ def serve_photos(
     seed: int,
     groups: Sequence[Hashable] | None = None,
     names: tuple[str, str] = NAMES,
-) -> tuple[dict[str, Path], dict[str, int]]:
-    """Write train.zip, test.zip and sample_submission.csv to `folder`; return (files, answers).
+) -> tuple[dict[str, Path], dict[str, int], dict[str, str]]:
+    """Write train.zip, test.zip, sample_submission.csv to `folder`; return files, answers, names.
 
     labelled: (id, path, class index: cat 0, dog 1) of each photo. `hidden_share` of each class
     become test photos, with ids "1" to "n" in a shuffled order; answers maps such an id to its
-    class index. Photos of one group (`groups` is as long as `labelled`) stay on one side. The
-    photos' bytes and suffixes are kept. `names` are those of the classes in file names. With
-    `nested` there is also all.zip, which holds the three files as the client's "download all"
-    brings them. The same arguments make the same bytes. UserError if a class can't be on both
-    sides.
+    class index, names the id of each other photo to its name in train.zip. Photos of one group
+    (`groups` is as long as `labelled`) stay on one side. The photos' bytes and suffixes are kept.
+    The argument `names` is those of the classes in file names. With `nested` there is also
+    all.zip, which holds the three files as the client's "download all" brings them. The same
+    arguments make the same bytes. UserError if a class can't be on both sides.
     """
     hidden = _hide(labelled, hidden_share, seed, groups, names)
     tests = [photo for photo, away in zip(labelled, hidden, strict=True) if away]
     random.Random(seed).shuffle(tests)
-    trains, numbers = [], Counter()
-    for (_, path, label), away in zip(labelled, hidden, strict=True):
+    trains, numbers, named = [], Counter(), {}
+    for (photo, path, label), away in zip(labelled, hidden, strict=True):
         if not away:
-            trains.append((f"train/{names[label]}.{numbers[label]}{path.suffix}", path))
+            named[photo] = f"train/{names[label]}.{numbers[label]}{path.suffix}"
+            trains.append((named[photo], path))
             numbers[label] += 1
     served = {name: folder / name for name in ("train.zip", "test.zip", "sample_submission.csv")}
     pack(trains, served["train.zip"])
@@ -50,7 +51,7 @@ def serve_photos(
     files.write_text(served["sample_submission.csv"], "id,label\n" + rows)
     if nested:
         pack(list(served.items()), folder / "all.zip")
-    return served, {str(id): label for id, (_, _, label) in enumerate(tests, 1)}
+    return served, {str(id): label for id, (_, _, label) in enumerate(tests, 1)}, named
 
 
 def pack(members: Sequence[tuple[str, Path]], path: Path) -> None:

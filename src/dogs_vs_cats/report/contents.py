@@ -177,10 +177,11 @@ def headline(found: Predictions, figure: dict) -> list[tuple[str, str, str]]:
     from scipy.stats import binomtest
 
     n = figure["n"]
-    right = binomtest(round(figure["accuracy"] * n), n).proportion_ci(0.95, "wilson")
-    losses = metrics.log_losses(found.labels, found.probabilities)
-    error = SURE * metrics.group_error(losses, found.groups)
-    loss = figure["log_loss"]
+    # Photos that are alike count as fewer: as many as would leave the error over groups.
+    share, error = figure["accuracy"], figure["accuracy_se"]
+    worth = min(n, share * (1 - share) / error**2) if error else n
+    right = binomtest(round(share * worth), round(worth)).proportion_ci(0.95, "wilson")
+    loss, error = figure["log_loss"], SURE * figure["log_loss_se"]
     rows = [
         ("accuracy", f"{figure['accuracy']:.2%}", f"{right.low:.2%} to {right.high:.2%}"),
         ("log loss", f"{loss:.4f}", f"{max(0, loss - error):.4f} to {loss + error:.4f}"),
@@ -222,9 +223,11 @@ def stages(
     place: Workspace, recipe: Recipe | Blend, engine: Engine, figure: dict
 ) -> list[tuple[str, str]]:
     """Return (stage, how long it took) where it was recorded."""
-    rows = []
+    data = stamps.summary(place.data_stamp).get("seconds")
+    rows = [] if data is None else [("data", f"{data:,.0f} s")]
     for one in members(recipe):
-        spent = timings.read(features.folder(place, one.features, engine))
+        names = features.names(one.features)
+        spent = timings.read(features.folder(place, one.features, engine), names)
         text = "not recorded"
         if spent:
             text = f"{spent['seconds']:,.0f} s for {spent['count']:,} views of photos"
@@ -233,6 +236,9 @@ def stages(
         rows.append((f"heads of {one.name}", f"{own['seconds']:,.0f} s for {own['heads']} heads"))
     if isinstance(recipe, Blend):
         rows.append(("weights of the blend", f"{figure['seconds']:,.0f} s"))
+    sent = submission.summary(place, recipe)
+    if sent:
+        rows.append(("submission", f"{sent['seconds']:,.0f} s"))
     return rows
 
 
@@ -355,9 +361,8 @@ def twins(table: pd.DataFrame) -> list[list[tuple[str, str]]]:
 def compared(place: Workspace, found: Predictions) -> tuple[list[list[str]], list[str]]:
     """Return the rows of `make compare`, and the names of recipes trained on other photos."""
     trained = compare.trained(place)
-    photos_of = set(zip(found.ids, suspects.names(found), strict=True))
+    mine = found.described()
     same, others = [], []
     for one in trained:
-        theirs = set(zip(one.predictions.ids, suspects.names(one.predictions), strict=True))
-        (same if theirs == photos_of else others).append(one)
+        (same if one.predictions.described() == mine else others).append(one)
     return compare.rows(same), [one.name for one in others]
