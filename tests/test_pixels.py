@@ -1,6 +1,8 @@
 """One function turns any file into pixels, or says why it can't."""
 
+import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -40,6 +42,64 @@ def test_sixteen_bits_are_scaled_not_clipped():
     assert deep.mode.startswith("I;16")
     image = pixels.upright(encoded(deep, "PNG"))
     assert np.abs(np.asarray(image)[..., 0].astype(int) - GRADIENT).max() <= 1
+
+
+def eight_bits(levels: np.ndarray) -> np.ndarray:
+    """Return levels (height, width) as uint8, all at once: what the tiles must give."""
+    levels = levels.astype(np.float64)
+    if levels.max() > 255:
+        levels = levels / 257
+    return np.clip(levels, 0, 255).round().astype(np.uint8)
+
+
+RANGES = [(0, 65535), (0, 255), (250, 256), (-300, 300), (-9, -1), (255, 255), (70_000, 2**31 - 1)]
+
+
+@pytest.mark.parametrize("span", RANGES)
+@pytest.mark.parametrize("kind", ["uint16", ">u2", "int16", "int32", "float32", "float64"])
+def test_deep_levels_are_scaled_by_tiles_as_they_would_be_at_once(kind, span, monkeypatch):
+    """Also where some tiles alone have levels above 255, and where halves are rounded."""
+    monkeypatch.setattr(pixels, "TILE", 16)
+    levels = np.random.default_rng(0).uniform(*span, (33, 50)).round(1)
+    levels[:, :40] = levels[:, :40].clip(None, max(span[0], 200))
+    levels[0, :9] = np.arange(9) * (128.5 if span[1] > 255 else 0.5)
+    with np.errstate(all="ignore"):
+        levels = levels.astype(kind)
+    for form, options in (("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}), ("PNG", {})):
+        if form == "PNG" and kind != "uint16":
+            continue
+        data = encoded(Image.fromarray(levels), form, **options)
+        read = np.asarray(Image.open(io.BytesIO(data)))
+        found = np.asarray(pixels.upright(data))
+        assert np.array_equal(found, np.repeat(eight_bits(read)[:, :, None], 3, axis=2))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+@pytest.mark.parametrize("odd", [(np.nan,), (np.inf,), (-np.inf,), (np.nan, np.inf)])
+@pytest.mark.parametrize("highest", [200, 60_000])
+def test_a_float_that_is_no_number_counts_wherever_it_is(odd, highest, monkeypatch):
+    """One NaN, in any tile, and no level is divided."""
+    monkeypatch.setattr(pixels, "TILE", 16)
+    levels = np.random.default_rng(0).uniform(0, highest, (33, 50)).astype(np.float32)
+    for corner in (0, 0), (32, 49), (20, 20):
+        changed = levels.copy()
+        changed[corner] = odd[0]
+        changed[5, 40] = odd[-1]
+        found = np.asarray(pixels.upright(encoded(Image.fromarray(changed), "TIFF")))
+        assert np.array_equal(found[..., 0], eight_bits(changed))
+
+
+def test_deep_levels_of_a_large_photo_take_little_memory():
+    """Beside Pillow's own, which is not counted here. All at once they took 24 bytes a pixel."""
+    rows = np.random.default_rng(0).integers(0, 65536, (10, 3000), dtype=np.uint16)
+    levels = np.tile(rows, (300, 1))
+    data = encoded(Image.fromarray(levels), "PNG", compress_level=1)
+    tracemalloc.start()
+    image = pixels.upright(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * levels.size
+    assert np.array_equal(np.asarray(image)[..., 1], eight_bits(levels))
 
 
 def test_transparency_is_laid_on_white():

@@ -177,6 +177,60 @@ def test_what_is_no_photo_is_refused_in_a_sentence(ask, case):
     assert ask(Path("source/test/1.jpg").read_bytes())[0] == 200, "the server lives on"
 
 
+def scanned(image: Image.Image, more: int, **options) -> bytes:
+    """Return a progressive JPEG whose last scan is there `more` times more: a valid one."""
+    data = encoded(image, progressive=True, **options)
+    last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    return data[:end] + more * data[last:end] + data[end:]
+
+
+def test_a_jpeg_of_countless_scans_is_refused_and_not_decoded(ask):
+    """One that would be decoded for hours, and holds up nobody."""
+    slow = scanned(Image.new("L", (7000, 7000), 90), 300_000)
+    assert 15 * MEGABYTE < len(slow) < 30 * MEGABYTE
+    began = time.monotonic()
+    status, found, _ = ask(slow)
+    assert (status, time.monotonic() - began < 30) == (422, True)
+    assert found["problem"] == (
+        "This photo can't be read: more than 100 scans, which would take too long."
+    )
+    assert ask(Path("source/test/1.jpg").read_bytes())[0] == 200
+
+
+def test_each_scan_of_a_jpeg_takes_its_time():
+    """Which is why they are counted; they are a few bytes each."""
+    from dogs_vs_cats import pixels
+
+    def seconds(data: bytes) -> float:
+        began = time.thread_time()
+        pixels.upright(data)
+        return time.thread_time() - began
+
+    image = Image.new("L", (1500, 1500), 90)
+    assert seconds(scanned(image, 400)) > 5 * seconds(scanned(image, 0))
+
+
+def test_an_ordinary_progressive_jpeg_is_answered_as_a_baseline_one(ask):
+    photo = picture(1, (300, 200))
+    status, found, _ = ask(scanned(photo, 0))
+    assert (status, found["classes"]) == (200, ask(encoded(photo))[1]["classes"])
+
+
+def test_as_many_scans_as_may_be_are_answered_and_one_more_is_not(ask):
+    photo = picture(1)
+    scans = scanned(photo, 0).count(b"\xff\xda")
+    assert 5 < scans < 20
+    assert ask(scanned(photo, 100 - scans))[0] == 200
+    assert ask(scanned(photo, 101 - scans))[0] == 422
+
+
+def test_what_lies_behind_a_photo_is_not_taken_for_scans(ask):
+    """Such as a phone's film of it: by chance it holds the marker hundreds of times."""
+    behind = np.random.default_rng(0).bytes(29 * MEGABYTE)
+    assert behind.count(b"\xff\xda") > 400
+    assert ask(Path("source/test/2.jpg").read_bytes() + behind)[0] == 200
+
+
 def test_too_much_is_refused_before_it_is_read(server, ask):
     """Not a byte of the body is sent: what is announced is enough."""
     with socket.create_connection(("127.0.0.1", server[1]), timeout=60) as line:

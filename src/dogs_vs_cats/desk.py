@@ -8,10 +8,12 @@ import base64
 import io
 import json
 import logging
+import re
 import secrets
 import socket
 import threading
 from dataclasses import dataclass, field
+from itertools import islice
 
 from dogs_vs_cats import heatmaps, pixels, predictor
 from dogs_vs_cats.blend import Pool
@@ -25,7 +27,10 @@ from dogs_vs_cats.workspace import Workspace
 
 HOST = "127.0.0.1"
 LIMIT = 30_000_000  # bytes of a photo
-PIXELS = 50_000_000  # of a photo: more than cameras take; decoded, up to a gigabyte
+PIXELS = 50_000_000  # of a photo: more than cameras take; decoded, up to 1.2 GB (WebP, JPEG 2000)
+SCANS = 100  # of a JPEG, as libtiff and GDAL have it; a progressive one has about 10
+# How a scan begins: the marker, the length of its header, and what that is for, 0 to 4 components.
+SCAN = re.compile(rb"\xff\xda\x00(?:\x06\x00|\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 SHOWN = 800  # pixels: the longer side of what the page shows
 # Connections held at once, each with up to LIMIT bytes; those beyond wait to be accepted.
 CONNECTIONS = 32
@@ -54,15 +59,16 @@ class Desk:
         class: the most probable; classes: name and p of each, in their order; photo, heat: data
         URLs of the photo as it was understood, and of where it speaks for the class.
         """
+        _refuse_many_scans(data)
         photo = Upload("the photo", data)
         with self.lock:
             image = pixels.upright(data, PIXELS)
+            image.thumbnail((SHOWN, SHOWN))  # now: the whole is decoded again below
             (found,) = self.predictor.predict([photo])
             if found.probabilities is None:
                 raise PhotoError(found.problem)
             first = int(found.probabilities.argmax())
             (heat,) = self.heatmaps.of(pixels.pixels(photo, self.size)[None], [first])
-            image.thumbnail((SHOWN, SHOWN))
             laid_over = heatmaps.overlay(image, heat)
         names = self.about["classes"]
         pairs = zip(names, found.probabilities.tolist(), strict=True)
@@ -72,6 +78,19 @@ class Desk:
             "photo": _url(image),
             "heat": _url(laid_over),
         }
+
+
+def _refuse_many_scans(data: bytes) -> None:
+    """Raise PhotoError if a JPEG's bytes hold more than SCANS scans; nothing is decoded.
+
+    Each goes over all pixels again and may be 75 bytes: a file within LIMIT would be decoded for
+    hours ("Two Issues with the JPEG Standard", libjpeg-turbo.org). All heads of scans are counted,
+    those of thumbnails too. A scan's own data hold none: there ff comes before 00 or a restart.
+    """
+    if data.startswith(b"\xff\xd8\xff"):  # as Pillow knows a JPEG
+        found = sum(1 for _ in islice(SCAN.finditer(data), SCANS + 1))
+        if found > SCANS:
+            raise PhotoError(f"more than {SCANS} scans, which would take too long")
 
 
 def load(

@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from dogs_vs_cats.views import CROPS, VIEWS
 
 # What photos are stored as. Pillow reads more: some of it by other programs, such as EPS.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "AVIF")
+TILE = 1024  # pixels: the side of the squares that 16-bit and float levels are scaled by
 
 
 def upright(data: bytes, most: int | None = None) -> Image.Image:
@@ -30,7 +32,8 @@ def upright(data: bytes, most: int | None = None) -> Image.Image:
             if most is not None and image.width * image.height > most:
                 raise PhotoError(f"more than {most // 10**6} million pixels")
             image.load()
-            return _rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)  # else a copy is always made
+            return _rgb(image)
     except PhotoError:
         raise
     except Image.UnidentifiedImageError as error:
@@ -47,15 +50,34 @@ def upright(data: bytes, most: int | None = None) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        # 16-bit levels, by whichever mode Pillow reads them: (height, width), 0 to 65535.
-        levels = np.asarray(image, dtype=np.float64)
-        if levels.max() > 255:
-            levels = levels / 257
-        image = Image.fromarray(np.clip(levels, 0, 255).round().astype(np.uint8))
+        image = _eight_bits(image)
     if image.mode == "PA" or "A" in image.mode or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return 16-bit, whole or float levels as mode L, clipped to 0 to 255 and rounded.
+
+    If any is above 255 and none is NaN, they are taken for 0 to 65535 and divided by 257. Tile by
+    tile: float64 of a whole photo is 8 bytes a pixel, and the steps would each hold their own.
+    """
+    deep = np.max([levels.max() for _, levels in _tiles(image)]) > 255
+    found = Image.new("L", image.size)
+    for corner, levels in _tiles(image):
+        if deep:
+            levels /= 257
+        np.clip(levels, 0, 255, out=levels).round(out=levels)
+        found.paste(Image.fromarray(levels.astype(np.uint8)), corner)
+    return found
+
+
+def _tiles(image: Image.Image) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """Yield ((left, top), levels (height, width) float64) of squares of TILE pixels or less."""
+    for top, left in product(range(0, image.height, TILE), range(0, image.width, TILE)):
+        box = (left, top, min(left + TILE, image.width), min(top + TILE, image.height))
+        yield (left, top), np.array(image.crop(box), dtype=np.float64)
 
 
 def crops(
