@@ -1,9 +1,12 @@
 """Which files are photos of what, whatever order the folder lists them in."""
 
+from pathlib import Path
+
 import pytest
 
 from dogs_vs_cats import layout
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.layout import find
 from pictures import class_folder, kaggle_folder, write
 
 
@@ -29,6 +32,85 @@ def test_one_name_like_kaggles_does_not_rule_a_folder_for_each_class(tmp_path):
     write(tmp_path / "Cat" / "Whiskers.2.jpg", 50)
     found, classes, left_out = layout.find(tmp_path)
     assert (classes, len(found), left_out) == (["cat", "dog"], 7, 0)
+
+
+def files(folder: Path, *names: str) -> None:
+    """Make empty files: what a photo shows has no say in where it belongs."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def labels(folder: Path) -> dict[str, str | None]:
+    """Return path below `folder` -> class, None for a test photo."""
+    return {photo.path.relative_to(folder).as_posix(): photo.label for photo in find(folder)[0]}
+
+
+# Class folders whose files are named as Kaggle names cats: the folder is the class.
+NUMBERED = {
+    "two scanners": ("benign/siemens.1 benign/ge.2 malignant/siemens.3 malignant/ge.4", 0),
+    "one word": ("benign/slice.1 benign/slice.2 malignant/slice.11", 0),
+    "one folder otherwise": ("benign/b.1 malignant/m.1 malignant/m.2 unsure/u1", 0),
+    "a number twice": ("benign/slice.1 malignant/slice.1", 0),
+    "further down": ("a/train/benign/ge.1 a/train/malignant/ge.2 a/valid/benign/ge.3", 1),
+    "the same word in other cases": ("Cat/cat.0 Dog/dog.0 Dog/DOG.1", 0),
+    "a loose file": ("benign/1 malignant/2 cover.1", 1),
+    "loose files of one word": ("benign/1 malignant/2 cover.1 cover.2", 2),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERED)
+def test_numbered_files_in_class_folders_are_of_their_folders_class(tmp_path, case):
+    names, left_out = NUMBERED[case]
+    paths = [f"{name}.png" for name in names.split()]
+    files(tmp_path, *paths)
+    inside = [path for path in paths if "/" in path and "valid" not in path]
+    assert labels(tmp_path) == {path: Path(path).parent.name.lower() for path in inside}
+    assert find(tmp_path)[1:] == (sorted({Path(p).parent.name.lower() for p in inside}), left_out)
+
+
+def test_numbered_files_in_class_folders_beside_test_photos(tmp_path):
+    files(tmp_path, "benign/ge.1.png", "malignant/ge.2.png", "test/1.png", "test/2.png")
+    assert labels(tmp_path) == {
+        "benign/ge.1.png": "benign",
+        "malignant/ge.2.png": "malignant",
+        "test/1.png": None,
+        "test/2.png": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "place", ["train", "Train", "train/train", "dogs-vs-cats/train/train", ".", "all", "all/of/it"]
+)
+@pytest.mark.parametrize("test", ["test", "test1/test1"])
+def test_kaggles_files_are_known_by_their_names(tmp_path, place, test):
+    files(tmp_path / place, "cat.0.jpg", "cat.10.jpg", "dog.0.jpg")
+    files(tmp_path, f"{test}/1.jpg")
+    assert [photo.id for photo in find(tmp_path)[0]] == ["cat.0", "cat.10", "dog.0", "1"]
+    assert find(tmp_path)[1:] == (["cat", "dog"], 0)
+
+
+def test_train_itself_may_be_the_source(tmp_path):
+    files(tmp_path / "train", "cat.0.jpg", "dog.0.jpg", "odd/x.1.jpg", "odder/y.1.jpg")
+    assert find(tmp_path / "train")[1:] == (["cat", "dog"], 2)
+
+
+def test_folders_beside_kaggles_train_add_no_class(tmp_path):
+    files(tmp_path, "train/cat.0.jpg", "train/dog.0.jpg", "holiday/img.1.jpg", "scan.1.jpg")
+    assert find(tmp_path)[1:] == (["cat", "dog"], 2)
+    files(tmp_path, "party/img.2.jpg")
+    assert find(tmp_path)[1:] == (["cat", "dog"], 3)
+
+
+@pytest.mark.parametrize("test", ["test", "test1"])
+@pytest.mark.parametrize("name", ["1.png", "a.png"])
+def test_a_class_called_as_kaggles_test_photos_is_refused_with_what_to_do(tmp_path, test, name):
+    """images/ and test/ look the same where labels are in a CSV: no reading of them is safe."""
+    files(tmp_path, f"{test}/{name}", "trial/2.png")
+    with pytest.raises(UserError, match="If that folder is a class, give it another name") as error:
+        find(tmp_path)
+    assert str(tmp_path / test) in str(error.value)
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path):
@@ -112,8 +194,18 @@ def refusals(tmp_path):
 
     yield "class folders in two places", "several places", scattered
 
+    def numbered(f):
+        files(f, "a/benign/ge.1.png", "b/malignant/siemens.2.png")
 
-@pytest.mark.parametrize("case", range(8))
+    yield "one class folder in each place", "several places", numbered
+
+    def both(f):
+        files(f, "Cat/0.jpg", "Dog/0.jpg", "cat.0.jpg", "dog.0.jpg")
+
+    yield "class folders beside Kaggle's files", "cat.0.jpg and its like beside", both
+
+
+@pytest.mark.parametrize("case", range(10))
 def test_what_cannot_be_told_apart_is_refused(tmp_path, case):
     _, words, make = list(refusals(tmp_path))[case]
     folder = tmp_path / "source"

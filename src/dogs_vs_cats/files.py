@@ -33,6 +33,23 @@ def whole(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def read_text(path: Path) -> str:
+    """Return the UTF-8 text of a file that people edit, without the mark that some editors add.
+
+    Line ends are as they came. UserError names the line, and its first field, that isn't UTF-8.
+    """
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        lines = data[: error.start].split(b"\n")
+        first = lines[-1].partition(b",")[0].decode(errors="replace")
+        raise UserError(
+            f"Expected {path} in UTF-8. Received another encoding in line {len(lines)}, "
+            f"{first!r}. Save it as UTF-8 (in Excel: CSV UTF-8)."
+        ) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 `text` to `path`, whole. Odd bytes of file names are kept as they came."""
     with whole(path) as beside:

@@ -15,6 +15,7 @@ SUFFIXES = frozenset(
 )
 KAGGLE_NAME = re.compile(r"([A-Za-z]+)\.(\d+)")  # cat.0.jpg
 TEST_FOLDERS = ("test", "test1")
+RENAME = "If that folder is a class, give it another name."
 EXPECTED = (
     "Expected photos in Kaggle's layout (train/cat.0.jpg, test/1.jpg, or the zips with them) or "
     "a folder for each class (Cat/, Dog/)."
@@ -46,12 +47,13 @@ def find(folder: Path) -> tuple[list[Photo], list[str], int]:
     if not count:
         raise UserError(f"{EXPECTED} Received {folder}, which holds no photos.")
     tests = _tests(by_folder)
-    labelled = _kaggle(by_folder) or _classes(folder, by_folder, tests)
+    labelled = _labelled(folder, by_folder, tests)
     classes = sorted({photo.label for photo in labelled})
     if len(classes) < 2:
         raise UserError(
             f"{EXPECTED} Received {folder}, where "
             + (f"every labelled photo is a {classes[0]}." if classes else "no photo has a label.")
+            + (f" {tests[0].path.parent} counts as test photos. {RENAME}" if tests else "")
         )
     for name in classes:
         if name == "id" or "\n" in name or "\r" in name:
@@ -136,37 +138,59 @@ def _tests(by_folder: dict[Path, list[Path]]) -> list[Photo]:
                 if not (path.stem.isascii() and path.stem.isdecimal()):
                     raise UserError(
                         f"Expected test photos named by their number, such as 1.jpg. "
-                        f"Received {path}."
+                        f"Received {path}. {RENAME}"
                     )
                 photos.append(Photo(str(int(path.stem)), path, None))
     return photos
 
 
-def _kaggle(by_folder: dict[Path, list[Path]]) -> list[Photo]:
-    """Return the photos of train/, or of folders where all files are named cat.0.jpg, if any."""
+def _labelled(folder: Path, by_folder: dict[Path, list[Path]], tests: list[Photo]) -> list[Photo]:
+    """Return the labelled photos, their classes from their own names or from their folders'.
+
+    Files of a class are often named siemens.1.png, as Kaggle names cats. So a name is a label in
+    train/, or where there are no two folders that could be classes; nowhere else. What is neither
+    is left out. UserError if both readings are as good.
+    """
+    kaggle = {place: list(map(_kaggle_name, paths)) for place, paths in by_folder.items()}
+    trains = [place for place in kaggle if place.name.lower() == "train" and any(kaggle[place])]
+    if trains:
+        return [photo for place in trains for photo in _kaggle(place, by_folder[place])]
+    used = {photo.path.parent for photo in tests}
+    places = sorted(place for place in by_folder if place not in used and place != folder)
+    named = [place for place in (folder, *places) if all(kaggle.get(place, [None]))]
+    if len(places) < 2 and named:
+        return _kaggle(named[0], by_folder[named[0]])
+    if folder in named and len({match[1].lower() for match in kaggle[folder]}) > 1:
+        raise UserError(
+            f"{EXPECTED} Received both in {folder}: {min(by_folder[folder]).name} and its like "
+            f"beside the folders {places[0].name} and {places[1].name}. Move either away."
+        )
+    return _classes(by_folder, places)
+
+
+def _kaggle_name(path: Path) -> re.Match | None:
+    return KAGGLE_NAME.fullmatch(path.stem)
+
+
+def _kaggle(folder: Path, paths: list[Path]) -> list[Photo]:
+    """Return the photos of a folder of files named like cat.0.jpg; UserError if one isn't."""
     photos = []
-    for folder, paths in by_folder.items():
-        matches = {path: KAGGLE_NAME.fullmatch(path.stem) for path in paths}
-        train = folder.name.lower() == "train"
-        if not (any(matches.values()) if train else all(matches.values())):
-            continue
-        for path, match in matches.items():
-            if match is None:
-                raise UserError(
-                    f"Expected photos in {folder} to be named like cat.0.jpg. Received {path.name}."
-                )
-            label, number = match[1].lower(), int(match[2])
-            photos.append(Photo(f"{label}.{number}", path, label))
+    for path in paths:
+        match = _kaggle_name(path)
+        if match is None:
+            raise UserError(
+                f"Expected photos in {folder} to be named like cat.0.jpg. Received {path.name}."
+            )
+        label, number = match[1].lower(), int(match[2])
+        photos.append(Photo(f"{label}.{number}", path, label))
     return photos
 
 
-def _classes(folder: Path, by_folder: dict[Path, list[Path]], tests: list[Photo]) -> list[Photo]:
-    """Return the photos of a folder for each class, all beside each other."""
-    used = {photo.path.parent for photo in tests}
+def _classes(by_folder: dict[Path, list[Path]], places: list[Path]) -> list[Photo]:
+    """Return the photos of a folder for each class, all of `places` beside each other."""
     parents = defaultdict(list)
-    for place in by_folder:
-        if place not in used and place != folder:
-            parents[place.parent].append(place)
+    for place in places:
+        parents[place.parent].append(place)
     if len(parents) > 1:
         trains = [parent for parent in parents if parent.name.lower() == "train"]
         if len(trains) != 1:

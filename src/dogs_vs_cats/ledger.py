@@ -2,8 +2,11 @@
 
 import csv
 import io
+from itertools import zip_longest
 
 from dogs_vs_cats import files
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.legible import legible
 from dogs_vs_cats.workspace import LEDGER
 
 COLUMNS = [
@@ -29,13 +32,53 @@ KEY = ("sha256", "dataset", "recipe")
 def read() -> list[dict[str, str]]:
     """Return the lines, oldest first; [] where there is no ledger. Absent columns are ''.
 
-    Columns that are not ours (a user's notes) are kept.
+    Columns that are not ours (a user's notes) are kept; the one without a name is ''. UserError
+    if the file is no such CSV, or a line has two texts for a column, of which one would be lost.
     """
-    if not LEDGER.exists():
+    rows = _rows()
+    if not rows:
         return []
-    rows = csv.DictReader(io.StringIO(LEDGER.read_text(encoding="utf-8")))
-    lines = [{k: v or "" for k, v in row.items() if isinstance(k, str)} for row in rows]
-    return [dict.fromkeys(COLUMNS, "") | line for line in lines]
+    (_, header), *rows = rows
+    if not set(header) & set(COLUMNS):
+        raise UserError(
+            f"Expected columns such as time,file,sha256 in {LEDGER}, with commas between them. "
+            f"Received {','.join(header)[:100]!r}. Correct the first line, or save the file as "
+            "CSV with commas."
+        )
+    return [dict.fromkeys(COLUMNS, "") | _named(header, row, start) for start, row in rows]
+
+
+def _rows() -> list[tuple[int, list[str]]]:
+    """Return the rows, the header first, each with the line that it begins in; none is empty."""
+    rows, start = [], 1
+    text = files.read_text(LEDGER) if LEDGER.exists() else ""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in reader:
+            if any(row):
+                rows.append((start, row))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise UserError(
+            f"Expected {LEDGER} to be a CSV. Received, from line {start} on: {error}. Look for a "
+            "quote that is not closed."
+        ) from error
+    return rows
+
+
+def _named(header: list[str], row: list[str], start: int) -> dict[str, str]:
+    line = {}
+    for column, text in zip_longest(header, row, fillvalue=""):
+        if text and line.get(column):
+            raise UserError(
+                f"Expected one text a column in line {start} of {LEDGER}. Received "
+                f"{line[column]!r} and {text!r} for column {column!r}. Give each column a name "
+                "of its own, and a text with commas quotes around it."
+            )
+        # Spreadsheets leave columns without a name or a text.
+        if column or text:
+            line[column] = line.get(column) or text
+    return line
 
 
 def put(line: dict[str, str]) -> None:
@@ -43,6 +86,8 @@ def put(line: dict[str, str]) -> None:
 
     A line that was uploaded under another ref, or to another competition, is another submission.
     """
+    if "file" in line:  # a file's name may be no UTF-8, which the ledger is
+        line = line | {"file": legible(line["file"])}
     with _locked():
         lines = read()
         old = next((x for x in reversed(lines) if _same(x, line)), None)

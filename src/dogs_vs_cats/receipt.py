@@ -35,8 +35,9 @@ def send(csv: Path, slug: str, line: dict[str, str], message: str, again: bool) 
     from dogs_vs_cats import competition
 
     sha256 = files.digest(csv)
-    known = None if again else ledger.sent(sha256, slug)
-    ref = int(known["ref"]) if known and known["status"] != "ERROR" else None
+    # Read even if nothing hangs on it: a ledger that can't be read is refused before the upload.
+    known = ledger.sent(sha256, slug)
+    ref = int(known["ref"]) if known and known["status"] != "ERROR" and not again else None
     mark = f"[{sha256[:8]}]"
     if ref is None and not again:
         # Sent by a run that was killed before it could write it down, or from another machine.

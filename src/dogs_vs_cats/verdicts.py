@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dogs_vs_cats import files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 
@@ -103,7 +104,8 @@ def counts(found: dict[str, Verdict], table) -> dict[str, int]:
 def _rows(place: Workspace) -> dict[str, tuple[int, Verdict]]:
     """Return photo -> the line that its row begins in, and its verdict."""
     path, found, start, headed = place.verdicts, {}, 1, False
-    reader = csv.reader(io.StringIO(_text(place), newline=""), strict=True)
+    text = files.read_text(path) if path.exists() else ""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in reader:
             line, start = start, reader.line_num + 1
@@ -133,22 +135,6 @@ def _rows(place: Workspace) -> dict[str, tuple[int, Verdict]]:
             "quote that is not closed."
         ) from error
     return found
-
-
-def _text(place: Workspace) -> str:
-    """Return the file's text without the mark that some editors begin it with; "" for none."""
-    if not place.verdicts.exists():
-        return ""
-    data = place.verdicts.read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        lines = data[: error.start].split(b"\n")
-        photo = lines[-1].partition(b",")[0].decode(errors="replace")
-        raise UserError(
-            f"Expected {place.verdicts} in UTF-8. Received another encoding in line {len(lines)}, "
-            f"{photo!r}. Save it as UTF-8 (in Excel: CSV UTF-8)."
-        ) from error
 
 
 def _require_columns(place: Workspace, header: list[str]) -> None:
