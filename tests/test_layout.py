@@ -132,6 +132,15 @@ def test_class_folders_wherever_they_are(tmp_path):
     assert [photo.id for photo in found] == ["Cat/0", "Cat/1", "Cat/2", "Dog/0", "Dog/1", "Dog/2"]
 
 
+def test_kaggles_cats_in_a_folder_of_their_own_are_still_cats(tmp_path):
+    """train/cats/cat.0.jpg, as books on the subject sort them: its CSV is the competition's."""
+    files(tmp_path, "train/cats/cat.0.jpg", "train/dogs/dog.0.jpg", "valid/dogs/dog.1.jpg")
+    expected = {"train/cats/cat.0.jpg": "cat", "train/dogs/dog.0.jpg": "dog"}
+    assert labels(tmp_path) == expected
+    files(tmp_path, "train/dogs/rex.jpg")
+    assert set(labels(tmp_path).values()) == {"cats", "dogs"}
+
+
 def test_any_names_and_more_classes(tmp_path):
     for name in "benign", "malignant", "NORMAL":
         write(tmp_path / name / "slice, 1 é.PNG", len(name))

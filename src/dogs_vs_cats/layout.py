@@ -15,6 +15,7 @@ SUFFIXES = frozenset(
 )
 KAGGLE_NAME = re.compile(r"([A-Za-z]+)\.(\d+)")  # cat.0.jpg
 TEST_FOLDERS = ("test", "test1")
+PETS = {"cat", "dog"}
 RENAME = "If that folder is a class, give it another name."
 EXPECTED = (
     "Expected photos in Kaggle's layout (train/cat.0.jpg, test/1.jpg, or the zips with them) or "
@@ -197,14 +198,26 @@ def _classes(by_folder: dict[Path, list[Path]], places: list[Path]) -> list[Phot
             places = ", ".join(sorted(str(parent) for parent in parents))
             raise UserError(f"{EXPECTED} Received folders of photos in several places: {places}.")
         parents = {trains[0]: parents[trains[0]]}
-    photos = []
-    for place in next(iter(parents.values()), []):
+    photos, places = [], next(iter(parents.values()), [])
+    names = _class_names(by_folder, places)
+    for place in places:
         stems = Counter(path.stem for path in by_folder[place])
         for path in by_folder[place]:
             # a.jpg and a.png are two photos: where stems collide the whole name is the id.
             name = path.stem if stems[path.stem] == 1 else path.name
-            photos.append(Photo(f"{place.name}/{name}", path, place.name.lower()))
+            photos.append(Photo(f"{place.name}/{name}", path, names[place]))
     return photos
+
+
+def _class_names(by_folder: dict[Path, list[Path]], places: list[Path]) -> dict[Path, str]:
+    """Return the name of each folder's class: its own, but cat where Kaggle's cats are in cats/."""
+    found = {}
+    for place in places:
+        labels = {match and match[1].lower() for match in map(_kaggle_name, by_folder[place])}
+        found[place] = labels.pop() if len(labels) == 1 else None
+    if len(places) == 2 and set(found.values()) == PETS:
+        return found
+    return {place: place.name.lower() for place in places}
 
 
 def _require_unique(photos: list[Photo]) -> None:
