@@ -146,25 +146,37 @@ def test_rows_looked_up_in_the_graph_train_to_the_same_bytes(
     assert history == other
 
 
-def test_a_table_holds_the_chosen_photos_alone_and_ends_with_the_training(monkeypatch):
-    rows, tables, original = made_up(100), [], lookup.put_before
+def test_arrays_are_copied_into_a_table_once_and_others_into_another():
+    rows, others = made_up(100), made_up(100, signal=3)
+    rows.views["zoom"] = rows.views["plain"]  # not trained on
+    fit(rows)
+    table = lookup._last[2]
+    assert np.array_equal(table, np.concatenate([rows.views[view] for view in VIEWS]))
+    fit(dataclasses.replace(rows, taught=rows.labels), fold=1)
+    assert lookup._last[2] is table
+    fit(others)
+    expected = np.concatenate([others.views[view] for view in VIEWS])
+    assert np.array_equal(lookup._last[2], expected)
 
-    def watched(model, rows, chosen, views):
-        learner, numbered = original(model, rows, chosen, views)
-        for view in views:
-            numbers = numbered.take(chosen, view)[:, 0]
-            expected = model.layers[1](rows.take(chosen, view))
-            assert np.array_equal(np.asarray(learner.table)[numbers], expected)
-        assert len(learner.table.numpy()) == len(chosen) * len(views)
-        tables.append(weakref.ref(learner.table))
-        return learner, numbered
+
+def test_what_a_head_was_trained_with_ends_with_its_training(monkeypatch):
+    rows, learners, original = made_up(100), [], lookup.put_before
+
+    def watched(*arguments):
+        found = original(*arguments)
+        learners.append(weakref.ref(found[0]))
+        return found
 
     monkeypatch.setattr(lookup, "put_before", watched)
     split = heads.Split(0, np.arange(80), np.arange(80, 100), VIEWS, "plain")
     trained = [heads.train(HEAD, rows, split, seed, 2, lambda shown: None) for seed in (1, 2)]
+    kept = weakref.ref(trained[0][0])
     gc.collect()
-    assert [table() for table in tables] == [None, None]
-    assert len(trained) == 2
+    assert [learner() for learner in learners] == [None, None]
+    assert kept() is not None
+    trained.clear()
+    gc.collect()
+    assert kept() is None
 
 
 def test_what_is_measured_after_each_epoch_is_of_the_held_out_photos():

@@ -129,8 +129,8 @@ def train(
     steps = -(-len(split.chosen) // settings.batch_size) * settings.epochs
     model = build(settings, rows.dimension, classes, moments)
     learner, shown, at_once = model, rows, STEPS_AT_ONCE
-    if lookup.fits(rows, split.chosen, split.views):
-        learner, shown = lookup.put_before(model, rows, split.chosen, split.views)
+    if lookup.fits(rows, split.views):
+        learner, shown = lookup.put_before(model, rows, split.views)
         at_once = STEPS_LOOKING_UP
     compile_for(learner, settings, settings.learning_rate, classes, steps, at_once)
     order = Order(shown, split.chosen, split.views, np.random.default_rng([seed, split.fold]))
