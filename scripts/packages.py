@@ -1,10 +1,12 @@
 """Install the pinned packages that the current interpreter lacks (for `make setup PYTHON=...`).
 
 For notebooks and conda, where what is there stays as it is: only what can't be imported comes.
+With KERAS_BACKEND=jax or torch TensorFlow is not asked for.
 """
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +47,9 @@ def main() -> int:
     parser.add_argument("extras", nargs="*", choices=[[], *EXTRAS], help="what else is chosen")
     args = parser.parse_args()
     imports = IMPORTS.copy()
+    backend = os.environ.get("KERAS_BACKEND")
+    if backend in ("jax", "torch"):
+        del imports["tensorflow"]
     for extra in args.extras:
         imports |= EXTRAS[extra]
     missing = {name for name, module in imports.items() if importlib.util.find_spec(module) is None}
@@ -52,6 +57,7 @@ def main() -> int:
         return 0
     if args.check:
         extras = f" EXTRAS='{' '.join(args.extras)}'" if args.extras else ""
+        extras += f" KERAS_BACKEND={backend}" if backend else ""
         print(
             f"error: Expected {sys.executable} to have all packages. Received one without "
             f"{', '.join(sorted(missing))}. Run `make setup PYTHON={sys.executable}{extras}`.",

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dogs_vs_cats import console, dataset, recipes, workspace
+from dogs_vs_cats import console, dataset, engines, recipes, workspace
 from dogs_vs_cats.receipt import REHEARSAL
 from dogs_vs_cats.workspace import Workspace
 
@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("--batch", type=console.positive, help="photos a step")
     args = parser.parse_args()
     recipes.read(args.recipe)
+    engines.choose(args.engine, args.precision)
     source = dataset.source(args.source)
     photos = Workspace(workspace.check_name(args.photos or source.name))
     place = Workspace(workspace.check_name(args.dataset or f"{source.name}-rehearsal"))

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
@@ -23,9 +24,14 @@ needs_openvino = pytest.mark.skipif(
     not find_spec("openvino") or not find_spec("nncf"),
     reason="openvino and nncf are not installed: `make setup ENGINE=openvino`",
 )
-needs_jax = pytest.mark.skipif(
-    not find_spec("jax"), reason="jax is not installed: `make setup KERAS_BACKEND=jax`"
-)
+OTHERS = {"jax": "make setup KERAS_BACKEND=jax", "torch": f"{sys.executable} -m pip install torch"}
+others = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(not find_spec(name), reason=f"{name} is not installed: `{how}`"),
+    )
+    for name, how in OTHERS.items()
+]
 
 
 @pytest.fixture
@@ -144,20 +150,34 @@ sys.meta_path.insert(0, Absent())
 """
 
 
-@needs_jax
-def test_jax_agrees_with_tensorflow_and_never_imports_it(made, here):
+@pytest.mark.parametrize("backend", others)
+def test_another_backend_agrees_with_tensorflow_and_never_imports_it(made, here, backend):
     """From photos to a CSV, with the commands that a user runs, where both are installed."""
     (here / "sitecustomize.py").write_text(WITHOUT_TENSORFLOW)
     path = os.pathsep.join([str(PROJECT / "src"), str(here)])
     options = ["--recipe", "tiny.toml", "--precision", "float32"]
     for script in "features", "train", "submit":
-        done = command(script, *options, KERAS_BACKEND="jax", PYTHONPATH=path)
+        done = command(script, *options, KERAS_BACKEND=backend, PYTHONPATH=path)
         assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
-    tensorflow = stored(engines.choose("keras", "float32"))
-    with mock.patch.dict(os.environ, {"KERAS_BACKEND": "jax"}):
-        jax = stored(engines.choose("keras", "float32"))
-    assert not np.array_equal(jax, tensorflow)  # another cache
-    assert agreement(tensorflow, jax)[0] < 1e-3
+    settings, engine = recipes.read("tiny.toml").features, engines.choose("keras", "float32")
+    folder, tensorflow = features.folder(PLACE, settings, engine), stored(engine)
+    with mock.patch.dict(os.environ, {"KERAS_BACKEND": backend}):
+        engine = engines.choose("keras", "float32")
+        assert features.folder(PLACE, settings, engine) != folder
+        other = stored(engine)
+    assert agreement(tensorflow, other)[0] < 1e-3
+
+
+def test_on_another_backend_tensorflow_is_looked_for_in_vain(monkeypatch):
+    """Torch looks for it on being imported: an error there would end it all."""
+    from dogs_vs_cats.backend import _NoTensorFlow
+
+    monkeypatch.setattr(sys, "meta_path", [_NoTensorFlow(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    find_spec("tensorflow")
+    for name in "tensorflow", "tensorflow.io.gfile":
+        with pytest.raises(ModuleNotFoundError, match="not wanted"):
+            import_module(name)
 
 
 def test_photos_are_decoded_while_the_network_computes(here, run, monkeypatch):
@@ -211,6 +231,85 @@ def test_what_can_not_be_computed_is_refused(made, refuse):
     assert "keras, openvino" in refuse(*options, "--engine", "onnx")
 
 
+@pytest.mark.parametrize("backend", OTHERS)
+def test_openvino_without_tensorflow_is_refused_before_any_work(here, refuse, monkeypatch, backend):
+    options = ["--recipe", "tiny.toml", "--engine", "openvino"]
+    for script in "features", "rehearse":
+        error = refuse(script, *options, KERAS_BACKEND=backend)
+        assert f"KERAS_BACKEND={backend}" in error
+    assert [path.name for path in here.iterdir()] == ["tiny.toml"]
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setattr(hardware, "gpu", lambda: False)
+    for precision in "auto", "float32", "bfloat16", "int8":
+        with pytest.raises(UserError, match="TensorFlow"):
+            engines.choose("openvino", precision)
+    assert engines.choose("keras", "float32").name == "keras"
+
+
+WITHOUT = """
+from importlib.machinery import PathFinder
+honest = PathFinder.find_spec
+def find_spec(name, *more):
+    return None if name.partition(".")[0] in {missing} else honest(name, *more)
+PathFinder.find_spec = find_spec
+"""
+
+
+@pytest.mark.parametrize(("backend", "how"), [("tensorflow", "make setup"), *OTHERS.items()])
+def test_a_missing_backend_says_what_installs_it(here, monkeypatch, backend, how):
+    def none(package: str) -> str:
+        raise hardware.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setattr(hardware.metadata, "version", none)
+    with pytest.raises(UserError) as caught:
+        hardware.backend_version()
+    assert f"Run `{how}`." in str(caught.value)
+    (here / "sitecustomize.py").write_text(WITHOUT.format(missing=[backend]))
+    done = subprocess.run(
+        [sys.executable, "-c", "from dogs_vs_cats import backend; backend.start()"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT / "src"), str(here)])},
+    )
+    assert f"the package {backend} is not installed. Run `{how}`, or set" in done.stderr
+
+
+def test_make_setup_installs_jax_where_it_is_asked_for():
+    done = subprocess.run(
+        ["make", "-n", "setup", "PYTHON=mine", "KERAS_BACKEND=jax"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["mine", "scripts/packages.py", "jax"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "demanded"), [("", True), ("tensorflow", True), ("jax", False), ("torch", False)]
+)
+def test_tensorflow_is_demanded_and_installed_for_its_own_backend_alone(here, backend, demanded):
+    (here / "sitecustomize.py").write_text(WITHOUT.format(missing=["jax", "tensorflow", "tqdm"]))
+    (here / "pip").mkdir()  # says what it is told to do, and does nothing
+    (here / "pip" / "__init__.py").touch()
+    (here / "pip" / "__main__.py").write_text("import sys\nprint('pip', *sys.argv[1:])\n")
+    variables = {"KERAS_BACKEND": backend, "PYTHONPATH": str(here)}
+    extras = ["jax"] if backend == "jax" else []
+    check = command("packages", "--check", *extras, **variables)
+    assert (check.returncode, check.stderr.count("\n")) == (1, 1), check.stderr
+    assert "tqdm" in check.stderr
+    assert ("tensorflow" in check.stderr.partition("Run")[0]) == demanded
+    assert (f"KERAS_BACKEND={backend}`" in check.stderr) == bool(backend)
+    install = command("packages", *extras, **variables)
+    assert install.returncode == 0, install.stderr
+    (line,) = (x for x in install.stdout.splitlines() if x.startswith("pip install"))
+    assert " tqdm==" in line
+    assert (" tensorflow==" in line) == demanded
+    assert (" jax==" in line) == (backend == "jax")
+
+
 def test_a_missing_package_says_how_to_get_it(monkeypatch):
     def none(package: str) -> str:
         raise hardware.metadata.PackageNotFoundError(package)
@@ -223,15 +322,20 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch):
         hardware.versions("openvino", setup="make setup ENGINE=openvino")
 
 
+def nvidia_smi(folder: Path, monkeypatch, answer: str) -> None:
+    """Put a stand-in for nvidia-smi on PATH: a shell's line that answers."""
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{answer}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
 @pytest.mark.parametrize(
     ("capability", "precision"), [("9.0", "bfloat16"), ("7.5", "float32"), ("", "float32")]
 )
 def test_auto_on_a_gpu_asks_the_gpu(tmp_path, monkeypatch, capability, precision):
     """A stand-in for nvidia-smi that answers as the real one does."""
-    program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\necho {capability}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    nvidia_smi(tmp_path, monkeypatch, f"echo {capability}")
     monkeypatch.setattr(hardware, "gpu", lambda: True)
     hardware.gpu_bfloat16.cache_clear()
     engine = engines.choose("keras", "auto")
@@ -240,11 +344,93 @@ def test_auto_on_a_gpu_asks_the_gpu(tmp_path, monkeypatch, capability, precision
     assert engine.batch(224) > engine.batch(448) >= 8
 
 
-def test_a_hidden_gpu_is_none(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+ONE = "NVIDIA H100 80GB HBM3"
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        (f"echo '{ONE}'", f"{ONE}, "),
+        (f"echo '{ONE}'; echo '{ONE}'", f"{ONE}, "),
+        (f"echo '{ONE}'; echo 'NVIDIA A100-SXM4-40GB'", f"{ONE}, NVIDIA A100-SXM4-40GB, "),
+        ("echo 'NVIDIA-SMI has failed'; exit 9", "GPU, "),
+        ("", "GPU, "),
+    ],
+)
+def test_a_gpu_that_computes_is_named(tmp_path, monkeypatch, answer, named):
+    asked = '[ "$*" = "--query-gpu=name --format=csv,noheader" ] || exit 1'
+    nvidia_smi(tmp_path, monkeypatch, f"{asked}\n{answer}")
+    monkeypatch.setattr(hardware, "gpu", lambda: False)
+    alone = hardware.processor()
+    assert "GPU" not in alone
+    assert "NVIDIA" not in alone
+    monkeypatch.setattr(hardware, "gpu", lambda: True)
+    assert hardware.processor() == named + alone
+
+
+def test_a_gpu_without_nvidia_smi_is_called_gpu(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(hardware, "gpu", lambda: True)
+    assert hardware.processor().startswith("GPU, ")
+    hardware.gpu_bfloat16.cache_clear()
+    assert not hardware.gpu_bfloat16()
+    hardware.gpu_bfloat16.cache_clear()
+
+
+@pytest.fixture
+def devices(tmp_path, monkeypatch):
+    """Stand-ins for a GPU's file in /dev, its driver, and TensorFlow's CUDA packages."""
+
+    def driver(name: str) -> None:
+        if not (name == "libcuda.so.1" and (tmp_path / "driver").exists()):
+            raise OSError(name)
+
+    for name in "KERAS_BACKEND", "CUDA_VISIBLE_DEVICES":
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "driver").touch()
+    monkeypatch.setattr(hardware, "DEVICES", tmp_path / "dev")
+    monkeypatch.setattr("ctypes.CDLL", driver)
+    monkeypatch.setattr(hardware, "_installed", lambda *packages: True)
     hardware.gpu.cache_clear()
+    yield tmp_path / "dev"
+    hardware.gpu.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["nvidia0"], True),
+        (["nvidia3", "nvidiactl"], True),
+        (["dxg"], True),
+        (["nvidiactl", "nvidia-uvm"], False),
+        ([], False),
+    ],
+)
+def test_a_gpu_is_where_its_device_is(devices, names, found):
+    for name in names:
+        (devices / name).touch()
+    assert hardware.gpu() == found
+
+
+def test_on_wsl_a_gpu_of_another_maker_is_none(devices):
+    (devices / "dxg").touch()
+    (devices.parent / "driver").unlink()
     assert not hardware.gpu()
-    hardware.gpu.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["nvidia0", "dxg"])
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [
+        *((x, False) for x in ("", " ", "-1", "-1,0", "none", "NoDevFiles", ",0")),
+        *((x, True) for x in ("0", "1", "0,1", "2,-1", "GPU-8932f937-d72c", "MIG-GPU-8932/1/0")),
+    ],
+)
+def test_a_hidden_gpu_is_none(devices, monkeypatch, name, shown, found):
+    (devices / name).touch()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    assert hardware.gpu() == found
 
 
 def test_a_gpu_that_the_backend_does_not_see_is_refused():

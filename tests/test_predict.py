@@ -63,6 +63,7 @@ def test_test_photos_get_the_very_numbers_of_the_submission(trained, recipe):
     [
         ("openvino", ["--engine", "openvino"], {}),
         ("jax", [], {"KERAS_BACKEND": "jax"}),
+        ("torch", [], {"KERAS_BACKEND": "torch"}),
     ],
 )
 def test_whatever_computes_one_photo_gets_the_submissions_number(here, package, options, variables):

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 
 from dogs_vs_cats import hardware
 from dogs_vs_cats.errors import UserError
@@ -33,9 +34,10 @@ def _loaded(backend: str):
         try:
             import keras
         except ModuleNotFoundError as error:
+            setup = "make setup" if error.name == "keras" else hardware.backend_setup()
             raise UserError(
                 f"Expected Keras on {backend}. Received: the package {error.name} is not "
-                "installed. Run `make setup`, or set KERAS_BACKEND to a backend you have."
+                f"installed. Run `{setup}`, or set KERAS_BACKEND to a backend you have."
             ) from error
     # It warns of each new shape and model; five heads are five models.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -60,14 +62,19 @@ def require(device: str) -> None:
 
 
 class _NoTensorFlow:
-    """An import hook: on another backend, TensorFlow counts as not installed.
+    """An import hook: on another backend, TensorFlow can't be imported.
 
-    Where it is, Keras would load it on saving a head: seconds, memory, chatter, for nothing.
+    Where it can, Keras would load it on saving a head: seconds, memory, chatter, for nothing.
+    It may be looked for, as torch does without a wish to import it.
     """
 
-    def find_spec(self, name: str, path=None, target=None) -> None:
-        if name.partition(".")[0] == "tensorflow":
-            raise ModuleNotFoundError(f"{name} is not wanted on this backend", name=name)
+    def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name.partition(".")[0] == "tensorflow" else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        raise ModuleNotFoundError(f"{spec.name} is not wanted on this backend", name=spec.name)
+
+    exec_module = create_module  # a loader has both
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class Engine:
 
 
 def choose(name: str, precision: str) -> Engine:
-    """Return the engine that the user asked for; UserError if there is no such thing.
+    """Return the engine that the user asked for; UserError if there is no such thing here.
 
     `auto` is bfloat16 where the device computes it natively, float32 elsewhere: on two cores
     with AMX, VGG16 in bfloat16 runs 7 times as fast as in float32, with AVX512-BF16 twice; a
@@ -67,6 +67,12 @@ def choose(name: str, precision: str) -> Engine:
     if precision == "int8" and name != "openvino":
         raise UserError(
             f"Expected PRECISION=int8 with ENGINE=openvino. Received it with ENGINE={name}."
+        )
+    if name == "openvino" and hardware.backend() != "tensorflow":
+        # On jax Keras imports TensorFlow to export, on torch OpenVINO does to read the graph.
+        raise UserError(
+            "Expected Keras on TensorFlow, which exports the network to OpenVINO. Received "
+            f"ENGINE=openvino with KERAS_BACKEND={hardware.backend()}. Leave out one of the two."
         )
     device = "gpu" if name == "keras" and hardware.gpu() else "cpu"
     if precision == "auto":

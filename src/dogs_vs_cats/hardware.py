@@ -2,8 +2,11 @@
 
 import os
 import platform
+import re
+import shlex
 import shutil
 import subprocess
+import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 from dogs_vs_cats.errors import UserError
 
 BACKENDS = ("tensorflow", "jax", "torch")
+DEVICES = Path("/dev")  # where the system has a file for each device
 
 
 def cpu_bfloat16() -> bool:
@@ -62,7 +66,16 @@ def backend_version() -> dict[str, str]:
             return {backend(): metadata.version(name)}
         except metadata.PackageNotFoundError:
             continue  # the next of the names that TensorFlow is published under
-    return versions(backend())
+    return versions(backend(), setup=backend_setup())
+
+
+def backend_setup() -> str:
+    """Return the command that installs the Keras backend.
+
+    Torch has no pinned version here: which build is right depends on the machine's CUDA.
+    """
+    torch = f"{shlex.quote(sys.executable)} -m pip install torch"
+    return {"jax": "make setup KERAS_BACKEND=jax", "torch": torch}.get(backend(), "make setup")
 
 
 @cache
@@ -72,9 +85,7 @@ def gpu() -> bool:
     Asked without starting the backend, which takes seconds: there is a GPU that is not hidden,
     and the backend's packages were built for it. `backend.require` holds this against the truth.
     """
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
-        return False
-    if not any(Path("/dev").glob("nvidia[0-9]*")):
+    if _hidden() or not _device():
         return False
     if backend() == "torch":
         return "+cpu" not in backend_version()["torch"]
@@ -84,17 +95,54 @@ def gpu() -> bool:
     return cuda or _installed("nvidia-cudnn-cu12", "nvidia-cudnn-cu13")
 
 
+def _hidden() -> bool:
+    """Return whether CUDA_VISIBLE_DEVICES hides every GPU: it does not begin with one.
+
+    One is an index or a UUID; what follows something else is hidden with it: "", -1, "-1,0".
+    Source: CUDA C++ Programming Guide, CUDA environment variables.
+    """
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip()
+    return re.match(r"\+?\d|GPU-|MIG-", shown) is None
+
+
+def _device() -> bool:
+    """Return whether the system has an NVIDIA GPU."""
+    if any(DEVICES.glob("nvidia[0-9]*")):
+        return True
+    # WSL2 has one file for a GPU of any maker.
+    return (DEVICES / "dxg").exists() and _driver()
+
+
+def _driver() -> bool:
+    """Return whether NVIDIA's driver is there: CUDA's library, which comes with it."""
+    import ctypes
+
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
 @cache
 def gpu_bfloat16() -> bool:
     """Return whether the first GPU multiplies bfloat16 natively: compute capability 8 or more.
 
     Source: CUDA C++ Programming Guide, arithmetic instructions by compute capability.
     """
+    major = "".join(_nvidia_smi("compute_cap", "--id=0")).partition(".")[0]
+    return major.isdecimal() and int(major) >= 8
+
+
+def _nvidia_smi(field: str, *options: str) -> list[str]:
+    """Return what NVIDIA's tool says of each GPU; nothing where it is not there, or fails."""
     if shutil.which("nvidia-smi") is None:
-        return False
-    query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader", "--id=0"]
-    text = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
-    return text.partition(".")[0].isdecimal() and int(text.partition(".")[0]) >= 8
+        return []
+    query = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader", *options]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    if done.returncode:  # why it failed is on stdout too
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()]
 
 
 def _installed(*packages: str) -> bool:
@@ -123,8 +171,13 @@ def description() -> str:
 
 
 def processor() -> str:
-    """Return the processor's name and what it multiplies fast, or the GPU's name before it."""
+    """Return the processor's name and what it multiplies fast, or the GPU's name before it.
+
+    GPUs of one name are named once; one that nvidia-smi doesn't name is called GPU.
+    """
     name = _cpuinfo("model name") or platform.processor() or platform.machine()
     fast = [x for x in ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni") if x in _flags()]
     found = " ".join([name, *fast])
-    return f"GPU, {found}" if gpu() else found
+    if not gpu():
+        return found
+    return ", ".join([*(dict.fromkeys(_nvidia_smi("name")) or ["GPU"]), found])
