@@ -34,7 +34,7 @@ CALIBRATION_BATCH = 10
 class Run:
     """How to compute: photos a batch (default: what suits the machine), processor threads.
 
-    On a processor neither changes a byte, but for a batch of one photo with JAX.
+    On a processor neither changes a byte, but for a batch of one photo with JAX or torch.
     """
 
     batch: int | None = None
