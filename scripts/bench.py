@@ -1,14 +1,17 @@
 """Measure how fast it all is on this machine, side by side with what others do."""
 
 import dataclasses
-import json
 import shutil
 from pathlib import Path
 
-from dogs_vs_cats import bench, console, files, hardware, workspace
+from dogs_vs_cats import bench, console
+from dogs_vs_cats.bench import table
+from dogs_vs_cats.errors import UserError
 
 MINI = Path(__file__).parents[2] / "shared" / "data" / "dogs-vs-cats-mini"
-QUICK = bench.Plan(rounds=1, photos=20, memory=(20, 40), seconds=0.5, rows=256, accuracy=False)
+QUICK = bench.Plan(
+    rounds=1, photos=(20, 20), memory=(20, 40), seconds=0.5, rows=256, accuracy=False
+)
 
 
 def main() -> None:
@@ -21,21 +24,17 @@ def main() -> None:
     plan = QUICK if args.quick else bench.Plan()
     plan = dataclasses.replace(plan, rounds=args.rounds or plan.rounds)
     folder = Path("benchmarks/.work")
-    results = bench.run(source, plan, folder)
-    shutil.rmtree(folder)
-
-    from dogs_vs_cats.bench import table
-
     about = bench.described(source, plan)
-    found = table.figures(results, plan)
-    name = workspace.slug(f"{hardware.processor()}-{hardware.cores()}-cores").lower()
-    path = Path("benchmarks", f"{'quick-' if args.quick else ''}{name}.md")
-    files.write_text(path, table.markdown(found, about))
-    measured = {"about": about, "figures": [dataclasses.asdict(x) for x in found]}
-    measured["measurements"] = results.found
-    files.write_text(path.with_suffix(".json"), json.dumps(measured, indent=1) + "\n")
-    print(table.text(found))
+    path = Path("benchmarks", f"{'quick-' if args.quick else ''}{bench.slug()}.md")
+    results = bench.run(source, plan, folder, lambda now: table.write(path, now, plan, about))
+    print(table.text(table.figures(results, plan)))
     print(f"bench: {path} and {path.with_suffix('.json').name}")
+    if results.failed:
+        raise UserError(
+            f"Expected to measure everything. Received nothing of {', '.join(results.failed)}, at "
+            f"least once. {path.with_suffix('.json')} says why; what they need is in {folder}."
+        )
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

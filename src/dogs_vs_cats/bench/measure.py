@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +49,12 @@ def model(dataset: str, recipe: str, engine: str, precision: str, seconds: float
     """Return photos a second of the extractor alone, fed the same batch again and again."""
     settings = recipes.read(recipe).features
     chosen = engines.choose(engine, precision)
-    batch = chosen.batch(settings.size)
-    extract = features.extractor_of(Workspace(dataset), settings, chosen, batch, None)
-    shape = (batch, settings.size, settings.size, 3)
-    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    place, batch = Workspace(dataset), chosen.batch(settings.size)
+    extract = features.extractor_of(place, settings, chosen, batch, None)
+    table = photos.read(place)
+    paths = islice(cycle(table.loc[table["problem"] == "", "path"]), batch)
+    # (batch, size, size, 3)
+    images = np.stack([pixels.pixels(Path(path), settings.size) for path in paths])
     deadline = time.monotonic() + seconds
 
     def work() -> int:
@@ -64,7 +67,9 @@ def model(dataset: str, recipe: str, engine: str, precision: str, seconds: float
     started = time.monotonic()
     with ThreadPoolExecutor(extract.streams) as pool:
         done = sum(pool.map(lambda _: work(), range(extract.streams)))
-    return {"photos_a_second": done / (time.monotonic() - started), "precision": chosen.precision}
+    rate = done / (time.monotonic() - started)
+    about = {"precision": chosen.precision, "device": chosen.device, "batch": batch}
+    return {"photos_a_second": rate, **about}
 
 
 def stage(dataset: str, recipe: str, engine: str, precision: str) -> dict:
@@ -75,10 +80,12 @@ def stage(dataset: str, recipe: str, engine: str, precision: str) -> dict:
     for path in features.stores(place, settings, chosen).values():
         shutil.rmtree(path, ignore_errors=True)
     done = features.build(place, settings, chosen, features.Run())
+    count = sum(done["computed"].values())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1 if sys.platform == "darwin" else 1024
     )
-    return {**done, "photos_a_second": done["computed"] / done["total"], "peak_bytes": peak}
+    found = {"photos": count, "photos_a_second": count / done["total"], "peak_bytes": peak}
+    return {**done, **found}
 
 
 def out_of_fold(dataset: str, recipe: str, engine: str, precision: str) -> dict:
@@ -90,18 +97,34 @@ def out_of_fold(dataset: str, recipe: str, engine: str, precision: str) -> dict:
 
 
 def head(recipe: str, count: int) -> dict:
-    """Return the seconds to train one head on `count` rows of made-up features, all of it."""
+    """Return the seconds to train a head on `count` rows of made-up features, all of it.
+
+    `seconds` is of the first head of a process, which starts and traces much that the `second`
+    finds there, as those of the other folds do in `make train`.
+    """
     found = recipes.read(recipe)
-    made = _made_up(count + count // 4, found.features)
-    everything = np.arange(len(made.labels))
+    made = _made_up(_with_held_out(count), found.features)
     backend.start()
-    started = time.monotonic()
-    views = found.features.train_views
-    split = heads.Split(0, everything[:count], everything[count:], views, views[0])
-    heads.train(found.head, made, split, found.head.seeds[0], 2, lambda shown: None)
-    seconds = time.monotonic() - started
+    seconds = []
+    for fold in range(2):
+        started = time.monotonic()
+        split = _split(fold, count, found.features.train_views)
+        heads.train(found.head, made, split, found.head.seeds[0], 2, lambda shown: None)
+        seconds.append(time.monotonic() - started)
     steps = -(-count // found.head.batch_size) * found.head.epochs
-    return {"seconds": seconds, "steps": steps, "epochs": found.head.epochs}
+    return {"seconds": seconds[0], "second": seconds[1], "steps": steps}
+
+
+def _with_held_out(count: int) -> int:
+    """Return how many rows there are where `count` are trained on: a fifth is held out."""
+    return count + count // 4
+
+
+def _split(fold: int, count: int, views: tuple[str, ...]) -> heads.Split:
+    """Return a split that trains on `count` rows; those held out lie among them, as a fold's do."""
+    everything = np.arange(_with_held_out(count))
+    held_out = everything[fold::5][: count // 4]
+    return heads.Split(fold, np.setdiff1d(everything, held_out), held_out, views, views[0])
 
 
 def _made_up(count: int, settings: recipes.Features) -> rows.Rows:
@@ -116,45 +139,61 @@ def _made_up(count: int, settings: recipes.Features) -> rows.Rows:
 
 
 def streamed(recipe: str, count: int) -> dict:
-    """Return the seconds of two epochs of a head that is trained from an array on the disk.
+    """Return the seconds of an epoch of a head that is trained from an array on the disk.
 
-    The system forgets the array before each, so both read the disk. The first compiles the head
-    too; `epoch` is the second.
+    `training` is on `count` rows, `validation` on those held out. They are the last of three
+    epochs, when all is compiled. The system forgets the array before each, so both read the disk.
     """
     found = recipes.read(recipe)
-    dimension = found.features.dimension()
-    labels = np.arange(count) % 2
-    rng = np.random.default_rng(0)
-    files.require_free(Path(), count * dimension * store.DTYPE.itemsize, "made-up features")
+    view = found.features.train_views[0]
+    split = _split(0, count, (view,))
     with tempfile.TemporaryDirectory(dir=".") as folder:
         path = Path(folder) / "features.npy"
-        array = np.lib.format.open_memmap(path, "w+", store.DTYPE, (count, dimension))
-        for start in range(0, count, store.CHUNK):
-            part = labels[start : start + store.CHUNK]
-            block = rng.integers(-512, 512, (len(part), dimension), np.int16) / np.float32(256)
-            array[start : start + store.CHUNK] = block + part[:, None] / 100
-        array.flush()
-        del array
+        labels = _write_features(path, _with_held_out(count), found.features.dimension())
         array = np.load(path, mmap_mode="r")
         _forget(path, array)
-        view = found.features.train_views[0]
-        stored = rows.Rows({view: array}, {view: np.arange(count)}, labels, store.CHUNK)
+
+        class Forgotten(rows.Rows):
+            """Rows that lie in no memory any more once the last held-out one is taken."""
+
+            def take(self, chosen: np.ndarray, view: str) -> np.ndarray:
+                features = super().take(chosen, view)
+                if chosen[-1] == split.held_out[-1]:
+                    _forget(path, array)
+                return features
+
+        stored = Forgotten({view: array}, {view: np.arange(len(array))}, labels, store.CHUNK)
         backend.start()
-        ticks, total = [time.monotonic()], 0
+        trained, total = [], 0
 
         def tick(shown: int) -> None:
             nonlocal total
             total += shown
             if total % count == 0:
-                ticks.append(time.monotonic())
+                trained.append(time.monotonic())
                 _forget(path, array)
 
-        split = heads.Split(0, np.arange(count), np.arange(1), (view,), view)
-        twice = dataclasses.replace(found.head, epochs=2)
-        heads.train(twice, stored, split, found.head.seeds[0], 2, tick)
+        thrice = dataclasses.replace(found.head, epochs=3)
+        heads.train(thrice, stored, split, found.head.seeds[0], 2, tick)
+        validation = time.monotonic() - trained[2]
         size = path.stat().st_size
-    seconds = np.diff(ticks).tolist()
-    return {"seconds": seconds, "epoch": seconds[1], "bytes": size}
+    # From the end of one training to that of the next there is a validation, too.
+    training = trained[2] - trained[1] - validation
+    return {"training": training, "validation": validation, "bytes": size}
+
+
+def _write_features(path: Path, count: int, dimension: int) -> np.ndarray:
+    """Write `count` rows of noise that leans to its class; return the classes, (count,) int."""
+    labels = np.arange(count) % 2
+    rng = np.random.default_rng(0)
+    files.require_free(path.parent, count * dimension * store.DTYPE.itemsize, "made-up features")
+    array = np.lib.format.open_memmap(path, "w+", store.DTYPE, (count, dimension))
+    for start in range(0, count, store.CHUNK):
+        part = labels[start : start + store.CHUNK]
+        block = rng.integers(-512, 512, (len(part), dimension), np.int16) / np.float32(256)
+        array[start : start + store.CHUNK] = block + part[:, None] / 100
+    array.flush()
+    return labels
 
 
 def _forget(path: Path, array: np.ndarray) -> None:
