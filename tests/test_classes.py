@@ -207,14 +207,16 @@ def test_the_class_table_keeps_every_name(here):
     assert place.classes.read_bytes() == b"index,class\n0,cat\n1,dog\n"
 
 
-def test_a_class_without_a_readable_photo_and_of_a_name_that_is_no_text_trains(here, run):
+def test_a_class_without_a_readable_photo_and_of_a_name_that_is_no_text_goes_all_the_way(here, run):
     """No AUC, which nothing can be said of. Bytes that are no UTF-8 are in names on old disks."""
     source = class_folder(here / "pets", each=20)
     (source / "Eel\udcff").mkdir()
     (source / "Eel\udcff" / "0.jpg").write_bytes(b"no photo")
-    (here / "tiny.toml").write_text(TINY.replace("epochs = 3", "epochs = 1"))
+    for name in "tiny.toml", "other.toml":
+        (here / name).write_text(TINY.replace("epochs = 3", "epochs = 1"))
     run("data", "--source", str(source))
     run("features", "--recipe", "tiny.toml")
+    run("train", "--recipe", "other.toml")
     printed = run("train", "--recipe", "tiny.toml")
     assert "AUC" not in printed
     assert "log loss" in printed
@@ -224,6 +226,11 @@ def test_a_class_without_a_readable_photo_and_of_a_name_that_is_no_text_trains(h
     assert path.read_bytes().startswith(b"id,cat,dog,eel\xff\n1,0.")
     assert submission.check(path, Workspace("pets")) == 4
     assert 0 <= scorer.score(path, Workspace("pets"))["accuracy"] <= 1
+    # The suspects of two recipes, too.
+    run("report", "--recipe", "tiny.toml")
+    page = Path("reports/pets/tiny.html").read_text(encoding="utf-8")
+    assert "other, heads" in page
+    assert "<th>eel\ufffd</th>" in page
 
 
 def test_cats_and_dogs_alone_have_the_competitions_columns():

@@ -37,6 +37,22 @@ def test_a_wrong_label_is_doubted_and_others_are_not():
     assert (np.delete(found, 7, 0).argmax(axis=1) == np.delete(TRUTH, 7)).all()
 
 
+def test_where_one_class_is_left_to_train_on_it_is_what_is_said():
+    """Photos of the others can't be read, or are dropped, or are all in the fold itself."""
+    taught = np.where(TRUTH == 1, 1, -1)
+    taught[0] = 0  # in fold 0
+    found = said(rows(TRUTH, taught))
+    assert (found[FOLDS == 0] == [0, 1, 0]).all()
+    assert (found[FOLDS != 0, 0] > 0).all()
+    assert (found[:, 2] == 0).all()
+
+
+def test_it_ticks_once_a_fold():
+    ticks = []
+    probe.out_of_fold(rows(TRUTH), FOLDS, 3, ("plain",), lambda: ticks.append(1))
+    assert len(ticks) == 5
+
+
 def test_no_photo_is_judged_by_its_own_fold_or_by_dropped_photos():
     labels = TRUTH.copy()
     labels[FOLDS == 2] = 0

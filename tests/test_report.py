@@ -15,13 +15,14 @@ import pandas as pd
 import pytest
 
 from conftest import PROJECT, TINY, command
-from dogs_vs_cats import ledger, predictions, verdicts
+from dogs_vs_cats import engines, ledger, predictions, report, suspects, verdicts
 from dogs_vs_cats.calibration import Calibration
 from dogs_vs_cats.legible import legible
 from dogs_vs_cats.predictions import Predictions
 from dogs_vs_cats.report import contents, figures, gallery
 from dogs_vs_cats.suspects import Suspect
 from dogs_vs_cats.verdicts import Verdict
+from dogs_vs_cats.workspace import Workspace
 from pictures import write
 
 # Names that would end a tag, an attribute, a formula, a legend; and a byte that is no UTF-8.
@@ -64,6 +65,21 @@ def text_of(page: Path) -> str:
     return " ".join(html.unescape(found).split())
 
 
+def part_of(page: Path, section: str) -> str:
+    """Return the HTML of a page's section."""
+    (found,) = re.findall(
+        rf'<section id="{section}">(.*?)</section>', page.read_text(encoding="utf-8"), flags=re.S
+    )
+    return found
+
+
+def plots_of(page: Path) -> list[str]:
+    """Return what the plots of a page say that they show."""
+    source = page.read_text(encoding="utf-8")
+    figures = re.findall(r"<figure>.*?</figure>", source, flags=re.S)
+    return [html.unescape(re.search(r'<img [^>]*alt="(.*?)"', one)[1]) for one in figures]
+
+
 def metrics_of(recipe: str) -> dict:
     return json.loads(Path("models/source", recipe, "metrics.json").read_text())
 
@@ -87,8 +103,21 @@ def test_the_page_says_what_was_run_and_what_came_of_it(made, run):
     assert "32 px, block5_pool, avgmax" in text
     for name in HOSTILE:
         assert legible(name) in text
-    assert "tiny" in text
-    assert "other" in text
+    side_by_side, _, the_ledger = part_of(PAGE, "recipes").partition("</table>")
+    names = re.findall(r"<tr><td>(?:<b>)?([^<]*)", side_by_side)
+    assert names == sorted(
+        ["other", "tiny", "tiny+other"], key=lambda name: metrics_of(name)["log_loss"]
+    )
+    assert "<td>2026-11-20 10:00</td><td>tiny</td>" in the_ledger
+    assert plots_of(PAGE) == [
+        "Learning curves: log loss by epoch, a line for each head",
+        "Learning curves: accuracy by epoch, a line for each head",
+        "Histogram of the p of the photo's own class, by class",
+        "Reliability: p of the class it says against how often it is so",
+        "Log loss out of fold as a function of the clip",
+        "How many photos are how wide and how high",
+        "The ledger: figures out of fold and scores over time",
+    ]
     n = found["n"]
     said = predictions.read(Path("models/source/tiny"))
     wrong = int((said.probabilities.argmax(axis=1) != said.labels).sum())
@@ -226,6 +255,17 @@ def test_the_surest_mistakes_come_first_and_then_what_is_nearest_to_a_coin_toss(
     assert gallery.unsure(found, [1, 0]) == [3, 4, 2, 5]
 
 
+@pytest.mark.parametrize(("classes", "p_of"), [(("cat", "dog"), "dog"), (("a", "b", "c"), "a")])
+def test_a_tile_has_p_of_the_second_of_two_classes_or_else_of_the_guess(classes, p_of):
+    found = made_up([0.2], [1], classes)
+    found.probabilities[0, 0] = 1 - found.probabilities[0, 1:].sum() if len(classes) == 2 else 0.7
+    table = pd.DataFrame({"id": ["0"], "path": ["gone.jpg"], "sha256": [""]})
+    (tile,) = gallery.tiles(table, found, [0], 32, None)
+    assert (tile.label, tile.guess, tile.p_of) == (classes[1], classes[0], p_of)
+    assert tile.p == pytest.approx(0.2 if p_of == "dog" else 0.7)
+    assert "No such file" in tile.problem
+
+
 def test_reliability_is_the_share_that_is_right_of_those_that_say_p():
     p = np.array([0.05, 0.05, 0.05, 0.95, 1.0, 0.55])
     right = np.array([0, 0, 1, 1, 1, 0], bool)
@@ -263,9 +303,8 @@ def test_what_is_no_letter_is_replaced():
 def test_the_text_to_copy_changes_nothing_and_loses_nothing():
     decided = {"dog.1": Verdict("cat", 'a "cat", I say')}
     some = [
-        Suspect("dog.1", "dog", "cat", 0.1, {}, "all recipes say cat", "cat"),
-        Suspect("dog,2", "dog", "cat", 0.1, {}, "fast says cat"),
-        Suspect("dog\udcff", "dog", "cat", 0.1, {}, "fast says cat"),
+        Suspect("dog,2", "dog", "cat", 0.1, {}, {}, "fast says cat"),
+        Suspect("dog\udcff", "dog", "cat", 0.1, {}, {}, "fast says cat"),
     ]
     rows = list(csv.reader(contents.verdicts_text(decided, some).splitlines()))
     assert rows == [
@@ -307,7 +346,18 @@ def test_verdicts_are_listed_with_what_they_changed(made, run):
     text = text_of(PAGE)
     assert f"{photo} drop <u>neither</u>" in text
     assert f"those whose label you left {len(before.ids) - 1}" in text
-    assert "your verdict: drop" in text
+    # Its place among the suspects is the next one's, in the text to copy too.
+    every = suspects.ranked(Workspace("source"), "tiny", engines.choose("keras", "auto"))
+    next_ones = [one for one in every if one.id != photo][: report.SUSPECTS]
+    assert len(next_ones) == 30 < len(every) - 1
+    shown = re.findall(r"<b>\d+\. (.*?)</b>", part_of(PAGE, "suspects"))
+    assert [html.unescape(one) for one in shown] == [legible(one.id) for one in next_ones]
+    (copied,) = re.findall(r"<pre[^>]*>(.*?)</pre>", part_of(PAGE, "verdicts"), flags=re.S)
+    rows = list(csv.reader(html.unescape(copied).splitlines()))[1:]
+    assert rows[0] == [photo, "drop", "<u>neither</u>"]
+    assert rows[1:] == [
+        [x.id, "keep", x.why] for x in next_ones if legible(x.id + x.why) == x.id + x.why
+    ]
     # The other recipe, and what is blended of both, did not obey it.
     assert "other verdicts" in text
     assert "other verdicts than verdicts.csv has now: other" in run("compare")

@@ -1,4 +1,4 @@
-"""Suspects: labels that heads which never saw the photo contradict come first, and why."""
+"""Suspects: labels that models which never saw the photo contradict come first, and why."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats import files, photos, predictions, stamps, suspects
+from dogs_vs_cats import engines, files, photos, predictions, probe, stamps, suspects
 from dogs_vs_cats.workspace import Workspace
 from pictures import picture
 
@@ -71,7 +71,7 @@ def test_labels_that_all_recipes_contradict_come_first_with_the_reason(here):
     written("fast", one, labels)
     written("best", two, labels, order)
     tabulated(60, labels)
-    found = suspects.ranked(PLACE, "fast", {"p.20": "keep"})
+    found = suspects.ranked(PLACE, "fast")
     assert len(found) == 60
     assert {found[0].id, found[1].id} == {"p.7", "p.20"}
     first = next(x for x in found if x.id == "p.7")
@@ -79,7 +79,6 @@ def test_labels_that_all_recipes_contradict_come_first_with_the_reason(here):
     assert first.why == "all 2 recipes say dog"
     assert first.of_label == pytest.approx({"best": two[7, 0], "fast": one[7, 0]})
     assert first.score == pytest.approx(one[7, 0], abs=1e-3)
-    assert {x.id: x.verdict for x in found if x.verdict} == {"p.20": "keep"}
     # Next those that recipes are not sure of, or disagree about.
     third, fourth = found[2:4]
     assert {third.id, fourth.id} == {"p.30", "p.31"}
@@ -109,6 +108,60 @@ def test_a_better_recipe_weighs_more_and_blends_and_other_labels_have_no_say(her
     assert found.why == "1 of 2 recipes say dog"
     # Of a blend, its members are asked.
     assert set(suspects.ranked(PLACE, "mix")[0].of_label) == {"good", "poor"}
+
+
+def test_what_recipes_disagree_about_comes_before_what_is_as_doubtful_to_all(here):
+    labels = np.arange(40) % 2
+    one, two = sure(labels), sure(labels)
+    # Of these, the mean is 0.7; as each recipe is unsure of the same number, both weigh the same.
+    for first, second, photo in (0.7, 0.7, 10), (0.95, 0.45, 20), (0.45, 0.95, 30):
+        one[photo], two[photo] = [first, 1 - first], [second, 1 - second]
+    written("fast", one, labels)
+    written("best", two, labels)
+    tabulated(40, labels)
+    found = suspects.ranked(PLACE, "fast")
+    assert {x.id for x in found[:2]} == {"p.20", "p.30"}
+    assert found[2].id == "p.10"
+    assert [x.score for x in found[:3]] == pytest.approx([0.6375, 0.6375, 0.7], abs=1e-4)
+    assert [x.why for x in found[:3]] == [
+        *["1 of 2 recipes say otherwise"] * 2,
+        "as its label says",
+    ]
+
+
+def test_what_is_shown_is_the_evidence_of_the_score_and_the_heads_are_beside_it(here, monkeypatch):
+    """A probe of one recipe doubts a label that its heads know by heart; the other has heads."""
+    labels = np.arange(40) % 2
+    one, two, probed = sure(labels), sure(labels), sure(labels, 0.9)
+    two[11] = [0.7, 0.3]
+    probed[11] = [0.8, 0.2]
+    written("fast", one, labels)
+    written("seed", two, labels)
+    tabulated(40, labels)
+
+    def of(place, recipe, engine, tick):
+        said = {f"p.{i}": p for i, p in enumerate(probed)}
+        return said if recipe == "fast" else None
+
+    monkeypatch.setattr(probe, "of", of)
+    found = suspects.ranked(PLACE, "fast", engines.choose("keras", "auto"))
+    first = found[0]
+    assert (first.id, first.label, first.guess) == ("p.11", "dog", "cat")
+    assert first.why == "all 2 recipes say cat"
+    assert first.of_label == pytest.approx({"fast": 0.2, "seed": 0.3}, abs=1e-4)
+    assert first.by_heads == pytest.approx({"fast": one[11, 1], "seed": 0.3})
+    assert 0.2 < first.score < 0.3
+    # Whatever has a score above a half is as labelled, and the other way round.
+    assert [x.guess == x.label for x in found] == [x.score > 0.5 for x in found]
+
+
+def test_recipes_that_are_all_wrong_still_have_weights_and_the_least_wrong_the_largest():
+    labels = np.zeros(6, int)  # no photo of two of the classes
+    p_of_label = {"one": 1e-12, "two": 1e-14, "three": 1e-12}
+    said = {name: np.tile([p, 0.5, 0.5 - p], (6, 1)) for name, p in p_of_label.items()}
+    share = suspects.weights(labels, said)
+    assert share == pytest.approx([0.5, 0, 0.5], abs=1e-9)
+    assert suspects.quality(labels, said, share) == pytest.approx(np.full(6, 1e-12), abs=0)
 
 
 def test_near_duplicates_with_different_labels_come_before_all(here):

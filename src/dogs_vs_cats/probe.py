@@ -5,6 +5,7 @@ do: its doubts about a label say more, though its answers are less often right.
 """
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,11 +19,14 @@ STRENGTH = 0.01  # scikit-learn's C: how much a photo counts against weights tha
 ITERATIONS = 300
 
 
-def of(place: Workspace, recipe: str, engine: Engine) -> dict[str, np.ndarray] | None:
+def of(
+    place: Workspace, recipe: str, engine: Engine, tick: Callable[[], None] = lambda: None
+) -> dict[str, np.ndarray] | None:
     """Return photo id -> (classes,) float64, what a probe of a trained recipe's features says.
 
     Of all training photos, each by a probe that never saw it; taught as verdicts.csv says. None
     where there are no pooled features in the cache that its heads were trained on, by `engine`.
+    `tick` is called after each fold.
     """
     record = json.loads((place.model(recipe) / "record.json").read_text(encoding="utf-8"))
     if "members" in record["recipe"]:
@@ -35,7 +39,8 @@ def of(place: Workspace, recipe: str, engine: Engine) -> dict[str, np.ndarray] |
         return None
     table, classes = photos.train(photos.read(place)), photos.read_classes(place)
     rows, _ = training.taught_rows_of(place, settings, engine, table, classes)
-    said = out_of_fold(rows, table["fold"].to_numpy(), len(classes), settings.features.test_views)
+    views = settings.features.test_views
+    said = out_of_fold(rows, table["fold"].to_numpy(), len(classes), views, tick)
     return dict(zip(table["id"], said, strict=True))
 
 
@@ -44,11 +49,13 @@ def out_of_fold(
     fold_of: np.ndarray,
     classes: int,
     views: tuple[str, ...],
+    tick: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Return (n, classes) float64: the probabilities of each photo by a probe that never saw it.
 
     fold_of: (n,) int. A photo's features are averaged over views; photos are trained on as
-    `rows.targets` says.
+    `rows.targets` says. A class that none is trained on has a probability of 0. `tick` is called
+    after each fold.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -58,9 +65,14 @@ def out_of_fold(
     for fold in np.unique(fold_of):
         chosen = np.flatnonzero((fold_of != fold) & (rows.targets >= 0))
         held_out = np.flatnonzero(fold_of == fold)
-        mean, variance = heads.standardisation(rows, chosen, views)
-        scaled = (features - mean) / np.sqrt(variance)
-        model = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS)
-        model.fit(scaled[chosen], rows.targets[chosen])
-        found[np.ix_(held_out, model.classes_)] = model.predict_proba(scaled[held_out])
+        taught = np.unique(rows.targets[chosen])
+        if len(taught) == 1:  # which scikit-learn refuses
+            found[held_out, taught[0]] = 1
+        else:
+            mean, variance = heads.standardisation(rows, chosen, views)
+            scaled = (features - mean) / np.sqrt(variance)
+            model = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS)
+            model.fit(scaled[chosen], rows.targets[chosen])
+            found[np.ix_(held_out, taught)] = model.predict_proba(scaled[held_out])
+        tick()
     return found

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dogs_vs_cats import groups, photos, predictions, probe, progress, stamps
+from dogs_vs_cats import groups, metrics, photos, predictions, probe, progress, stamps
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.predictions import Predictions
 from dogs_vs_cats.workspace import Workspace
@@ -24,17 +24,20 @@ SCORE = (
     "cleanlab's label quality, from 0 (wrong) to 1 (right): the probability of its label by a "
     "linear probe of a recipe's features that never saw the photo, or by the recipe's heads where "
     "its features are not pooled; averaged over the recipes, of which one with a lower log loss "
-    "weighs more"
+    "weighs more, less their variance: what recipes disagree about comes earlier"
 )
-EDGE = 1e-6  # how sure a probability may be: with a last bit more than 1, it would be refused
+# How fast weights fall: by a factor of e for each 1/30 nat of log loss. From 10 to 100 about the
+# same of flipped labels were found; much more leaves one recipe alone, and nothing to disagree.
+SHARPNESS = 30
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A photo to look at. label, guess: classes, as it is labelled and as the heads say.
+    """A photo to look at. label, guess: classes, as it is labelled and as the evidence says.
 
-    score: SCORE. of_label: recipe -> the probability of its label, before calibration. verdict:
-    what the user has decided about it, "" where nothing.
+    score: SCORE. of_label: recipe -> the probability of its label, by the evidence that the score,
+    the guess and the reason are made of. by_heads: the same, by the recipe's heads before
+    calibration.
     """
 
     id: str
@@ -42,50 +45,53 @@ class Suspect:
     guess: str
     score: float
     of_label: dict[str, float]
+    by_heads: dict[str, float]
     why: str
-    verdict: str = ""
 
 
-def ranked(
-    place: Workspace,
-    recipe: str,
-    verdicts: dict[str, str] | None = None,
-    engine: Engine | None = None,
-) -> list[Suspect]:
+def ranked(place: Workspace, recipe: str, engine: Engine | None = None) -> list[Suspect]:
     """Return all photos that `recipe` was trained on, the most suspicious first.
 
     First come near-duplicates that are labelled differently, of which one at least is wrong; then
     all others by score. All recipes that were trained on the same photos with the same labels
-    have a say. verdicts: photo id -> what the user decided. engine: that of the features that are
-    probed; None asks the heads alone.
+    have a say. engine: that of the features that are probed; None asks the heads alone.
     """
     found = of_same_photos(place, recipe)
     first = next(iter(found.values()))
-    scores = quality(first.labels, evidence(place, found, engine))
-    mean = np.mean([one.raw for one in found.values()], axis=0)  # (n, classes)
-    said = {name: one.raw.argmax(axis=1) for name, one in found.items()}
+    said = evidence(place, found, engine)
+    share = weights(first.labels, said)
+    scores = quality(first.labels, said, share)
+    mean = np.average(list(said.values()), axis=0, weights=share)  # (n, classes)
     twins = contradictions(place, dict(zip(first.ids, names(first), strict=True)))
     suspects = []
     for row, photo in enumerate(first.ids):
         label, guess = first.classes[first.labels[row]], first.classes[mean[row].argmax()]
-        votes = {name: first.classes[one[row]] for name, one in said.items()}
-        of_label = {name: float(one.raw[row, one.labels[row]]) for name, one in found.items()}
+        votes = {name: first.classes[one[row].argmax()] for name, one in said.items()}
+        cell = row, first.labels[row]
+        of_label = {name: float(one[cell]) for name, one in said.items()}
+        by_heads = {name: float(one.raw[cell]) for name, one in found.items()}
         why = twins.get(photo) or _why(label, guess, votes)
-        verdict = (verdicts or {}).get(photo, "")
-        suspects.append(Suspect(photo, label, guess, float(scores[row]), of_label, why, verdict))
+        suspects.append(Suspect(photo, label, guess, float(scores[row]), of_label, by_heads, why))
     return sorted(suspects, key=lambda one: (one.id not in twins, one.score, one.id))
 
 
 def evidence(
     place: Workspace, found: dict[str, Predictions], engine: Engine | None
-) -> list[np.ndarray]:
-    """Return (n, classes) a recipe, in the order of its predictions: by its probe, or its heads."""
-    every = []
-    with progress.bar(len(found), "probes", " recipes") as bar:
+) -> dict[str, np.ndarray]:
+    """Return recipe -> (n, classes), rows summing to 1, in the order of its predictions.
+
+    By a probe of its features, or by its heads as they are where there are none to probe.
+    """
+    every = {}
+    folds = {name: len(set(one.folds)) for name, one in found.items()}
+    with progress.bar(sum(folds.values()), "probes", " folds") as bar:
         for name, one in found.items():
-            said = probe.of(place, name, engine) if engine else None
-            every.append(np.stack([said[photo] for photo in one.ids]) if said else one.raw)
-            bar.update()
+            said = probe.of(place, name, engine, bar.update) if engine else None
+            if said is None:
+                bar.update(folds[name])
+            raw = np.stack([said[photo] for photo in one.ids]) if said else one.raw
+            # A softmax in float32 adds up to 1 but for its last bits.
+            every[name] = raw / raw.sum(axis=1, keepdims=True)
     return every
 
 
@@ -127,22 +133,34 @@ def names(found: Predictions) -> list[str]:
     return [found.classes[label] for label in found.labels]
 
 
-def quality(labels: np.ndarray, raw: list[np.ndarray]) -> np.ndarray:
-    """Return (n,) in [0, 1]: SCORE of each photo. labels: (n,) int; raw: (n, classes) a recipe."""
+def weights(labels: np.ndarray, said: dict[str, np.ndarray]) -> np.ndarray:
+    """Return (recipes,), what each recipe counts, 1 in all: a softmax of -SHARPNESS x log loss.
+
+    So weighs cleanlab's get_label_quality_ensemble_scores too, with a sharpness that it searches
+    for. It is not called: its search refuses labels that lack a class and divides by 0 where all
+    losses are high, and with any weights it refuses labels of one class.
+    """
+    losses = np.array([metrics.log_losses(labels, one).mean() for one in said.values()])
+    share = np.exp(-SHARPNESS * (losses - losses.min()))
+    return share / share.sum()
+
+
+def quality(labels: np.ndarray, said: dict[str, np.ndarray], share: np.ndarray) -> np.ndarray:
+    """Return (n,) in [0, 1]: SCORE of each photo.
+
+    labels: (n,) int; said: recipe -> (n, classes); share: (recipes,), adding up to 1. The mean
+    quality is cleanlab's. Its variance over the recipes, by the same weights, is how much they
+    disagree; it is never more than the mean.
+    """
     from cleanlab import rank
 
-    # A softmax in float32 adds up to 1 but for its last bits, of which cleanlab warns.
-    raw = [one / one.sum(axis=1, keepdims=True) for one in raw]
-    raw = [EDGE / one.shape[1] + (1 - EDGE) * one for one in raw]
-    if len(raw) == 1:  # of an ensemble of one, cleanlab warns
-        return rank.get_label_quality_scores(labels, raw[0], method="self_confidence")
-    return rank.get_label_quality_ensemble_scores(
-        labels,
-        raw,
-        method="self_confidence",
-        weight_ensemble_members_by="log_loss_search",
-        verbose=False,
-    )
+    own = [
+        rank.get_label_quality_scores(labels, one, method="self_confidence")
+        for one in said.values()
+    ]
+    own = np.stack(own)  # (recipes, n)
+    mean = share @ own
+    return mean - share @ (own - mean) ** 2
 
 
 def contradictions(place: Workspace, labels: dict[str, str]) -> dict[str, str]:

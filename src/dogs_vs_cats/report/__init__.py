@@ -15,7 +15,7 @@ from dogs_vs_cats.workspace import Workspace
 
 PAGES = Path(__file__).parents[1] / "pages"
 TEMPLATE = PAGES / "report.html"
-SUSPECTS = 30  # shown; the first, of all photos
+SUSPECTS = 30  # shown; the first that have no verdict yet
 CODE = (
     *("blend", "calibration", "compare", "features", "forecast", "groups", "heatmaps", "ledger"),
     *("legible", "metrics", "photos", "pixels", "predictions", "probe", "submission", "suspects"),
@@ -52,7 +52,8 @@ def inputs(place: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict:
         "engine": dataclasses.asdict(engine),
         "code": [files.code_digest(*CODE), files.digest(TEMPLATE)],
         "packages": hardware.versions(
-            *("cleanlab", "jinja2", "keras", "matplotlib", "numpy", "pandas", "pillow", "scipy")
+            *("cleanlab", "jinja2", "keras", "matplotlib", "numpy", "pandas", "pillow"),
+            *("scikit-learn", "scipy"),
         ),
     }
 

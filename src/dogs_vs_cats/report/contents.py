@@ -71,11 +71,11 @@ def rendered(
     unsure = gallery.unsure(found, wrong)
     look = functools.partial(looked, place, looking, engine, threads)
     tiles = gallery.tiles(table, found, wrong + unsure, looking.features.size, look)
-    verdict_of = {photo: one.verdict for photo, one in decided.items()}
-    ranked = suspects.ranked(place, recipe.name, verdict_of, engine)
+    ranked = suspects.ranked(place, recipe.name, engine)
+    undecided = [one for one in ranked if one.id not in decided][: report.SUSPECTS]
     lines = [x for x in ledger.read() if x["dataset"] == place.dataset]
     metric = submission.metric_of(place)
-    pictured = shown_suspects(table, ranked[: report.SUSPECTS])
+    pictured = shown_suspects(table, undecided)
     text = (
         _environment()
         .get_template(report.TEMPLATE.name)
@@ -104,7 +104,7 @@ def rendered(
             voters=list(ranked[0].of_label),
             score=suspects.SCORE,
             verdicts_path=place.verdicts,
-            verdicts_text=verdicts_text(decided, ranked[: report.SUSPECTS]),
+            verdicts_text=verdicts_text(decided, undecided),
             decided=decided,
             pairs=pairs(folder, found, decided),
             per_class=stamps.summary(place.data_stamp)["per_class"],
@@ -303,7 +303,7 @@ def shown_suspects(table: pd.DataFrame, some: list[Suspect]) -> list[tuple[Suspe
 
 
 def verdicts_text(decided: dict[str, Verdict], some: list[Suspect]) -> str:
-    """Return a verdicts.csv that keeps what was decided, and keeps every suspect as it is.
+    """Return a verdicts.csv with what was decided, which keeps every suspect in `some` as it is.
 
     An id that is not UTF-8 can't be copied from a page, so it is left out.
     """
@@ -311,7 +311,7 @@ def verdicts_text(decided: dict[str, Verdict], some: list[Suspect]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["photo", "verdict", "why"])
     rows = [(photo, one.verdict, one.why) for photo, one in decided.items()]
-    rows += [(one.id, "keep", one.why) for one in some if one.id not in decided]
+    rows += [(one.id, "keep", one.why) for one in some]
     writer.writerows(row for row in rows if all(legible(x) == x for x in row))
     return text.getvalue()
 

@@ -27,13 +27,15 @@ Look = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 class Tile:
     """A photo as the page shows it.
 
-    label, guess: its class and what is said of it; p: the probability of `guess`. photo, heat:
-    data URIs; None where the file can't be shown, for the reason in `problem`.
+    label, guess: its class and what is said of it; p: the probability of `p_of`, which is class 1
+    of two, or else the guess. photo, heat: data URIs; None where the file can't be shown, for the
+    reason in `problem`.
     """
 
     id: str
     label: str
     guess: str
+    p_of: str
     p: float
     photo: str | None
     heat: str | None
@@ -75,6 +77,7 @@ def tiles(
         except PhotoError as error:
             problems[row] = str(error)
     guess = found.probabilities.argmax(axis=1)
+    column = np.ones_like(guess) if len(found.classes) == 2 else guess
     heats = {}
     if images:
         shown = list(images)
@@ -85,7 +88,8 @@ def tiles(
             found.ids[row],
             found.classes[found.labels[row]],
             found.classes[guess[row]],
-            float(found.probabilities[row, guess[row]]),
+            found.classes[column[row]],
+            float(found.probabilities[row, column[row]]),
             None if row in problems else uri(small[row]),
             None if row in problems else uri(heatmaps.overlay(small[row], heats[row])),
             problems.get(row, ""),
