@@ -278,7 +278,7 @@ def test_a_missing_backend_says_what_installs_it(here, monkeypatch, backend, how
 
 def test_make_setup_installs_jax_where_it_is_asked_for():
     done = subprocess.run(
-        ["make", "-n", "setup", "PYTHON=mine", "KERAS_BACKEND=jax"],
+        ["make", "--no-print-directory", "-n", "setup", "PYTHON=mine", "KERAS_BACKEND=jax"],
         cwd=PROJECT,
         capture_output=True,
         text=True,

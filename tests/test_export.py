@@ -310,7 +310,7 @@ def test_what_can_not_be_one_file_is_refused(work, refuse):
     Path("zoom.toml").write_text(TINY.replace('test_views = ["plain", "mirror"]', views))
     line = refuse("export", "--recipe", "zoom.toml")
     assert "zoom, top-left-mirror" in line
-    line = refuse("export", "--recipe", "blend")
+    line = refuse("export", "--recipe", "seed tuned")
     assert "seed with 224 px, tuned with 320 px" in line
     assert "KERAS_BACKEND=jax" in refuse("export", "--recipe", "tiny.toml", KERAS_BACKEND="jax")
     shutil.rmtree("models/source/tiny")

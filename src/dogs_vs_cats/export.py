@@ -145,8 +145,9 @@ def _convert(saved: Path, target: Path) -> None:
     standardisation): they become inputs that nobody can give.
     """
     command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", saved, "--output", target]
-    # A GPU's memory is this process's; converting needs none.
-    without = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    # A GPU's memory is this process's; converting needs none. And a step of optimising that fails
+    # is an error: to go on without it, the whole network would be copied before each.
+    without = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF2ONNX_CATCH_ERRORS": "FALSE"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=without)
     if done.returncode:
         raise RuntimeError(f"tf2onnx could not convert the network:\n{done.stdout}{done.stderr}")

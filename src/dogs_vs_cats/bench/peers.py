@@ -14,7 +14,7 @@ def tutorial(folder: str, size: int, weights: str, seconds: float) -> dict:
     classes, and float32 `VGG16.predict`. Warm: its first batch is not counted.
 
     Where all photos would take much longer than `seconds`, a share of them by chance. `device`
-    is cpu, or the name of the GPU that TensorFlow computed on.
+    is cpu, or what Keras calls the GPU that TensorFlow computed on.
     """
     from dogs_vs_cats import backend
     from dogs_vs_cats.weights import load
@@ -38,13 +38,10 @@ def tutorial(folder: str, size: int, weights: str, seconds: float) -> dict:
 
 
 def _device() -> str:
-    import tensorflow
+    """Return cpu, or what Keras calls the first GPU."""
+    from dogs_vs_cats import backend
 
-    cards = tensorflow.config.list_physical_devices("GPU")
-    if not cards:
-        return "cpu"
-    details = tensorflow.config.experimental.get_device_details(cards[0])
-    return details.get("device_name", "the GPU")
+    return next(iter(backend.start().distribution.list_devices("gpu")), "cpu")
 
 
 def torch(folder: str, size: int, weights: str, seconds: float) -> dict:
