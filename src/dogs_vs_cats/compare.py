@@ -28,7 +28,7 @@ HEADER = ["recipe", "accuracy", "log loss", "worse by", "z", "", "features", "he
 
 @dataclass(frozen=True)
 class Trained:
-    """A recipe's folder read: `figures` is metrics.json.
+    """A recipe's folder read. given: what its stamp says it is made of; figures: metrics.json.
 
     caches: the folders of its features, a role and view each; none for a blend, which has neither
     features nor heads of its own.
@@ -37,6 +37,7 @@ class Trained:
     name: str
     folder: Path
     caches: list[Path]
+    given: dict
     figures: dict
     predictions: Predictions
 
@@ -69,9 +70,8 @@ def stale(place: Workspace, found: list[Trained]) -> list[str]:
     """Return the names of the recipes made from another photos.csv, or from other members."""
     photos, names = files.digest(place.table), []
     for one in found:
-        given = stamps.read(one.folder / "stamp.json")["inputs"]
-        others = given.get("photos", photos) != photos
-        for name, digest in given.get("members", []):
+        others = one.given.get("photos", photos) != photos
+        for name, digest in one.given.get("members", []):
             stamp = place.model(name) / "stamp.json"
             others |= not stamp.exists() or files.digest(stamp) != digest
         if others:
@@ -85,8 +85,7 @@ def outdated(place: Workspace, found: list[Trained]) -> list[str]:
     Of a blend, its members tell.
     """
     now = verdicts.decided(place)
-    inputs = {one.name: stamps.read(one.folder / "stamp.json")["inputs"] for one in found}
-    return [name for name, given in inputs.items() if given.get("verdicts", now) != now]
+    return [one.name for one in found if one.given.get("verdicts", now) != now]
 
 
 def rows(found: list[Trained]) -> list[list[str]]:
@@ -113,9 +112,10 @@ def _read(place: Workspace, folder: Path) -> Trained:
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     caches = []
     if "cache" in record:
-        names = features.names(Features(**record["features"]))
+        names = features.names(Features(**record["features"])).values()
         caches = [place.cache / record["cache"] / name for name in names]
-    return Trained(folder.name, folder, caches, figures, predictions.read(folder))
+    given = stamps.read(folder / "stamp.json")["inputs"]
+    return Trained(folder.name, folder, caches, given, figures, predictions.read(folder))
 
 
 def _require_same_photos(found: list[Trained]) -> None:

@@ -81,15 +81,11 @@ def folder(place: Workspace, settings: Features, engine: Engine) -> Path:
 def stores(place: Workspace, settings: Features, engine: Engine) -> dict[tuple[str, str], Path]:
     """Return (role, view) -> the folder of its store, for all that a recipe needs."""
     base = folder(place, settings, engine)
-    return {key: base / name for key, name in _names(settings).items()}
+    return {key: base / name for key, name in names(settings).items()}
 
 
-def names(settings: Features) -> list[str]:
-    """Return the names of the folders, in that of the cache, of all that a recipe needs."""
-    return list(_names(settings).values())
-
-
-def _names(settings: Features) -> dict[tuple[str, str], str]:
+def names(settings: Features) -> dict[tuple[str, str], str]:
+    """Return (role, view) -> the name of its store's folder, for all that a recipe needs."""
     return {(role, view): f"{role}-{view}" for role in ROLES for view in settings.views(role)}
 
 

@@ -4,6 +4,7 @@ Only `of` computes, once a submission; what the ledger adds to it is a few numbe
 """
 
 import math
+import statistics
 from typing import TYPE_CHECKING
 
 from dogs_vs_cats.receipt import REHEARSAL
@@ -93,19 +94,23 @@ def corrected(found: dict, past: list[float]) -> dict | None:
     from scipy.special import stdtrit
 
     logs, n = [math.log(one) for one in past], len(past)
-    mean = math.fsum(logs) / n
-    deviation = math.sqrt(math.fsum((one - mean) ** 2 for one in logs) / (n - 1))
-    away = float(stdtrit(n - 1, (1 + INTERVAL) / 2)) * deviation * math.sqrt(1 + 1 / n)
-    accuracy, ratio = found["metric"] == "accuracy", math.exp(mean)
-    score, low, high = (1 - found[x] if accuracy else found[x] for x in ("score", "low", "high"))
-    if accuracy:
-        low, high = high, low
-    low, high = _farther(score, low, -away) * ratio, _farther(score, high, away) * ratio
-    if accuracy:
-        low, high, score = (max(0.0, 1 - x) for x in (high, low, score * ratio))
-    else:
-        score *= ratio
-    return found | {"score": score, "low": low, "high": high, "ratio": ratio, "past": n}
+    ratio = math.exp(statistics.fmean(logs))
+    t = float(stdtrit(n - 1, (1 + INTERVAL) / 2))
+    away = t * statistics.stdev(logs) * math.sqrt(1 + 1 / n)
+    turn = _turned if found["metric"] == "accuracy" else dict
+    loss = turn(found)
+    scaled = {
+        "score": loss["score"] * ratio,
+        "low": _farther(loss["score"], loss["low"], -away) * ratio,
+        "high": _farther(loss["score"], loss["high"], away) * ratio,
+    }
+    return found | turn(scaled) | {"ratio": ratio, "past": n}
+
+
+def _turned(found: dict) -> dict:
+    """Return a forecast of a share of errors for one of an accuracy, or the other way round."""
+    ends = {"score": "score", "low": "high", "high": "low"}
+    return {end: max(0.0, 1 - found[other]) for end, other in ends.items()}
 
 
 def _farther(score: float, end: float, away: float) -> float:

@@ -1,6 +1,7 @@
 """Heads: the small network on top of cached features; built, trained, asked."""
 
 import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +135,8 @@ def train(
         at_once = STEPS_LOOKING_UP
     compile_for(learner, settings, settings.learning_rate, classes, steps, at_once)
     order = Order(shown, split.chosen, split.views, np.random.default_rng([seed, split.fold]))
-    held_out = HeldOut(model, rows, split)
-    return model, fit(learner, order, held_out, settings.batch_size, settings.epochs, tick)
+    measure = functools.partial(measured, model, rows, split)
+    return model, fit(learner, order, measure, settings.batch_size, settings.epochs, tick)
 
 
 def set_seed(*numbers: int) -> None:
@@ -144,29 +145,18 @@ def set_seed(*numbers: int) -> None:
     backend.start().utils.set_random_seed(int(state))
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """The held-out photos of a split in `rows`, to measure a model that takes such rows."""
-
-    model: object
-    rows: Rows
-    split: Split
-
-    def measured(self) -> tuple[float, float]:
-        """Return log loss, in nats, and accuracy of what the model says of them now."""
-        photos, step, parts = self.split.held_out, rows_a_step(self.rows), []
-        for start in range(0, len(photos), step):
-            shown = self.rows.take(photos[start : start + step], self.split.measured)
-            parts.append(_probabilities(self.model, shown, step))
-        said, labels = np.concatenate(parts), self.rows.labels[photos]
-        losses = metrics.log_losses(labels, said)
-        return float(losses.mean()), float((said.argmax(axis=1) == labels).mean())
+def measured(model, rows: Rows, split: Split) -> tuple[float, float]:
+    """Return log loss, in nats, and accuracy of what a model says of a split's held-out photos."""
+    said, labels = predict([model], rows, split.held_out, (split.measured,)), rows.labels
+    losses = metrics.log_losses(labels[split.held_out], said)
+    right = said.argmax(axis=1) == labels[split.held_out]
+    return float(losses.mean()), float(right.mean())
 
 
 def fit(
     learner,
     order: Order,
-    held_out: HeldOut,
+    measure: Callable[[], tuple[float, float]],
     batch_size: int,
     epochs: int,
     tick: Callable[[int], None],
@@ -174,7 +164,7 @@ def fit(
     """Train a compiled model; return its losses and accuracies, a number an epoch each.
 
     Each epoch shows each chosen photo once, in a new order, in a view drawn by chance (`Order`
-    says how); then the held-out photos are measured.
+    says how); then `measure` returns log loss and accuracy of held-out photos.
     """
     keras = backend.start()
     after: list[tuple[float, float]] = []
@@ -189,7 +179,7 @@ def fit(
             self.before = done
 
         def on_epoch_end(self, epoch: int, logs=None) -> None:
-            after.append(held_out.measured())
+            after.append(measure())
 
     with contextlib.closing(order):
         history = learner.fit(

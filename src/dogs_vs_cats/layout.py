@@ -15,7 +15,7 @@ SUFFIXES = frozenset(
 )
 KAGGLE_NAME = re.compile(r"([A-Za-z]+)\.(\d+)")  # cat.0.jpg
 TEST_FOLDERS = ("test", "test1")
-PETS = {"cat", "dog"}
+PETS = ["cat", "dog"]  # the competition's classes, in their order
 RENAME = "If that folder is a class, give it another name."
 EXPECTED = (
     "Expected photos in Kaggle's layout (train/cat.0.jpg, test/1.jpg, or the zips with them) or "
@@ -215,7 +215,7 @@ def _class_names(by_folder: dict[Path, list[Path]], places: list[Path]) -> dict[
     for place in places:
         labels = {match and match[1].lower() for match in map(_kaggle_name, by_folder[place])}
         found[place] = labels.pop() if len(labels) == 1 else None
-    if len(places) == 2 and set(found.values()) == PETS:
+    if len(places) == 2 and set(found.values()) == set(PETS):
         return found
     return {place: place.name.lower() for place in places}
 

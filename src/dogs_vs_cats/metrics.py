@@ -11,7 +11,7 @@ def of(labels: np.ndarray, probabilities: np.ndarray, groups: list[str]) -> dict
     in nats. The AUC is that of the last class against the rest, averaged one-vs-rest where there
     are more than two classes, and is left out where a class is absent.
     """
-    n = len(labels)
+    n, groups = len(labels), np.unique(groups, return_inverse=True)[1]  # once, as numbers
     right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
     losses = log_losses(labels, probabilities)
     found = {
@@ -33,7 +33,7 @@ def log_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return -np.log(np.clip(chosen, 1e-15, 1 - 1e-15))
 
 
-def group_error(values: np.ndarray, groups: list[str]) -> float:
+def group_error(values: np.ndarray, groups: list[str] | np.ndarray) -> float:
     """Return the standard error of the mean of (n,) values that are alike within groups.
 
     That of a mean of clusters (Liang & Zeger 1986, Biometrika 73:13-22); with a photo a group it
@@ -42,7 +42,7 @@ def group_error(values: np.ndarray, groups: list[str]) -> float:
     return _error((values - values.mean()) / len(values), groups)
 
 
-def _error(parts: np.ndarray, groups: list[str]) -> float:
+def _error(parts: np.ndarray, groups: list[str] | np.ndarray) -> float:
     """Return the standard error of an estimate off which each photo takes or adds its part.
 
     parts: (n,), of sum 0 to first order: an estimate's influence function, divided by n.
@@ -55,7 +55,7 @@ def _error(parts: np.ndarray, groups: list[str]) -> float:
     return float(np.sqrt(count / (count - 1) * (sums**2).sum()))
 
 
-def _auc(labels: np.ndarray, probabilities: np.ndarray, groups: list[str]) -> dict[str, float]:
+def _auc(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray) -> dict[str, float]:
     """Return the AUC and its standard error, all classes being there.
 
     Of each photo its part in the area, its placement among those of the other side (DeLong et al.

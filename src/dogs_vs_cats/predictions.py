@@ -34,10 +34,13 @@ class Predictions:
     folds: np.ndarray
     raw: np.ndarray
 
+    def names(self) -> list[str]:
+        """Return the class of each photo."""
+        return [self.classes[label] for label in self.labels]
+
     def described(self) -> dict[str, tuple[str, str, int]]:
         """Return id -> (class, group, fold)."""
-        names = [self.classes[label] for label in self.labels]
-        described = zip(names, self.groups, self.folds.tolist(), strict=True)
+        described = zip(self.names(), self.groups, self.folds.tolist(), strict=True)
         return dict(zip(self.ids, described, strict=True))
 
 

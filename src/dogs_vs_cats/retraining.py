@@ -4,12 +4,13 @@ Fine-tuning at the speed of the layers that change: the frozen ones below the ta
 their maps once.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 
 from dogs_vs_cats import backend, heads, networks, store
-from dogs_vs_cats.heads import HeldOut, Split
+from dogs_vs_cats.heads import Split
 from dogs_vs_cats.recipes import Recipe
 from dogs_vs_cats.rows import Order, Rows
 from dogs_vs_cats.weights import Weights
@@ -84,5 +85,6 @@ def train(
     steps = -(-len(split.chosen) // settings.batch_size) * settings.epochs
     heads.compile_for(model, recipe.head, settings.learning_rate, classes, steps, 1)
     rng = np.random.default_rng([seed, split.fold, 1])
-    order, held_out = Order(rows, split.chosen, split.views, rng), HeldOut(model, rows, split)
-    return model, heads.fit(model, order, held_out, settings.batch_size, settings.epochs, tick)
+    order = Order(rows, split.chosen, split.views, rng)
+    measure = functools.partial(heads.measured, model, rows, split)
+    return model, heads.fit(model, order, measure, settings.batch_size, settings.epochs, tick)

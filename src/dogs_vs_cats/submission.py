@@ -13,10 +13,10 @@ from pathlib import Path
 from dogs_vs_cats import files, stamps
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.layout import PETS
 from dogs_vs_cats.recipes import Blend, Recipe, members
 from dogs_vs_cats.workspace import SUBMISSIONS, Workspace
 
-PETS = ["cat", "dog"]  # the competition's classes, of which one probability says all
 STAMP = "submission.json"
 SUM = 1e-6  # how far from 1 a row's probabilities may add up
 
@@ -30,7 +30,7 @@ def inputs(place: Workspace, recipe: Recipe | Blend) -> dict:
 
     The stamp of a blend stands for the heads of its members.
     """
-    parts = ["calibration", "ensemble", "forecast", "heads", "rows", "submission"]
+    parts = ["calibration", "ensemble", "forecast", "heads", "layout", "rows", "submission"]
     parts += ["blend"] if isinstance(recipe, Blend) else []
     return {
         "heads": files.digest(place.model(recipe.name) / "stamp.json"),

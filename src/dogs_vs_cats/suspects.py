@@ -62,7 +62,7 @@ def ranked(place: Workspace, recipe: str, engine: Engine | None = None) -> list[
     share = weights(first.labels, said)
     scores = quality(first.labels, said, share)
     mean = np.average(list(said.values()), axis=0, weights=share)  # (n, classes)
-    twins = contradictions(place, dict(zip(first.ids, names(first), strict=True)))
+    twins = contradictions(place, dict(zip(first.ids, first.names(), strict=True)))
     suspects = []
     for row, photo in enumerate(first.ids):
         label, guess = first.classes[first.labels[row]], first.classes[mean[row].argmax()]
@@ -102,14 +102,14 @@ def of_same_photos(place: Workspace, recipe: str) -> dict[str, Predictions]:
     same photos, don't: it is left out, even where it is `recipe`, unless there is nothing else.
     """
     first = predictions.read(place.model(recipe))
-    wanted = dict(zip(first.ids, names(first), strict=True))
+    wanted = dict(zip(first.ids, first.names(), strict=True))
     found = {}
     for stamp in sorted(place.models.glob("*/stamp.json")):
         folder = stamp.parent
         if _is_blend(folder):
             continue
         one = predictions.read(folder)
-        if one.classes == first.classes and wanted == dict(zip(one.ids, names(one), strict=True)):
+        if one.classes == first.classes and wanted == dict(zip(one.ids, one.names(), strict=True)):
             found[folder.name] = _ordered(one, first.ids)
     return found or {recipe: first}
 
@@ -126,11 +126,6 @@ def _ordered(found: Predictions, ids: list[str]) -> Predictions:
     arrays = (found.labels, found.probabilities, found.folds, found.raw)
     labels, probabilities, folds, raw = (one[order] for one in arrays)
     return Predictions(ids, groups, found.classes, labels, probabilities, folds, raw)
-
-
-def names(found: Predictions) -> list[str]:
-    """Return the label of each photo."""
-    return [found.classes[label] for label in found.labels]
 
 
 def weights(labels: np.ndarray, said: dict[str, np.ndarray]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Timings: the seconds that went into things made, beside them. Standard library alone."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from dogs_vs_cats import files
@@ -22,7 +23,7 @@ def add(folder: Path, seconds: float, counts: dict[str, int]) -> None:
     files.write_text(folder / NAME, json.dumps(found, indent=1) + "\n")
 
 
-def read(folder: Path, names: list[str]) -> dict | None:
+def read(folder: Path, names: Iterable[str]) -> dict | None:
     """Return seconds and count of all runs for these things, or None where none were recorded."""
     found = _all(folder)
     there = [found[name] for name in names if name in found]

@@ -34,14 +34,8 @@ def tutorial(folder: str, size: int, weights: str, seconds: float) -> dict:
     started = time.monotonic()
     maps = network.predict(prepared.take(batches), verbose=0)
     rate = len(maps) / (time.monotonic() - started)
-    return {"photos_a_second": rate, "photos": len(maps), "device": _device()}
-
-
-def _device() -> str:
-    """Return cpu, or what Keras calls the first GPU."""
-    from dogs_vs_cats import backend
-
-    return next(iter(backend.start().distribution.list_devices("gpu")), "cpu")
+    device = next(iter(keras.distribution.list_devices("gpu")), "cpu")
+    return {"photos_a_second": rate, "photos": len(maps), "device": device}
 
 
 def torch(folder: str, size: int, weights: str, seconds: float) -> dict:

@@ -226,7 +226,7 @@ def stages(
     data = stamps.summary(place.data_stamp).get("seconds")
     rows = [] if data is None else [("data", f"{data:,.0f} s")]
     for one in members(recipe):
-        names = features.names(one.features)
+        names = features.names(one.features).values()
         spent = timings.read(features.folder(place, one.features, engine), names)
         text = "not recorded"
         if spent:
@@ -325,7 +325,7 @@ def pairs(folder: Path, found: Predictions, decided: dict[str, Verdict]) -> list
     if not (folder / predictions.WITHOUT).exists():
         return []
     without = predictions.read(folder, predictions.WITHOUT)
-    labels = dict(zip(found.ids, suspects.names(found), strict=True))
+    labels = dict(zip(found.ids, found.names(), strict=True))
     left = [x for x in found.ids if x not in decided or decided[x].verdict in ("keep", labels[x])]
     return [_pair(found, without, chosen) for chosen in (found.ids, left)]
 
