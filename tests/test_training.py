@@ -7,14 +7,15 @@ import re
 import shutil
 import weakref
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from conftest import TINY
-from dogs_vs_cats import calibration, heads, lookup, recipes, training
+from conftest import TINY, called
+from dogs_vs_cats import calibration, cross_validation, heads, lookup, recipes, training
 from dogs_vs_cats.recipes import Head
 from dogs_vs_cats.workspace import Workspace
 from pictures import kaggle_folder
@@ -325,6 +326,82 @@ def test_it_is_up_to_date_until_something_it_depends_on_changes(here, made, run)
     (here / "tiny.toml").write_text(text.replace("epochs = 3", "epochs = 2"))
     assert "up to date" in run("features", "--recipe", "tiny.toml")
     assert "5 heads in" in run("train", "--recipe", "tiny.toml")
+
+
+def trained_folds(monkeypatch, end_before: int | None = None) -> list[int]:
+    """Return a list that the folds which are trained from now on are added to.
+
+    Training ends, as by Ctrl-C, before it comes to the fold `end_before`.
+    """
+    found, run = [], cross_validation.run
+
+    def followed(*arguments):
+        for one in run(*arguments):
+            if one.split.fold == end_before:
+                raise KeyboardInterrupt
+            found.append(one.split.fold)
+            yield one
+
+    monkeypatch.setattr(cross_validation, "run", followed)
+    return found
+
+
+FOLDER = Path("models/source/tiny")
+
+
+def stopped_before(fold: int) -> None:
+    """Train tiny.toml until it is stopped before this fold."""
+    with pytest.MonkeyPatch.context() as patch:
+        done = trained_folds(patch, fold)
+        status, _, complaints = called("train", "--recipe", "tiny.toml")
+    assert (status, done) == (130, list(range(fold)))
+    assert "What is finished is kept" in complaints
+    assert not FOLDER.exists()
+
+
+def bytes_of(names: list[str]) -> dict[str, bytes]:
+    return {name: (FOLDER / name).read_bytes() for name in names}
+
+
+def test_training_that_was_stopped_goes_on_with_the_next_fold(here, made, run, monkeypatch):
+    names = ["out-of-fold.csv", "history.csv", "calibration.json"]
+    run("train", "--recipe", "tiny.toml")
+    straight, files = bytes_of(names), sorted(path.name for path in FOLDER.iterdir())
+    shutil.rmtree(FOLDER)
+    stopped_before(3)
+    trained = trained_folds(monkeypatch)
+    assert "3 folds were finished before; 2 to go" in run("train", "--recipe", "tiny.toml")
+    assert trained == [3, 4]
+    assert bytes_of(names) == straight
+    assert sorted(path.name for path in FOLDER.iterdir()) == files
+    # Stopped when all was done but the folder's name.
+    shutil.rmtree(FOLDER)
+    stopped_before(4)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_record", mock.Mock(side_effect=KeyboardInterrupt))
+        assert called("train", "--recipe", "tiny.toml")[0] == 130
+    trained.clear()
+    run("train", "--recipe", "tiny.toml")
+    assert trained == []
+    assert bytes_of(names) == straight
+
+
+def test_a_head_that_changed_meanwhile_is_trained_again(here, made, run, monkeypatch):
+    stopped_before(3)
+    partial = FOLDER.with_name(".tiny.partial")
+    (partial / "head-1-1.keras").write_bytes(b"half of it")
+    (partial / "head-2-1.keras").unlink()
+    trained = trained_folds(monkeypatch)
+    run("train", "--recipe", "tiny.toml")
+    assert trained == [1, 2, 3, 4]
+
+
+def test_folds_of_another_recipe_are_not_gone_on_from(here, made, run, monkeypatch):
+    stopped_before(3)
+    (here / "tiny.toml").write_text(TINY.replace("dropout = 0.2", "dropout = 0.3"))
+    trained = trained_folds(monkeypatch)
+    assert "finished before" not in run("train", "--recipe", "tiny.toml")
+    assert trained == [0, 1, 2, 3, 4]
 
 
 def test_training_without_features_is_refused(here, made, refuse):

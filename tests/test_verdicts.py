@@ -66,9 +66,9 @@ def test_a_verdict_keeps_drops_or_gives_a_class(here):
     }
     rows = photos.train(table())
     assert verdicts.taught(found, rows, CLASSES).tolist() == [0, -1, 0, 0, 0, 1, 1, 1]
-    assert verdicts.counts(found, rows) == {"dropped": 1, "relabelled": 1, "kept": 1}
+    assert verdicts.counts(found, rows) == {"dropped": 1, "relabelled": 1}
     own = read("photo,verdict,why\ncat.1,cat,sure\n")
-    assert verdicts.counts(own, rows) == {"dropped": 0, "relabelled": 0, "kept": 1}
+    assert verdicts.counts(own, rows) == {"dropped": 0, "relabelled": 0}
 
 
 def test_files_as_spreadsheets_and_people_write_them(here):
@@ -218,8 +218,8 @@ def test_training_obeys_and_scores_on_the_labels_as_they_came(made, run, shown):
     seen, _ = shown
     say(HEADER + "cat.3,drop,blurred\ncat.5,dog,\ndog.7,cat,\ndog.8,keep,\n")
     printed, metrics = train(run)
-    assert "verdicts.csv: 1 dropped, 2 relabelled, 1 kept; all photos are scored" in printed
-    assert metrics["verdicts"] == {"dropped": 1, "relabelled": 2, "kept": 1}
+    assert "verdicts.csv: 1 dropped, 2 relabelled; all photos are scored" in printed
+    assert metrics["verdicts"] == {"dropped": 1, "relabelled": 2}
     rows = photos.train(photos.read(PLACE))
     number = {photo: i for i, photo in enumerate(rows["id"])}
     everything = set.union(*seen)
@@ -252,13 +252,13 @@ def test_training_obeys_and_scores_on_the_labels_as_they_came(made, run, shown):
 def test_heads_are_stale_when_a_verdict_changes_and_those_without_are_kept(here, made, run):
     train(run)
     plain = (FOLDER / "out-of-fold.csv").read_bytes()
-    for empty in "", HEADER:
-        say(empty)
+    for nothing in "", HEADER, HEADER + "cat.3,keep,it is a cat\n":
+        say(nothing)
         assert "up to date" in train(run)[0]
     say(HEADER + "cat.3,drop,blurred\ncat.5,dog,\n")
     printed, metrics = train(run)
     assert "5 heads in" in printed
-    assert metrics["verdicts"] == {"dropped": 1, "relabelled": 1, "kept": 0}
+    assert metrics["verdicts"] == {"dropped": 1, "relabelled": 1}
     without = FOLDER / "without-verdicts.csv"
     assert without.read_bytes() == plain != (FOLDER / "out-of-fold.csv").read_bytes()
     assert predictions.read(FOLDER, without.name).ids == predictions.read(FOLDER).ids

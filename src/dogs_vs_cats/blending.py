@@ -60,11 +60,10 @@ def build(place: Workspace, blend: Blend) -> dict:
     the others. UserError if the members differ in photos, labels, groups or folds.
     """
 
-    def make(folder: Path) -> tuple[dict, dict]:
-        given = inputs(place, blend)
-        return given, _build(place, blend, folder)
+    def make(folder: Path, given: dict) -> dict:
+        return _build(place, blend, folder)
 
-    return training.put(place, blend, make)
+    return training.put(place, blend, lambda: inputs(place, blend), make)
 
 
 def _build(place: Workspace, blend: Blend, folder: Path) -> dict:

@@ -39,6 +39,8 @@ def run(
     """
     numbers = sorted(set(fold_of.tolist())) if only is None else only
     splits = [_split(recipe, rows, fold_of, number) for number in numbers]
+    if not splits:
+        return
     layers, inner = None, rows
     if recipe.retrain:
         layers, inner = _pooled(recipe, rows, splits[0])

@@ -7,12 +7,16 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dogs_vs_cats import features, files, hardware, stamps, verdicts
+from dogs_vs_cats import checkpoints, features, files, hardware, progress, stamps, verdicts
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.recipes import Blend, Recipe
 from dogs_vs_cats.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dogs_vs_cats.cross_validation import Fold
 
 # Bytes. Arrays up to this are read into memory, larger ones stay on the disk and are read in
 # blocks. Not a share of this machine's memory: the order of training would depend on it.
@@ -31,6 +35,7 @@ def inputs(place: Workspace, recipe: Recipe, engine: Engine) -> dict:
         "verdicts": verdicts.decided(place),
         "code": files.code_digest(
             "calibration",
+            "checkpoints",
             "cross_validation",
             "curves",
             "heads",
@@ -63,31 +68,35 @@ def build(place: Workspace, recipe: Recipe, engine: Engine, threads: int | None 
     models/<dataset>/<recipe>/. UserError if features are missing, or for a wrong verdict.
     """
 
-    def make(folder: Path) -> tuple[dict, dict]:
-        given = inputs(place, recipe, engine)
+    def make(folder: Path, given: dict) -> dict:
         found = _build(place, recipe, engine, threads, folder)
         _keep_without(place.model(recipe.name), folder, given)
-        return given, found
+        return found
 
-    return put(place, recipe, make)
+    return put(place, recipe, lambda: inputs(place, recipe, engine), make)
 
 
 def put(
-    place: Workspace, recipe: Recipe | Blend, make: Callable[[Path], tuple[dict, dict]]
+    place: Workspace,
+    recipe: Recipe | Blend,
+    given_now: Callable[[], dict],
+    make: Callable[[Path, dict], dict],
 ) -> dict:
     """Let `make` fill a folder, which becomes models/<dataset>/<recipe>/ at once; return metrics.
 
-    `make` returns what its stamp holds: what the folder was made from, and the metrics.
+    `make` is given the folder, which may hold checkpoints of a run that was killed, and what
+    decides its contents, as `given_now` tells; it returns the metrics.
     """
     folder = place.model(recipe.name)
     with files.locked(folder.with_name(f".{recipe.name}.lock"), f"heads of {recipe.name}"):
+        given = given_now()
         beside = folder.with_name(f".{recipe.name}.partial")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        given, found = make(beside)
+        checkpoints.begin(beside, given)
+        found = make(beside, given)
         _record(beside / "record.json", recipe, given)
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
+        checkpoints.end(folder)
         outputs = sorted(folder.iterdir())
         stamps.write(folder / "stamp.json", given, outputs, found)
         return found
@@ -104,7 +113,6 @@ def _build(
         calibration,
         cross_validation,
         curves,
-        heads,
         photos,
         predictions,
     )
@@ -114,17 +122,25 @@ def _build(
     classes = photos.read_classes(place)
     rows, decided = taught_rows_of(place, recipe, engine, table, classes)
     fold_of = table["fold"].to_numpy()
+    done = {}  # fold -> its checkpoint
+    for fold in sorted(set(fold_of.tolist())):
+        checkpoint = checkpoints.read(folder, fold)
+        if checkpoint is not None:
+            done[fold] = checkpoint
+    missing = sorted(set(fold_of.tolist()) - done.keys())
+    if done:
+        progress.say(f"train: {len(done)} folds were finished before; {len(missing)} to go")
     started = time.monotonic()
+    for one in cross_validation.run(recipe, rows, fold_of, len(classes), missing):
+        done[one.split.fold] = _kept(folder, recipe, one, time.monotonic() - started)
+        started = time.monotonic()
     out_of_fold = np.full((len(table), len(classes)), np.nan)  # (n, classes)
-    histories, trained_on = [], {}
-    for one in cross_validation.run(recipe, rows, fold_of, len(classes)):
-        out_of_fold[one.split.held_out] = one.probabilities
-        trained_on[one.split.fold] = len(one.split.chosen)
-        for seed, (model, history) in zip(recipe.head.seeds, one.trained, strict=True):
-            heads.save(model, folder / f"head-{one.split.fold}-{seed}.keras")
+    histories = []
+    for fold, checkpoint in sorted(done.items()):
+        out_of_fold[fold_of == fold] = checkpoint.probabilities
+        for seed, history in checkpoint.histories.items():
             history = {"epoch": range(1, len(history["loss"]) + 1), **history}
-            histories.append(pd.DataFrame({"fold": one.split.fold, "seed": seed, **history}))
-    seconds = time.monotonic() - started
+            histories.append(pd.DataFrame({"fold": fold, "seed": int(seed), **history}))
     if not np.isfinite(out_of_fold).all():
         raise UserError(
             "Expected finite predictions. Received some that are not: the training diverged. "
@@ -135,17 +151,35 @@ def _build(
     groups = table["group"].tolist()
     found = calibration.report(rows.labels, groups, fold_of, out_of_fold, calibrated, by_fold)
     for fold in found["folds"]:
-        fold["trained_on"] = trained_on[fold["fold"]]
+        fold["trained_on"] = done[fold["fold"]].trained_on
     found |= dataclasses.asdict(final)
+    seconds = sum(checkpoint.seconds for checkpoint in done.values())
     found |= {"seconds": round(seconds, 1), "heads": len(histories)}
-    if decided:
-        found["verdicts"] = verdicts.counts(decided, table)
+    counts = verdicts.counts(decided, table)
+    if any(counts.values()):
+        found["verdicts"] = counts
     history = pd.concat(histories)
     files.write_text(folder / "history.csv", history.to_csv(index=False, lineterminator="\n"))
     files.write_text(folder / "metrics.json", json.dumps(found, indent=1) + "\n")
     predictions.write(folder, table, classes, out_of_fold, calibrated)
     calibration.write(folder / calibration.NAME, final, by_fold)
     curves.draw(history, f"{place.dataset}, {recipe.name}", folder / "curves.png")
+    return found
+
+
+def _kept(folder: Path, recipe: Recipe, one: "Fold", seconds: float) -> checkpoints.Checkpoint:
+    """Write a fold's heads, and a checkpoint, which is returned."""
+    from dogs_vs_cats import heads
+
+    digests, histories = {}, {}
+    for seed, (model, history) in zip(recipe.head.seeds, one.trained, strict=True):
+        path = folder / f"head-{one.split.fold}-{seed}.keras"
+        heads.save(model, path)
+        digests[path.name] = files.digest(path)
+        histories[str(seed)] = {name: list(map(float, x)) for name, x in history.items()}
+    said = one.probabilities.tolist()
+    found = checkpoints.Checkpoint(digests, len(one.split.chosen), said, histories, seconds)
+    checkpoints.write(folder, one.split.fold, found)
     return found
 
 

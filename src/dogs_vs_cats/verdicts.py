@@ -35,10 +35,12 @@ class Verdict:
 def decided(place: Workspace) -> dict[str, str]:
     """Return photo id -> verdict, {} where there is no file; for stamps.
 
-    Whether the photos and classes exist is not asked. UserError if the file is no such CSV, or
-    has a photo twice. Standard library alone.
+    Those that keep a photo as it is are left out: they decide nothing that is trained. Whether the
+    photos and classes exist is not asked. UserError if the file is no such CSV, or has a photo
+    twice. Standard library alone.
     """
-    return {photo: one.verdict for photo, (_, one) in _rows(place).items()}
+    rows = _rows(place)
+    return {photo: one.verdict for photo, (_, one) in rows.items() if one.verdict != KEEP}
 
 
 def read(place: Workspace, table, classes: list[str]) -> dict[str, Verdict]:
@@ -94,11 +96,11 @@ def taught(found: dict[str, Verdict], table, classes: list[str]) -> "np.ndarray"
 
 
 def counts(found: dict[str, Verdict], table) -> dict[str, int]:
-    """Return how many photos are dropped, relabelled and kept; their own class keeps them too."""
+    """Return how many photos are dropped and relabelled; their own class keeps them."""
     labels = dict(zip(table["id"], table["label"], strict=True))
     kept = sum(one.verdict in (KEEP, labels[photo]) for photo, one in found.items())
     dropped = sum(one.verdict == DROP for one in found.values())
-    return {"dropped": dropped, "relabelled": len(found) - dropped - kept, "kept": kept}
+    return {"dropped": dropped, "relabelled": len(found) - dropped - kept}
 
 
 def _rows(place: Workspace) -> dict[str, tuple[int, Verdict]]:
