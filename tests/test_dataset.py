@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from conftest import PROJECT, command
-from dogs_vs_cats import photos
+from dogs_vs_cats import files, photos
 from dogs_vs_cats.workspace import Workspace
 from pictures import class_folder, encoded, kaggle_folder, picture, write
 from test_pixels import BROKEN
@@ -149,6 +149,17 @@ def test_the_same_again_does_nothing_and_a_new_photo_is_noticed(here, run):
     assert len(looks) == 29 + 1, "only the new photo was decoded"
 
 
+def test_links_in_circles_are_no_end_of_a_source(here, run):
+    source = kaggle_folder(here / "source")
+    (source / "train" / "up").symlink_to(source)
+    (source / "train" / "round").symlink_to("round")
+    once = sum(path.stat().st_size for path in source.glob("*/*.jpg"))
+    assert files.size_of(source) == once
+    run("data", "--source", str(source))
+    assert len(table("source")) == 29
+    assert "up to date" in run("data", "--source", str(source))
+
+
 def test_a_killed_run_goes_on_where_it_was(here, run):
     source = kaggle_folder(here / "source", each=20)
     for number in range(300):
@@ -180,6 +191,8 @@ def test_the_drawings_are_the_same_every_time_and_called_drawings(here, run, tmp
 
 REFUSED = {
     "no such source": ("nowhere", "isn't there"),
+    "the home of nobody": ("~nosuchuser/x", "isn't there"),
+    "a link to itself": ("round", "isn't there"),
     "an empty folder": ("empty", "holds no photos"),
     "one class": ("one", "every labelled photo is a cat"),
     "a truncated zip": ("cut.zip", "cut short"),
@@ -193,6 +206,7 @@ REFUSED = {
 
 def bad_sources(here: Path) -> None:
     (here / "empty").mkdir()
+    (here / "round").symlink_to("round")
     write(here / "one/train/cat.0.jpg", 1)
     good = kaggle_folder(here / "good")
     with zipfile.ZipFile(here / "good.zip", "w") as archive:
@@ -218,6 +232,13 @@ def test_a_bad_source_is_refused_and_nothing_is_lost(here, refuse, case):
     assert not list(Path("data").glob("*/stamp.json"))
     assert not (here / "evil.jpg").exists()
     assert not (here.parent / "evil.jpg").exists()
+
+
+@pytest.mark.parametrize("source", ["sample", "microsoft"])
+def test_a_competition_is_refused_where_no_photos_are_its(here, refuse, source):
+    line = refuse("data", "--source", source, "--competition", "dogs-vs-cats")
+    assert f"Received 'dogs-vs-cats' with SOURCE={source}" in line
+    assert not (here / "data").exists()
 
 
 def test_a_source_that_went_bad_leaves_the_table_as_it_was(here, run, refuse):

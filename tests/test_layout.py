@@ -1,5 +1,6 @@
 """Which files are photos of what, whatever order the folder lists them in."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,11 @@ def test_folders_beside_kaggles_train_add_no_class(tmp_path):
     assert find(tmp_path)[1:] == (["cat", "dog"], 3)
 
 
+def test_kaggles_files_that_are_left_out_do_not_rule_the_class_folders_of_train(tmp_path):
+    files(tmp_path, "train/tabby/1.jpg", "train/husky/1.jpg", "valid/cat.1.jpg", "valid/dog.1.jpg")
+    assert find(tmp_path)[1:] == (["husky", "tabby"], 2)
+
+
 @pytest.mark.parametrize("test", ["test", "test1"])
 @pytest.mark.parametrize("name", ["1.png", "a.png"])
 def test_a_class_called_as_kaggles_test_photos_is_refused_with_what_to_do(tmp_path, test, name):
@@ -122,6 +128,42 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     assert len(layout.find(tmp_path / "linked")[0]) == 29
 
 
+def test_pipes_are_left_out_and_broken_links_are_not(tmp_path):
+    files(tmp_path, "Cat/0.jpg", "Dog/0.jpg")
+    os.mkfifo(tmp_path / "Cat" / "1.jpg")
+    (tmp_path / "Dog" / "1.jpg").symlink_to(os.devnull)
+    (tmp_path / "Dog" / "2.jpg").symlink_to(tmp_path / "gone.jpg")
+    assert set(labels(tmp_path)) == {"Cat/0.jpg", "Dog/0.jpg", "Dog/2.jpg"}
+    assert find(tmp_path)[2] == 2
+    (tmp_path / "pipes").mkdir()
+    os.mkfifo(tmp_path / "pipes" / "1.jpg")
+    with pytest.raises(UserError, match="holds no photos"):
+        find(tmp_path / "pipes")
+
+
+@pytest.fixture
+def locked(tmp_path, monkeypatch) -> Path:
+    """A class folder beside two others that can't be read, whoever runs the tests."""
+    files(tmp_path, "Cat/0.jpg", "Dog/0.jpg", "Owl/0.jpg")
+    scandir = os.scandir
+
+    def guarded(place):
+        if Path(place).name == "Owl":
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    return tmp_path / "Owl"
+
+
+@pytest.mark.parametrize("read", [find, lambda folder: layout.own(str(folder))])
+@pytest.mark.parametrize("place", ["..", "."])
+def test_photos_in_a_folder_that_cannot_be_read_are_not_passed_over(locked, read, place):
+    with pytest.raises(PermissionError) as error:
+        read((locked / place).resolve())
+    assert error.value.filename == str(locked)
+
+
 def test_class_folders_wherever_they_are(tmp_path):
     class_folder(tmp_path / "PetImages", each=3)
     (tmp_path / "PetImages" / "Cat" / "Thumbs.db").write_bytes(b"x")
@@ -137,7 +179,13 @@ def test_kaggles_cats_in_a_folder_of_their_own_are_still_cats(tmp_path):
     files(tmp_path, "train/cats/cat.0.jpg", "train/dogs/dog.0.jpg", "valid/dogs/dog.1.jpg")
     expected = {"train/cats/cat.0.jpg": "cat", "train/dogs/dog.0.jpg": "dog"}
     assert labels(tmp_path) == expected
-    files(tmp_path, "train/dogs/rex.jpg")
+    files(tmp_path, "train/dogs/rex.jpg", "train/cats/1.jpg", "train/cats/x.1.y.jpg")
+    assert labels(tmp_path) == expected | {
+        "train/dogs/rex.jpg": "dog",
+        "train/cats/1.jpg": "cat",
+        "train/cats/x.1.y.jpg": "cat",
+    }
+    files(tmp_path, "train/dogs/wolf.1.jpg")
     assert set(labels(tmp_path).values()) == {"cats", "dogs"}
 
 
@@ -213,8 +261,34 @@ def refusals(tmp_path):
 
     yield "class folders beside Kaggle's files", "cat.0.jpg and its like beside", both
 
+    def parts(f):
+        files(f, "training/cat.0.jpg", "training/dog.0.jpg")
+        files(f, "validation/cat.1.jpg", "validation/dog.1.jpg")
 
-@pytest.mark.parametrize("case", range(10))
+    yield "Kaggle's files in parts", r"training: .* with cat.0.jpg to dog.0.jpg. Put", parts
+
+    def screens(f):
+        files(f, "photos/cat.1.jpg", "photos/Dog.1.jpg", "screens/shot.png", "more/shot.png")
+
+    yield "Kaggle's files beside others", r"if photos is a class, name its files", screens
+
+    def flat(f):
+        files(f, "cat.1.jpg", "dog.1.jpg", "IMG.jpg")
+
+    yield "a photo without label among others", "named like cat.0.jpg. Received IMG.jpg", flat
+
+    def folded(f):
+        files(f, "all/cat.1.jpg", "all/dog.1.jpg", "all/IMG.jpg")
+
+    yield "the same in a folder", "named like cat.0.jpg. Received IMG.jpg", folded
+
+    def named(f):
+        files(f, "Cat/0.jpg", "Cat/Whiskers.2.jpg")
+
+    yield "one class with a name like Kaggle's", "every labelled photo is a cat", named
+
+
+@pytest.mark.parametrize("case", range(15))
 def test_what_cannot_be_told_apart_is_refused(tmp_path, case):
     _, words, make = list(refusals(tmp_path))[case]
     folder = tmp_path / "source"

@@ -57,9 +57,15 @@ class Source:
 def source(text: str, competition: str | None = None, url: str | None = None) -> Source:
     """Return the source that SOURCE names; UserError if there is none such.
 
-    `competition` is the slug for kaggle, or says whose files a path holds; `url` is where
-    microsoft's zip is instead of the usual place.
+    `competition` is the slug for kaggle, or says whose files a path holds; the others are nobody's.
+    `url` is where microsoft's zip is instead of the usual place.
     """
+    if competition and text in ("sample", "microsoft"):
+        raise UserError(
+            "Expected COMPETITION with SOURCE=kaggle, or with a folder or zip of its photos. "
+            f"Received {competition!r} with SOURCE={text}, which has no test photos to upload "
+            "answers for. Leave COMPETITION out."
+        )
     if text == "sample":
         return Source("sample", "sample")
     if text == "kaggle":
@@ -69,7 +75,8 @@ def source(text: str, competition: str | None = None, url: str | None = None) ->
         from dogs_vs_cats import downloads
 
         return Source("microsoft", "microsoft", url or downloads.MICROSOFT)
-    path = Path(text).expanduser().resolve()
+    # Unlike pathlib's, these raise nothing for a user or a link that leads nowhere.
+    path = Path(os.path.realpath(os.path.expanduser(text)))
     if not path.exists():
         raise UserError(
             "Expected SOURCE to be kaggle, microsoft, sample, or a folder or zip. "

@@ -1,5 +1,6 @@
 """Files that appear whole, their digests, locks, and room on the disk. Standard library alone."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -88,11 +89,21 @@ def signature(path: Path) -> str:
     return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
 
 
-def _walk(folder: str) -> Iterator[os.DirEntry]:
+def _walk(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry]:
+    """Yield the files below `folder`, through links too, but not those that lead back up."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir():
-                yield from _walk(entry.path)
+            try:
+                is_folder = entry.is_dir()
+            except OSError as error:
+                if error.errno == errno.ELOOP:  # a link to itself leads nowhere, as a broken one
+                    continue
+                raise
+            if is_folder:
+                yield from _walk(entry.path, (*above, real))
             elif entry.is_file():
                 yield entry
 

@@ -38,14 +38,16 @@ def find(folder: Path) -> tuple[list[Photo], list[str], int]:
     Labelled photos come first, by class and number, then test photos by id: the order in which
     the folder lists its files does not matter. The classes are in alphabetical order, so that
     cat is 0 and dog is 1. UserError if there are no photos, fewer than two classes, one with a
-    name that no CSV can have as a column, or two photos would have the same id.
+    name that no CSV can have as a column, or two photos would have the same id. OSError names a
+    folder that can't be read.
     """
     by_folder = defaultdict(list)
     count = 0
     for path in _photo_files(folder):
-        by_folder[path.parent].append(path)
+        if _ends(path):
+            by_folder[path.parent].append(path)
         count += 1
-    if not count:
+    if not by_folder:
         raise UserError(f"{EXPECTED} Received {folder}, which holds no photos.")
     tests = _tests(by_folder)
     labelled = _labelled(folder, by_folder, tests)
@@ -74,7 +76,7 @@ def own(text: str) -> list[Path]:
 
     A file that is named is taken whatever it is called, of folders and patterns those called as
     photos are; each once, in natural order, hidden ones left out. "~" is the home folder, "**" in
-    a pattern any folders. UserError if there are none.
+    a pattern any folders. UserError if there are none, OSError names a folder that can't be read.
     """
     path = Path(os.path.expanduser(text))
     if not text or not (os.path.lexists(path) or glob.has_magic(text)):
@@ -86,8 +88,7 @@ def own(text: str) -> list[Path]:
         found = _photo_files(path) if path.is_dir() else [path]
     else:
         found = _matching(str(path))
-    # A pipe or a device would be waited for, or never end; a broken link is a photo with a problem.
-    kept = {one for one in found if one.is_file() or not one.exists()}
+    kept = set(filter(_ends, found))
     if not kept:
         raise UserError(
             f"Expected photos ({', '.join(sorted(SUFFIXES))}). Received {text!r}, where none are. "
@@ -104,6 +105,11 @@ def _matching(pattern: str) -> Iterator[Path]:
             yield path
 
 
+def _ends(path: Path) -> bool:
+    # A pipe or a device would be waited for, or never end; a broken link is a photo with a problem.
+    return path.is_file() or not path.exists()
+
+
 def _photo_files(folder: Path) -> Iterator[Path]:
     """Yield the files below `folder` that are called as photos, through links too.
 
@@ -115,7 +121,7 @@ def _photo_files(folder: Path) -> Iterator[Path]:
 def _files(folder: Path) -> Iterator[Path]:
     """Yield the files below `folder`, through links too, but hidden ones."""
     seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:  # a link that leads back up
             folders.clear()
@@ -123,6 +129,11 @@ def _files(folder: Path) -> Iterator[Path]:
         seen.add(real)
         folders[:] = [name for name in folders if name[0] != "." and name != "__MACOSX"]
         yield from (Path(place, name) for name in names if name[0] != ".")
+
+
+def _raise(error: OSError) -> None:
+    # os.walk passes over a folder that can't be read: its photos would be missed by nobody.
+    raise error
 
 
 def natural(text: str) -> list:
@@ -152,16 +163,21 @@ def _labelled(folder: Path, by_folder: dict[Path, list[Path]], tests: list[Photo
     train/, or where there are no two folders that could be classes; nowhere else. What is neither
     is left out. UserError if both readings are as good.
     """
-    kaggle = {place: list(map(_kaggle_name, paths)) for place, paths in by_folder.items()}
-    trains = [place for place in kaggle if place.name.lower() == "train" and any(kaggle[place])]
+    labels = {place: _labels(paths) for place, paths in by_folder.items()}
+    trains = [place for place in labels if place.name.lower() == "train" and labels[place]]
     if trains:
         return [photo for place in trains for photo in _kaggle(place, by_folder[place])]
     used = {photo.path.parent for photo in tests}
     places = sorted(place for place in by_folder if place not in used and place != folder)
-    named = [place for place in (folder, *places) if all(kaggle.get(place, [None]))]
-    if len(places) < 2 and named:
-        return _kaggle(named[0], by_folder[named[0]])
-    if folder in named and len({match[1].lower() for match in kaggle[folder]}) > 1:
+    either = [place for place in (folder, *places) if place in by_folder]
+    named = [place for place in either if all(map(_kaggle_name, by_folder[place]))]
+    if len(places) < 2:
+        # Where some files aren't named so, they are what is wrong, unless the folder is a class.
+        mixed = [place for place in either if len(labels[place]) > len(places)]
+        for place in (named or mixed)[:1]:
+            return _kaggle(place, by_folder[place])
+        return _classes(by_folder, places)
+    if folder in named and len(labels[folder]) > 1:
         raise UserError(
             f"{EXPECTED} Received both in {folder}: {min(by_folder[folder]).name} and its like "
             f"beside the folders {places[0].name} and {places[1].name}. Move either away."
@@ -171,6 +187,11 @@ def _labelled(folder: Path, by_folder: dict[Path, list[Path]], tests: list[Photo
 
 def _kaggle_name(path: Path) -> re.Match | None:
     return KAGGLE_NAME.fullmatch(path.stem)
+
+
+def _labels(paths: list[Path]) -> set[str]:
+    """Return the labels that are in file names; those that are no Kaggle names do not count."""
+    return {match[1].lower() for match in map(_kaggle_name, paths) if match}
 
 
 def _kaggle(folder: Path, paths: list[Path]) -> list[Photo]:
@@ -199,6 +220,8 @@ def _classes(by_folder: dict[Path, list[Path]], places: list[Path]) -> list[Phot
             raise UserError(f"{EXPECTED} Received folders of photos in several places: {places}.")
         parents = {trains[0]: parents[trains[0]]}
     photos, places = [], next(iter(parents.values()), [])
+    for place in places:
+        _require_class(place, by_folder[place])
     names = _class_names(by_folder, places)
     for place in places:
         stems = Counter(path.stem for path in by_folder[place])
@@ -209,14 +232,24 @@ def _classes(by_folder: dict[Path, list[Path]], places: list[Path]) -> list[Phot
     return photos
 
 
+def _require_class(place: Path, paths: list[Path]) -> None:
+    """Raise UserError if a folder's files are Kaggle's cats and dogs: training/, part1/."""
+    if _labels(paths) == set(PETS) and all(map(_kaggle_name, paths)):
+        raise UserError(
+            f"{EXPECTED} Received both in {place}: a folder beside others, as for a class, with "
+            f"{min(paths).name} to {max(paths).name}. Put what is named so directly in train/, or, "
+            f"if {place.name} is a class, name its files otherwise."
+        )
+
+
 def _class_names(by_folder: dict[Path, list[Path]], places: list[Path]) -> dict[Path, str]:
-    """Return the name of each folder's class: its own, but cat where Kaggle's cats are in cats/."""
-    found = {}
-    for place in places:
-        labels = {match and match[1].lower() for match in map(_kaggle_name, by_folder[place])}
-        found[place] = labels.pop() if len(labels) == 1 else None
-    if len(places) == 2 and set(found.values()) == set(PETS):
-        return found
+    """Return the name of each folder's class: its own, but cat where Kaggle's cats are in cats/.
+
+    Of all files there that have a Kaggle name.
+    """
+    found = {place: _labels(by_folder[place]) for place in places}
+    if len(places) == 2 and all({name} in found.values() for name in PETS):
+        return {place: labels.pop() for place, labels in found.items()}
     return {place: place.name.lower() for place in places}
 
 

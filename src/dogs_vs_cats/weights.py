@@ -81,7 +81,7 @@ def _load_tensors(name: str, backbone: Backbone, folder: Path, official: str | N
     if path.exists():
         try:
             return _proven(_read_npz(path), backbone, str(path))
-        except (UserError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (UserError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             progress.say(f"weights: {path} is damaged ({error}); fetching it again")
     tensors = _fetch(backbone, official or os.environ.get("WEIGHTS_URL") or backbone.url)
     with files.whole(path) as beside, beside.open("wb") as file:
