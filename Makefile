@@ -3,7 +3,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup data features train submit report predict try export upload scores compare \
-        search demo rehearse check status clean bench test lint packages own exportable
+        search demo rehearse check status clean bench test lint packages own \
+        exportable switches
 # Stages follow each other: -j must not start them side by side.
 .NOTPARALLEL:
 
@@ -11,9 +12,11 @@ SHELL := /bin/sh
 EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
           $(filter try,$(MAKECMDGOALS)) $(if $(filter export,$(MAKECMDGOALS)),onnx) \
           $(if $(filter bench,$(MAKECMDGOALS)),openvino)
+BLANK := $() $()
 # PYTHON=python uses the interpreter you are in; otherwise .venv is made when it is first needed.
 ifdef PYTHON
-  RUN := $(PYTHON)
+  # Its path may hold blanks, as a checkout's does; not in quotes, where ~ would be no folder.
+  RUN := $(subst $(BLANK),\$(BLANK),$(PYTHON))
   READY := packages
 else
   RUN := .venv/bin/python
@@ -30,6 +33,10 @@ SLUG := $(if $(COMPETITION),--competition "$$COMPETITION")
 PICK := $(if $(DATASET),--dataset "$$DATASET")
 STAGE := $(PICK) $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ENGINE),--engine $(ENGINE)) \
          $(if $(PRECISION),--precision $(PRECISION)) $(if $(THREADS),--threads $(THREADS))
+
+# YES=no is not yes, and is said before anything is run.
+MISTAKEN := $(firstword $(foreach switch,AGAIN GPU NESTED UPLOAD YES,\
+            $(if $(filter [] [0] [1],[$($(switch))]),,$(switch))))
 
 help: ## this page
 	@echo "Dogs vs. Cats, from nothing to a scored submission. Start with: make demo"
@@ -53,21 +60,21 @@ help: ## this page
 	@echo "  WEIGHTS=folder   where the network's weights are kept (default: weights)"
 	@echo "  PHOTOS=path      photos for make predict; for make test, real ones in Kaggle's layout"
 
-setup: ## install the packages (other targets do it when they need to)
+setup: switches ## install the packages (other targets do it when they need to)
 ifdef PYTHON
-	@$(PYTHON) scripts/packages.py $(EXTRAS)
+	@$(RUN) scripts/packages.py $(EXTRAS)
 else
-	@$(if $(filter-out 0,$(GPU)),rm -f .venv/ready)
+	@$(if $(filter 1,$(GPU)),rm -f .venv/ready)
 	@$(MAKE) --no-print-directory $(READY)
 endif
 
-.venv/ready: requirements.txt
+.venv/ready: requirements.txt | switches
 	@python3 -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
 	  "error: Expected python3 to be 3.11, 3.12 or 3.13. Received %d.%d. Name another: make ... PYTHON=python3.12" % v)'
 	@echo "setup: packages into .venv (once; about a minute on a fast line)"
 	@python3 -m venv .venv
 	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r requirements.txt \
-	  $(if $(filter-out 0,$(GPU)),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
+	  $(if $(filter 1,$(GPU)),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
 	@touch .venv/ready
 
 .venv/openvino .venv/jax .venv/onnx .venv/try: .venv/%: requirements-%.txt | .venv/ready
@@ -75,8 +82,12 @@ endif
 	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r $<
 	@touch $@
 
-packages:
-	@$(PYTHON) scripts/packages.py --check $(EXTRAS)
+switches:
+	$(if $(MISTAKEN),@echo "error: Expected $(MISTAKEN)=0 or $(MISTAKEN)=1." \
+	  "Received $(MISTAKEN)=$$$(MISTAKEN)." >&2; exit 1)
+
+packages: switches
+	@$(RUN) scripts/packages.py --check $(EXTRAS)
 
 data: $(READY) ## photos from Kaggle or elsewhere into a table: decoded, checked, split in folds
 	@$(RUN) scripts/data.py $(if $(SOURCE),--source "$$SOURCE") $(SLUG) $(PICK)
@@ -88,7 +99,7 @@ train: features ## heads on the features, for each fold; honest figures
 	@$(RUN) scripts/train.py $(STAGE)
 
 submit: train ## predict the test photos; a checked CSV; uploaded, its score brought back
-	@$(RUN) scripts/submit.py $(STAGE) $(if $(UPLOAD),--upload $(UPLOAD)) $(if $(filter-out 0,$(AGAIN)),--again)
+	@$(RUN) scripts/submit.py $(STAGE) $(if $(UPLOAD),--upload $(UPLOAD)) $(if $(filter 1,$(AGAIN)),--again)
 
 report: train ## what was run and what it sees, as one page: reports/<dataset>/<recipe>.html
 	@$(RUN) scripts/report.py $(STAGE)
@@ -111,7 +122,7 @@ export: exportable train ## one ONNX file from pixels to probabilities, checked 
 	@$(RUN) scripts/export.py $(STAGE)
 
 upload: $(READY) ## upload any submission that passes the check: make upload CSV=path
-	@$(RUN) scripts/upload.py $(if $(CSV),--csv="$$CSV") $(PICK) $(SLUG) $(if $(filter-out 0,$(AGAIN)),--again)
+	@$(RUN) scripts/upload.py $(if $(CSV),--csv="$$CSV") $(PICK) $(SLUG) $(if $(filter 1,$(AGAIN)),--again)
 
 scores: $(READY) ## bring submissions/ledger.csv up to date from Kaggle; the best first
 	@$(RUN) scripts/scores.py $(SLUG)
@@ -120,7 +131,7 @@ compare: $(READY) ## the trained recipes side by side: log loss, cost, and what 
 	@$(RUN) scripts/compare.py $(PICK)
 
 search: $(READY) ## settings of a head, each judged once on other folds than train's
-	@$(RUN) scripts/search.py $(STAGE) $(if $(SPACE),--space "$$SPACE") $(if $(filter-out 0,$(NESTED)),--nested)
+	@$(RUN) scripts/search.py $(STAGE) $(if $(SPACE),--space "$$SPACE") $(if $(filter 1,$(NESTED)),--nested)
 
 rehearse: $(READY) ## the whole competition on any cats and dogs, at a Kaggle of your own
 	@$(RUN) scripts/rehearse.py $(if $(SOURCE),--source "$$SOURCE") $(STAGE) $(if $(BATCH),--batch $(BATCH))
@@ -141,7 +152,7 @@ status: $(READY) ## what exists, how big, how fresh
 	@$(RUN) scripts/status.py $(STAGE)
 
 clean: $(READY) ## say what could be freed; YES=1 frees it; never touches downloads
-	@$(RUN) scripts/clean.py $(PICK) $(if $(filter-out 0,$(YES)),--yes)
+	@$(RUN) scripts/clean.py $(PICK) $(if $(filter 1,$(YES)),--yes)
 
 bench: $(READY) ## how fast it all is here, beside what others do; a table in benchmarks/
 	@$(RUN) scripts/bench.py $(if $(SOURCE),--source "$$SOURCE") $(if $(ROUNDS),--rounds $(ROUNDS))

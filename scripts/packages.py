@@ -1,12 +1,14 @@
 """Install the pinned packages that the current interpreter lacks (for `make setup PYTHON=...`).
 
 For notebooks and conda, where what is there stays as it is: only what can't be imported comes.
-With KERAS_BACKEND=jax or torch TensorFlow is not asked for.
+With KERAS_BACKEND=jax or torch TensorFlow is not asked for. An interpreter that is too old for all
+else can still read this file, and say so: Python 3.8 is enough for it.
 """
 
 import argparse
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +48,14 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="install nothing, only say")
     parser.add_argument("extras", nargs="*", choices=[[], *EXTRAS], help="what else is chosen")
     args = parser.parse_args()
+    version = sys.version_info[:2]
+    if not (3, 11) <= version <= (3, 13):
+        print(
+            f"error: Expected {sys.executable} to be 3.11, 3.12 or 3.13. Received "
+            f"{version[0]}.{version[1]}. Name another: make ... PYTHON=python3.12",
+            file=sys.stderr,
+        )
+        return 1
     imports = IMPORTS.copy()
     backend = os.environ.get("KERAS_BACKEND")
     if backend in ("jax", "torch"):
@@ -58,9 +68,10 @@ def main() -> int:
     if args.check:
         extras = f" EXTRAS='{' '.join(args.extras)}'" if args.extras else ""
         extras += f" KERAS_BACKEND={backend}" if backend else ""
+        python = shlex.quote(sys.executable)
         print(
             f"error: Expected {sys.executable} to have all packages. Received one without "
-            f"{', '.join(sorted(missing))}. Run `make setup PYTHON={sys.executable}{extras}`.",
+            f"{', '.join(sorted(missing))}. Run `make setup PYTHON={python}{extras}`.",
             file=sys.stderr,
         )
         return 1

@@ -1,5 +1,6 @@
 """Predict photos of one's own with a trained recipe; print, and write, a table."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="only say whether there are photos")
     args = parser.parse_args()
     paths = layout.own(args.photos)
-    require_files(args.csv, args.json)
+    require_files({"CSV": args.csv, "JSON": args.json})
     if args.check:
         return
     recipe = recipes.read(args.recipe)
@@ -56,14 +57,29 @@ def main() -> None:
         )
 
 
-def require_files(*kept: Path | None) -> None:
-    """Raise UserError unless the answers can be kept in these files."""
-    given = [path for path in kept if path]
-    for path in given:
-        if path.is_dir() or given.count(path) > 1:
+def require_files(kept: dict[str, Path | None]) -> None:
+    """Raise UserError unless the answers can be kept in these files: the variable's name -> path.
+
+    A folder that is not there is made, a link is followed.
+    """
+    given = {name: path for name, path in kept.items() if path}
+    targets = [os.path.realpath(path) for path in given.values()]
+    for (name, path), target in zip(given.items(), targets, strict=True):
+        if targets.count(target) > 1:
             raise UserError(
-                f"Expected CSV and JSON to name two files. Received {path}"
-                f"{', a folder' if path.is_dir() else ' twice'}. Name another."
+                f"Expected CSV and JSON to name two files. Received {path} twice. Name another."
+            )
+        # What a pipe's link reads as is no path, so the link itself is asked too.
+        if (path.exists() or os.path.lexists(target)) and not path.is_file():
+            raise UserError(
+                f"Expected {name} to be a file to write. Received {path}, which is "
+                f"{'a folder' if path.is_dir() else 'no regular file'}. Name another."
+            )
+        folder = next(x for x in Path(target).parents if os.path.lexists(x))
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            raise UserError(
+                f"Expected {name} to be in a folder that can be written to. Received {path}: "
+                f"{folder} is {'read-only' if folder.is_dir() else 'no folder'}. Name another."
             )
 
 

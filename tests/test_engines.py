@@ -1,5 +1,6 @@
 """Engines: whatever computes the features, the numbers are the same within its precision."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -274,6 +275,24 @@ def test_a_missing_backend_says_what_installs_it(here, monkeypatch, backend, how
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT / "src"), str(here)])},
     )
     assert f"the package {backend} is not installed. Run `{how}`, or set" in done.stderr
+
+
+def test_what_keras_json_says_decides_nothing(here):
+    given = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.1}
+    (here / "keras.json").write_text(json.dumps(given))
+    script = (
+        "from dogs_vs_cats import backend; keras = backend.start(); "
+        "print(keras.config.image_data_format(), keras.config.epsilon(), "
+        "keras.layers.Dense(1).variable_dtype, keras.config.dtype_policy().name)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT / "src"), "KERAS_HOME": str(here)},
+    )
+    assert done.stdout.split() == ["channels_last", "1e-07", "float32", "float32"]
 
 
 def test_make_setup_installs_jax_where_it_is_asked_for():

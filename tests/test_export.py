@@ -332,6 +332,26 @@ def test_a_package_that_is_missing_is_named_with_how_to_install_it(here, monkeyp
         export.require(recipes.read("tiny.toml"))
 
 
+@pytest.mark.parametrize(
+    ("end", "error", "words"),
+    [
+        (
+            "kill -9 $$",
+            UserError,
+            r"^Expected the conv.* signal 9 \(Killed\), .* memory",
+        ),
+        ("echo why >&2; exit 1", RuntimeError, "why"),
+    ],
+)
+def test_a_conversion_that_is_killed_is_no_defect_of_ours(here, monkeypatch, end, error, words):
+    python = here / "python"
+    python.write_text(f"#!/bin/sh\n{end}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(export.sys, "executable", str(python))
+    with pytest.raises(error, match=words):
+        export._convert(here / "saved", here / "converted.onnx")
+
+
 def test_the_lines_in_the_readme_say_what_the_pipeline_says(done):
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"### ONNX\n.*?```python\n(.*?)```", readme, re.S)

@@ -246,13 +246,55 @@ def test_heads_that_do_not_fit_are_refused(trained, tmp_path):
         PLACE.table.write_text(table)
 
 
-def test_what_can_not_be_kept_is_refused_before_anything_is_computed(trained):
-    for options in ("--csv", "a", "--json", "a"), ("--csv", "source"):
-        status, printed, err = predict("source/test/1.jpg", *options)
-        assert (status, printed) == (1, "")
-        assert err.startswith("error: Expected CSV and JSON to name two files. Received ")
-    assert predict("source/test/1.jpg", "--check") == (0, "", "")
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--csv", "a", "--json", "a"), "CSV and JSON to name two files. Received a twice."),
+        (("--csv", "a", "--json", "link"), "CSV and JSON to name two files. Received a twice."),
+        (("--csv", "folder"), "CSV to be a file to write. Received folder, which is a folder."),
+        (("--csv", "pipe"), "CSV to be a file to write. Received pipe, which is no regular file."),
+        (("--csv", "loop"), "CSV to be a file to write. Received loop, which is no regular file."),
+        (("--json", "/dev/null"), "JSON to be a file to write. Received /dev/null, which is no"),
+        (("--csv", "/dev/stdout"), "CSV to be a file to write. Received /dev/stdout, which is no"),
+        (("--csv", "1.jpg/x/a"), "CSV to be in a folder that can be written to. Received 1.jpg/x"),
+    ],
+)
+def test_what_can_not_be_kept_is_refused_before_anything_is_computed(here, options, line):
+    Path("1.jpg").touch()
+    Path("folder").mkdir()
+    os.mkfifo("pipe")
+    Path("loop").symlink_to("loop")
+    Path("link").symlink_to("a")
+    for check in [], ["--check"]:
+        done = conftest.command("predict", "1.jpg", *options, *check)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert done.stderr.startswith(f"error: Expected {line}")
+
+
+def test_a_folder_that_is_read_only_is_refused_before_anything_is_computed(here, monkeypatch):
+    Path("1.jpg").touch()
+    assert predict("1.jpg", "--check") == (0, "", "")
     assert predict("nowhere.jpg", "--check")[0] == 1
+    for name in "a.csv", "new/folder/a.csv":
+        assert predict("1.jpg", "--check", "--csv", name) == (0, "", "")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    for name in "a.csv", "new/folder/a.csv":
+        status, printed, err = predict("1.jpg", "--csv", name)
+        assert (status, printed, err.count("\n")) == (1, "", 1)
+        assert err.startswith("error: Expected CSV to be in a folder that can be written to. ")
+        assert f"Received {name}: {here} is read-only." in err
+    assert not Path("new").exists()
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(here):
+    (here / "far").mkdir()
+    (here / "far/old.csv").write_text("old")
+    for name in "old", "new":
+        Path(f"{name}.csv").symlink_to(f"far/{name}.csv")
+        with answers.written(Path(f"{name}.csv"), ["cat", "dog"], "csv"):
+            pass
+        assert Path(f"{name}.csv").is_symlink()
+        assert Path(f"far/{name}.csv").read_text() == "photo,p_dog,class,problem\n"
 
 
 def test_of_more_classes_each_has_a_column():

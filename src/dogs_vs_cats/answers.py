@@ -6,6 +6,7 @@ of each; class, the most probable; problem, why a photo can't be read ("" where 
 
 import csv
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,10 +70,11 @@ def written(path: Path, classes: list[str], kind: str) -> Iterator[Callable[[Row
     """Yield what writes a row to `path`, a csv or json file that appears whole at the end.
 
     A probability is written in full: as text it is that of a submission. Odd bytes of file names
-    are kept as they came, in JSON as the escapes of lone surrogates.
+    are kept as they came, in JSON as the escapes of lone surrogates. A link stays one: what it
+    leads to is written.
     """
     with (
-        files.whole(path) as beside,
+        files.whole(Path(os.path.realpath(path))) as beside,
         beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         if kind == "csv":

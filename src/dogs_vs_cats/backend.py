@@ -41,6 +41,10 @@ def _loaded(backend: str):
             ) from error
     # It warns of each new shape and model; five heads are five models.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # Else the user's keras.json decides them. Ours are Keras' own defaults.
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
     return keras
 
 

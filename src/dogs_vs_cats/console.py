@@ -16,7 +16,8 @@ def run(main: Callable[[], None]) -> None:
     """Call `main`; end with status 0, or 1 and one line on stderr, or 130 on Ctrl-C.
 
     Only a UserError and what the operating system refuses become one line. Anything else is a
-    defect of ours and keeps its traceback.
+    defect of ours and keeps its traceback. Where the reader of stdout has gone there is no line,
+    but the status is 141, as a shell has it of what SIGPIPE ends: what was to do may not be done.
     """
     # A photo that Pillow finds merely large or odd is no news to the user; one that can't be
     # read is reported by name in photos.csv.
@@ -25,16 +26,25 @@ def run(main: Callable[[], None]) -> None:
     for stream in sys.stdout, sys.stderr:
         stream.reconfigure(errors="backslashreplace")
     try:
+        _told(main)
+    except BrokenPipeError:
+        # `make status | head`: the reader has seen enough. Python flushes stdout once more at
+        # exit, which must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _told(main: Callable[[], None]) -> None:
+    """Call `main`; end with a status and one line if it fails. BrokenPipeError is passed on."""
+    try:
         main()
+        sys.stdout.flush()  # at exit it would be too late to say how it went
     except UserError as error:
         _stop(str(error), 1)
     except KeyboardInterrupt:
         _stop("Stopped. What is finished is kept: run the same command again to go on.", 130)
     except BrokenPipeError:
-        # `make status | head`: the reader has seen enough. Python flushes stdout once more at
-        # exit, which must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        raise
     except OSError as error:
         if error.errno in DISK_FULL:
             _stop(

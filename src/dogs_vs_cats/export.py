@@ -6,6 +6,7 @@ Asking whether the file is up to date uses the standard library alone.
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -142,13 +143,21 @@ def _convert(saved: Path, target: Path) -> None:
     """Convert TensorFlow's SavedModel to ONNX, in a process whose chatter is held back.
 
     Keras' own export to ONNX leaves out TensorFlow's constants (ImageNet's mean, the heads'
-    standardisation): they become inputs that nobody can give.
+    standardisation): they become inputs that nobody can give. UserError if the process is ended
+    from outside, as where memory runs out.
     """
     command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", saved, "--output", target]
     # A GPU's memory is this process's; converting needs none. And a step of optimising that fails
     # is an error: to go on without it, the whole network would be copied before each.
     without = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF2ONNX_CATCH_ERRORS": "FALSE"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=without)
+    if done.returncode < 0:
+        number = -done.returncode
+        raise UserError(
+            f"Expected the conversion to ONNX to end by itself. Received signal {number} "
+            f"({signal.strsignal(number)}), mostly for want of memory. Close other programs, or "
+            "use a machine with more memory: the README says how much it takes."
+        )
     if done.returncode:
         raise RuntimeError(f"tf2onnx could not convert the network:\n{done.stdout}{done.stderr}")
 

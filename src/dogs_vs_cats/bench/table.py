@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from dogs_vs_cats import files, hardware
@@ -18,6 +19,8 @@ SHARES = {
     "waited": "network idle",
     "start": "starting, once a run",
 }
+# What a measurement takes that may not be there: a word of its name -> a package.
+TAKES = {"tutorial": "tensorflow", "torch": "torch", "openvino": "openvino", "int8": "nncf"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Figure:
     """A line of the table; `bound` is what it should be at least (or `at_most`), if anything.
 
     reason: why what it is made of could not be measured, at least once; "" where it always was.
+    lacks: the package that measuring it takes and that is not installed; "" where all are.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Figure:
     bound: float | None = None
     at_most: bool = False
     reason: str = ""
+    lacks: str = ""
 
     @property
     def met(self) -> bool | None:
@@ -42,7 +47,8 @@ class Figure:
         return self.value <= self.bound if self.at_most else self.value >= self.bound
 
     def row(self) -> list[str]:
-        value = "not measured" if self.value is None else self.form.format(self.value)
+        why = f": {self.lacks} is not installed" if self.lacks else ""
+        value = f"not measured{why}" if self.value is None else self.form.format(self.value)
         side = "at most" if self.at_most else "at least"
         bound = "" if self.bound is None else f"{side} {self.form.format(self.bound)}"
         return [self.name, value, bound, {True: "yes", False: "no", None: ""}[self.met]]
@@ -117,7 +123,7 @@ def _int8(results: Results) -> list[Figure]:
         one, other = (results.median(label, metric) for label in labels)
         value = None if one is None or other is None else scale * (other - one)
         why = _why(results, *labels)
-        found.append(Figure(f"int8: {name}", value, form, bound, True, why))
+        found.append(Figure(f"int8: {name}", value, form, bound, True, why, _lacks(*labels)))
     return found
 
 
@@ -176,7 +182,8 @@ def _figure(
     at_most: bool = False,
 ) -> Figure:
     value = results.median(measurement, key)
-    return Figure(name, value, form, bound, at_most, _why(results, measurement))
+    why = _why(results, measurement)
+    return Figure(name, value, form, bound, at_most, why, _lacks(measurement))
 
 
 def _ratio(
@@ -184,7 +191,8 @@ def _ratio(
 ) -> Figure:
     """Return the figure that is one rate over another."""
     value = _over(results.median(one, RATE), results.median(other, RATE))
-    return Figure(name, value, form, bound, reason=_why(results, one, other))
+    why = _why(results, one, other)
+    return Figure(name, value, form, bound, reason=why, lacks=_lacks(one, other))
 
 
 def _over(one: float | None, other: float | None) -> float | None:
@@ -194,6 +202,12 @@ def _over(one: float | None, other: float | None) -> float | None:
 def _why(results: Results, *names: str) -> str:
     """Return why measurements failed, "" where none did."""
     return " ".join(results.failed[name] for name in names if name in results.failed)
+
+
+def _lacks(*names: str) -> str:
+    """Return the first package that measurements take and that is not installed, or ""."""
+    taken = [TAKES[word] for name in names for word in name.split() if word in TAKES]
+    return next((package for package in taken if find_spec(package) is None), "")
 
 
 def _on(results: Results, peer: str) -> str:

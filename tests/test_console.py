@@ -1,0 +1,54 @@
+"""console: how a script ends."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from conftest import PROJECT
+
+SCRIPT = """
+import sys
+from dogs_vs_cats import console
+from dogs_vs_cats.errors import UserError
+
+def main():
+    print("begun", flush={flush})
+    {rest}
+
+console.run(main)
+"""
+
+
+def ended(flush: bool, rest: str, reader: bool = False) -> tuple[int, str]:
+    """Run a script of which nobody reads stdout (but where `reader`); return status and stderr."""
+    read, write = os.pipe()
+    if not reader:
+        os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(flush=flush, rest=rest)],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT / "src")},
+        check=False,
+    )
+    os.close(write)
+    if reader:
+        os.close(read)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_a_reader_that_has_gone_is_a_status_without_a_word(here, flush):
+    """`make predict CSV=out.csv | head -1`: the CSV may not be written."""
+    for rest in "pass", "raise UserError('Expected a. Received b.')":
+        assert ended(flush, rest) == (141, "")
+
+
+def test_with_a_reader_the_status_is_that_of_what_was_done(here):
+    assert ended(False, "pass", reader=True) == (0, "")
+    line = "error: Expected a. Received b.\n"
+    assert ended(False, "raise UserError('Expected a. Received b.')", reader=True) == (1, line)
+    assert ended(False, "raise KeyboardInterrupt", reader=True)[0] == 130
