@@ -1,5 +1,7 @@
 """Bring the ledger up to date from Kaggle and print it, best first, with the best one's rank."""
 
+import math
+
 from dogs_vs_cats import competition, console, ledger, receipt
 from dogs_vs_cats.errors import UserError
 
@@ -37,15 +39,23 @@ def show(slug: str) -> None:
             f"scores: {public:>8} {x['private_score']:>8} {oof:>8}  {x['recipe']:<10} {x['file']}"
         )
     best = lines[0]["private_score"] or lines[0]["public_score"]
-    if best and there:
-        rank = competition.leaderboard_rank(slug, float(best), lower)
+    if there and not math.isnan(number(best)):
+        rank = competition.leaderboard_rank(slug, number(best), lower)
         print(f"scores: the best, {best}, is place {rank.place:,} of {rank.teams:,} on the board")
 
 
 def order(line: dict[str, str], lower: bool) -> tuple:
-    """Sort by private score, else public; what has none comes last."""
-    text = line["private_score"] or line["public_score"]
-    return (not text, (1 if lower else -1) * float(text or 0))
+    """Sort by private score, else public; what has none, or no number, comes last."""
+    value = number(line["private_score"] or line["public_score"])
+    return (True, 0) if math.isnan(value) else (False, value if lower else -value)
+
+
+def number(text: str) -> float:
+    """Return the score that a text of the ledger is; nan where it is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 if __name__ == "__main__":

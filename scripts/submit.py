@@ -54,7 +54,7 @@ def main() -> None:
         print("submit: to upload it: make upload CSV=... COMPETITION=..., or tell make data whose")
         print("submit: photos they are: make data SOURCE=... COMPETITION=...")
     if slug and args.upload == "1":
-        send(Path(found["file"]), slug, found["line"], found["message"], args.again)
+        send(place, slug, found, args.again)
 
 
 def make(place, recipe, engine: Engine, threads: int | None, trained: dict) -> dict:
@@ -112,19 +112,22 @@ def foretell(found: dict, line: dict, slug: str) -> None:
         )
 
 
-def send(path: Path, slug: str, line: dict, message: str, again: bool) -> None:
+def send(place, slug: str, found: dict, again: bool) -> None:
     """Upload the CSV if that is to do and can be done; print the scores."""
+    path = Path(found["file"])
     done = None if again else receipt.find(path, slug)
     if done is None and slug == receipt.REHEARSAL and not receipt.at_rehearsal():
         print("submit: these photos are of a rehearsal: `make rehearse` or `make demo` scores them")
         return
+    if done is None:
+        submission.require_kaggles(place, slug)
     if done is None and credentials.find() is None:
         print(f"submit: not uploaded, as there are no Kaggle credentials. The CSV is {path}.")
         print(f"submit: upload it at https://www.kaggle.com/c/{slug}/submit, or save a token")
         print(f"submit: ({credentials.SETTINGS}, under API) and run the same command again")
         return
     state = "uploaded before" if done else "scored"
-    done = done or receipt.send(path, slug, line, message, again)
+    done = done or receipt.send(path, slug, found["line"], found["message"], again)
     print(f"submit: {receipt.text(done, state)}")
 
 

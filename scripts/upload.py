@@ -25,6 +25,7 @@ def main() -> None:
     from dogs_vs_cats import competition, photos, submission
 
     submission.require_pets(photos.read_classes(place))
+    submission.require_kaggles(place, slug)
     path = Path(args.csv)
     rows = submission.check(path, place, competition.known(slug).metric)
     print(f"upload: {path}: {rows:,} rows, good", flush=True)

@@ -1,5 +1,6 @@
 """Blends: the best weights, honest figures, the same CSV twice, and what is refused."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -288,6 +289,17 @@ def test_members_that_differ_are_refused_with_an_example(here, case):
         joined()
     assert re.search(words, str(error.value)), str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("classes", [[*CLASSES, "bird"], CLASSES[::-1]])
+def test_members_that_differ_in_their_classes_alone_are_told_so(here, classes):
+    trained("one")
+    found = predictions.read(PLACE.model("one"))
+    labels = np.array([classes.index(name) for name in found.names()])
+    theirs = dataclasses.replace(found, classes=classes, labels=labels)
+    with pytest.raises(UserError, match=r"^Expected .* Received one and two, whose") as error:
+        blending.joined({"one": found, "two": theirs})
+    assert f"whose classes are {', '.join(CLASSES)} and {', '.join(classes)}." in str(error.value)
 
 
 BLENDS = {

@@ -175,6 +175,18 @@ def test_recipes_that_are_behind_are_named(here):
     assert last == "not of the photos, groups or members that there are now: best, both"
 
 
+@pytest.mark.parametrize("broken", ["", "{", "[]", "{}"])
+def test_a_recipe_whose_stamp_was_broken_by_hand_is_not_trained(here, broken):
+    trained("fast", hard(50))
+    trained("best", hard(50))
+    (PLACE.model("best") / "stamp.json").write_text(broken)
+    assert [one.name for one in compare.trained(PLACE)] == ["fast"]
+    assert len(compare.lines(PLACE)) == 3
+    (PLACE.model("fast") / "stamp.json").write_text(broken)
+    with pytest.raises(UserError, match="Received none: run `make train`"):
+        compare.lines(PLACE)
+
+
 def test_no_recipes_and_old_predictions_are_refused(here):
     with pytest.raises(UserError, match="Received none: run `make train`"):
         compare.lines(PLACE)

@@ -1,5 +1,6 @@
 """The forecast: an interval that holds, corrected by past scores of the same competition."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -46,6 +47,31 @@ def test_the_same_predictions_give_the_same_forecast_and_more_tests_a_narrower_o
     assert found == forecast.of(known, "log_loss", 500)
     narrower = forecast.of(known, "log_loss", 50_000)
     assert narrower["high"] - narrower["low"] < 0.75 * (found["high"] - found["low"])
+
+
+@pytest.mark.parametrize(("known", "tests"), [(20, 5), (20, 40), (1000, 1000), (1000, 12_500)])
+def test_unseen_is_the_most_that_chance_may_have_kept_from_the_known_groups(known, tests):
+    """Of all ways to draw the tests from both, a share leaves none of that kind to the known."""
+
+    def chance(number: int) -> float:
+        return math.comb(tests, number) / math.comb(known + tests, number)
+
+    most = round(forecast.unseen(known, tests) * tests)
+    assert forecast.unseen(known, tests) == most / tests
+    assert chance(most) > 0.025 >= chance(most + 1)
+
+
+@pytest.mark.parametrize("each", [1, 50])
+def test_without_a_mistake_the_next_photos_may_still_have_some_the_fewer_groups_the_more(each):
+    known = sample(np.random.default_rng(1), 1000, each)
+    for right in True, False:
+        labels = known.probabilities.argmax(axis=1)
+        flawless = dataclasses.replace(known, labels=labels if right else 1 - labels)
+        found = forecast.of(flawless, "accuracy", 500)
+        away = forecast.unseen(1000 // each, 500 // each)
+        assert away > (0.1 if each == 50 else 0.004)
+        ends = (1 - away, 1) if right else (0, away)
+        assert (found["score"], found["low"], found["high"]) == (float(right), *ends)
 
 
 def past(number: int, ratio: float = 1.5, **changes: str) -> dict[str, str]:
@@ -99,6 +125,12 @@ def test_the_interval_of_an_accuracy_is_widened_too_and_stays_within_0_and_1():
     assert 0 <= better["low"] < 0.985
     assert better["high"] == 1.0
     assert forecast.corrected(found, [300.0] * 3)["low"] == 0.0
+    flawless = {"metric": "accuracy", "score": 1.0, "low": 0.99, "high": 1.0}
+    better = forecast.corrected(flawless, [1.0, 2.0, 4.0])
+    assert (better["score"], better["high"]) == (1.0, 1.0)
+    # All of what the next ratio may be away, as no share of errors is as far from 0 as another.
+    away = 4.3027 * math.log(2) * math.sqrt(4 / 3)
+    assert better["low"] == pytest.approx(1 - 0.01 * math.exp(away) * 2, rel=1e-4)
 
 
 def test_only_scores_of_other_csvs_at_the_same_competition_count():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dogs_vs_cats import ledger, receipt
+from dogs_vs_cats import competition, files, ledger, receipt
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import LEDGER
 
@@ -98,8 +98,6 @@ def test_a_csv_whose_name_is_no_utf_8_leaves_a_ledger_that_can_be_read():
 
 
 def test_a_ledger_that_cannot_be_read_is_refused_before_anything_is_uploaded(monkeypatch):
-    from dogs_vs_cats import competition
-
     sent = []
     monkeypatch.setattr(competition, "submit", lambda *_: sent.append(1))
     say(b"time,file,sha256\n1,\xfc,s\n")
@@ -107,3 +105,64 @@ def test_a_ledger_that_cannot_be_read_is_refused_before_anything_is_uploaded(mon
     with pytest.raises(UserError, match="line 2"):
         receipt.send(Path("a.csv"), "dogs-vs-cats", {}, "", again=True)
     assert not sent
+
+
+def sent_before(ref: str) -> Path:
+    """Write a CSV, and the ledger as if it had been uploaded under a ref; return its path."""
+    path = Path("a.csv")
+    path.write_text("id,label\n1,0.5\n")
+    line = LINE | {"file": path.name, "sha256": files.digest(path)}
+    ledger.put(line | {"competition": "dogs-vs-cats", "ref": ref, "status": "PENDING"})
+    return path
+
+
+def test_a_ref_that_a_spreadsheet_made_a_decimal_is_the_one_it_was(monkeypatch):
+    scores = competition.Scores(0.1, 0.2, "COMPLETE")
+    monkeypatch.setattr(competition, "wait", lambda slug, ref, patience: scores)
+    path = sent_before("41000001.0")
+    line = LINE | {"sha256": files.digest(path)}
+    done = receipt.send(path, "dogs-vs-cats", line, "", again=False)
+    assert (done["ref"], done["public_score"]) == ("41000001", "0.1")
+    assert len(ledger.read()) == 1
+    ledger.put({"sha256": "t", "ref": "v1.0"})
+    assert ledger.read()[1]["ref"] == "v1.0", "no number that was a whole one"
+
+
+@pytest.mark.parametrize("ref", ["41000001,0", "4.1E+07", "see Kaggle", "-3", "\u0663"])
+def test_a_ref_that_is_no_whole_number_is_refused_with_its_line(ref):
+    path = sent_before(ref)
+    with pytest.raises(UserError, match=r"^Expected a whole number .* ref of a\.csv in") as error:
+        receipt.send(path, "dogs-vs-cats", LINE, "", again=False)
+    assert f"submissions/ledger.csv. Received {ref!r}. Correct it, or empty it" in str(error.value)
+
+
+@pytest.mark.parametrize("slug", ["dogs-vs-cats", "dogs-vs-cats-redux-kernels-edition"])
+def test_a_score_that_is_no_number_comes_last_and_has_no_rank(run, monkeypatch, slug):
+    asked = []
+
+    def rank(slug, score, lower):
+        asked.append(score)
+        return competition.Rank(2, 9)
+
+    monkeypatch.setattr(competition, "submissions", lambda slug: [])
+    monkeypatch.setattr(competition, "leaderboard_rank", rank)
+
+    def put(number: int, **scores: str) -> None:
+        line = {"sha256": f"{number}", "file": f"{number}.csv", "competition": slug}
+        ledger.put(LINE | line | {"status": "COMPLETE"} | scores)
+
+    put(1, public_score="n/a")
+    put(2, public_score="0,031")
+    put(3)
+    put(4, public_score="0.9", private_score="nan")
+    assert "is place" not in run("scores")
+    assert asked == []
+    put(5, public_score="0.4")
+    put(6, public_score="0.3", private_score="0.5")
+    printed = run("scores").splitlines()
+    names = [line.split()[-1] for line in printed if line.endswith(".csv")]
+    best = "6" if slug == "dogs-vs-cats" else "5"  # accuracy there, log loss here
+    assert names[0] == f"{best}.csv"
+    assert set(names[:2]) == {"5.csv", "6.csv"}
+    assert asked == [0.5 if best == "6" else 0.4]
+    assert "is place 2 of 9" in printed[-1]

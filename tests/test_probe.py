@@ -1,9 +1,16 @@
 """The linear probe: doubts about labels, by a model that never saw the photo."""
 
-import numpy as np
+import shutil
+from pathlib import Path
 
-from dogs_vs_cats import probe
+import numpy as np
+import pytest
+
+from conftest import TINY
+from dogs_vs_cats import engines, probe, suspects
 from dogs_vs_cats.rows import Rows
+from dogs_vs_cats.workspace import Workspace
+from pictures import kaggle_folder, write
 
 
 def rows(labels: np.ndarray, taught: np.ndarray | None = None, seed: int = 0) -> Rows:
@@ -64,3 +71,27 @@ def test_no_photo_is_judged_by_its_own_fold_or_by_dropped_photos():
     other[[4, 5]] = 0
     assert np.array_equal(said(rows(TRUTH, taught)), said(rows(other, taught)))
     assert not np.array_equal(said(rows(TRUTH, taught)), said(rows(TRUTH)))
+
+
+def test_features_of_photos_as_they_were_are_not_probed(here, run):
+    """Another recipe's cache, which nobody brought up to date: its heads have their say."""
+    source = kaggle_folder(here / "source")
+    (here / "other.toml").write_text(TINY.replace('"avgmax"', '"avg"'))
+    run("data", "--source", str(source))
+    for recipe in "tiny.toml", "other.toml":
+        run("features", "--recipe", recipe)
+        run("train", "--recipe", recipe)
+    place, engine = Workspace("source"), engines.choose("keras", "auto")
+    assert len(probe.of(place, "other", engine)) == 24
+    write(source / "train" / "cat.3.jpg", 999)
+    run("data", "--source", str(source))
+    run("features", "--recipe", "tiny.toml")
+    run("train", "--recipe", "tiny.toml")
+    found = suspects.ranked(place, "tiny", engine)
+    assert len(found) == 24
+    assert all(x.of_label["other"] == pytest.approx(x.by_heads["other"]) for x in found)
+    assert any(x.of_label["tiny"] != pytest.approx(x.by_heads["tiny"]) for x in found)
+    # Only the training photos are probed: those to predict may be behind.
+    for folder in Path("cache/source").glob("*-avgmax-*/test-*"):
+        shutil.rmtree(folder)
+    assert len(probe.of(place, "tiny", engine)) == 24

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import html
 import json
 import os
@@ -9,13 +10,24 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from conftest import PROJECT, TINY, command
-from dogs_vs_cats import engines, ledger, predictions, report, suspects, verdicts
+from dogs_vs_cats import (
+    engines,
+    ledger,
+    metrics,
+    predictions,
+    report,
+    stamps,
+    submission,
+    suspects,
+    verdicts,
+)
 from dogs_vs_cats.calibration import Calibration
 from dogs_vs_cats.legible import legible
 from dogs_vs_cats.predictions import Predictions
@@ -178,6 +190,31 @@ def test_photos_that_are_gone_or_changed_leave_a_tile_with_the_reason(made, run)
     assert "written" in run("report", "--recipe", "tiny.toml"), "they may come back"
 
 
+def test_recipes_that_are_behind_or_of_other_groups_or_broken_are_told_apart(made, run):
+    ledger.put(
+        {
+            **{"time": "2026-11-20T10:00:00Z", "sha256": "a", "dataset": "source"},
+            **{"recipe": "tiny", "competition": "some", "ref": "17", "public_score": "0.4"},
+        }
+    )
+    folder = Path("models/source/other")
+    table = pd.read_csv(folder / "out-of-fold.csv", encoding_errors="surrogateescape")
+    table.loc[1, "group"] = table.loc[0, "group"]
+    text = table.to_csv(index=False)
+    (folder / "out-of-fold.csv").write_text(text, errors="surrogateescape")
+    stamp = json.loads((folder / "stamp.json").read_text())
+    stamp["inputs"]["photos"] = "another table"
+    (folder / "stamp.json").write_text(json.dumps(stamp))
+    Path("models/source/tiny+other/stamp.json").write_text("{")
+    run("report", "--recipe", "tiny.toml")
+    text = text_of(PAGE)
+    assert "as they were trained on other photos, labels, groups or folds: other." in text
+    assert "Not of the photos, groups or members that there are now: other." in text
+    side_by_side, *_ = part_of(PAGE, "recipes").partition("</table>")
+    assert re.findall(r"<tr><td>(?:<b>)?([^<]*)", side_by_side) == ["tiny"]
+    assert "<th>made</th><th>competition</th>" in PAGE.read_text(encoding="utf-8")
+
+
 def test_an_untrained_recipe_is_one_line(made, refuse):
     shutil.rmtree("models/source/tiny")
     assert "make train RECIPE=tiny.toml" in refuse("report", "--recipe", "tiny.toml")
@@ -247,6 +284,48 @@ def made_up(p: list[float], labels: list[int], classes=("cat", "dog")) -> Predic
     return Predictions(
         ids, ids, list(classes), np.array(labels), probabilities, folds, probabilities.copy()
     )
+
+
+def test_without_a_mistake_a_group_counts_as_one_photo():
+    labels = [i % 2 for i in range(1000)]
+    found = made_up([0.01 + 0.98 * label for label in labels], labels)
+    patients = dataclasses.replace(found, groups=[str(i // 50) for i in range(1000)])
+    shown = {}
+    for one in found, patients:
+        figure = metrics.of(one.labels, one.probabilities, one.groups)
+        name, value, shown[len(set(one.groups))] = contents.headline(one, figure)[0]
+        assert (name, value) == ("accuracy", "100.00%")
+    # Wilson's: n / (n + 1.96 squared).
+    assert shown == {1000: "99.62% to 100.00%", 20: "83.89% to 100.00%"}
+
+
+def test_what_older_heads_got_is_a_past_score_and_that_of_these_heads_is_none(here, monkeypatch):
+    place = Workspace("d")
+    summary = {"competition": "real", "metric": "log_loss", "per_class": {}}
+    stamps.write(place.data_stamp, {}, [], summary)
+    lines = [
+        {
+            **{"sha256": str(number), "dataset": "d", "recipe": "fast", "competition": "real"},
+            **{"oof_log_loss": "0.1", "public_score": "0.2", "ref": str(number)},
+        }
+        for number in range(3)
+    ]
+    for line in lines:
+        ledger.put(line)
+    found = made_up([0.9, 0.2, 0.7], [1, 0, 1])
+    table = pd.DataFrame({"id": ["1", "2"], "label": "", "problem": ""})
+    sent = {"submission": None}
+    monkeypatch.setattr(submission, "summary", lambda *_: sent["submission"])
+    recipe = SimpleNamespace(name="fast")
+
+    def expected() -> list[str]:
+        return contents.expected(place, recipe, table, found, "log_loss")
+
+    assert "corrected: 3 past scores were 2.00 times" in expected()[1]
+    sent["submission"] = {"line": {"sha256": "2", "dataset": "d", "recipe": "fast"}}
+    assert len(expected()) == 1, "two are too few"
+    sent["submission"] = {"line": {"sha256": "new", "dataset": "d", "recipe": "fast"}}
+    assert "corrected: 3 past scores" in expected()[1]
 
 
 def test_the_surest_mistakes_come_first_and_then_what_is_nearest_to_a_coin_toss():

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import itertools
 import shutil
 from pathlib import Path
 
@@ -10,12 +11,25 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from dogs_vs_cats import calibration, engines, heads, photos, recipes, scorer, submission, training
+from conftest import called
+from dogs_vs_cats import (
+    calibration,
+    engines,
+    files,
+    heads,
+    photos,
+    recipes,
+    scorer,
+    submission,
+    training,
+)
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.receipt import REHEARSAL
 from dogs_vs_cats.workspace import Workspace
-from pictures import class_folder, encoded, kaggle_folder, picture, write
+from pictures import class_folder, encoded, kaggle_folder, picture, shape_folder, write
 
 PLACE = Workspace("source")
+REDUX = "dogs-vs-cats-redux-kernels-edition"
 
 
 def road(run, source, *names) -> Path:
@@ -73,6 +87,52 @@ def test_another_metric_makes_another_csv_of_the_same_heads(here, run):
     hard, values = newest(), pd.read_csv(soft)["label"]
     assert hard != soft
     assert pd.read_csv(hard)["label"].tolist() == [int(value > 0.5) for value in values]
+
+
+def test_an_old_csv_of_other_classes_does_not_count_for_a_competition(here, run, refuse):
+    source = shape_folder(here / "source", {"ball": "disc", "box": "square"}, 20)
+    road(run, source)
+    run("data", "--source", str(source), "--competition", REDUX)
+    assert "up to date" in run("train", "--recipe", "tiny.toml")
+    assert "Received ball, box." in refuse("submit", "--recipe", "tiny.toml")
+
+
+def test_a_csv_is_made_and_checked_again_for_another_sample_competition_or_scorer(
+    place, run, monkeypatch
+):
+    recipe, every = recipes.read("tiny.toml"), []
+    place.model("tiny").mkdir(parents=True)
+    (place.model("tiny") / "stamp.json").touch()
+    every.append(submission.inputs(place, recipe))
+    place.sample_submission.write_text("id,label\n1,0.5\n")
+    every.append(submission.inputs(place, recipe))
+    place.sample_submission.write_text("id,label\n2,0.5\n")
+    every.append(submission.inputs(place, recipe))
+    place.sample_submission.unlink()
+    assert submission.inputs(place, recipe) == every[0]
+    run("data", "--source", "source", "--competition", REDUX)
+    every.append(submission.inputs(place, recipe))
+    assert all(one != other for one, other in itertools.combinations(every, 2))
+    monkeypatch.setattr(files, "code_digest", lambda *modules: modules)
+    assert "scorer" in submission.inputs(place, recipe)["code"]
+
+
+def test_ids_of_our_own_are_never_sent_to_kaggle(here, run, refuse):
+    """Cats and dogs that are all labelled: the test photos 1 to n are not Kaggle's 1 to n."""
+    words = "photos set aside of the labelled ones of source, whose ids Kaggle doesn't know"
+    run("data", "--source", str(class_folder(here / "source")), "--competition", REDUX)
+    for script in "features", "train":
+        run(script, "--recipe", "tiny.toml")
+    status, printed, complaints = called("submit", "--recipe", "tiny.toml")
+    assert (status, complaints.count("\n")) == (1, 1)
+    assert complaints.startswith("error: Expected Kaggle's test photos (test/1.jpg, ...) for an")
+    assert words in complaints
+    path = newest()
+    assert f"submit: {path}: 4 rows, written and checked" in printed
+    assert "up to date" in run("submit", "--recipe", "tiny.toml", "--upload", "0")
+    assert words in refuse("upload", "--csv", str(path))
+    assert words in refuse("upload", "--csv", str(path), "--competition", "dogs-vs-cats")
+    submission.require_kaggles(PLACE, REHEARSAL)
 
 
 def test_the_ledger_has_one_line_a_submission(here, run):
@@ -171,6 +231,33 @@ def test_a_sample_submission_that_disagrees_is_noticed(here, place, run):
     Path("data/source/sample_submission.csv").write_text("id,label\n1,0.5\n")
     with pytest.raises(UserError, match="sample submission"):
         submission.check(Path("good.csv"), place)
+
+
+SAMPLES = {
+    "nothing": (b"", "Received an empty file"),
+    "blank lines": (b"\n\n", "Received an empty file"),
+    "a row with an index": (b"id,label\n1,0.5\n0,2,0.5\n", "2 fields"),
+    "an index before each row": (b"id,label\n0,1,0.5\n1,2,0.5\n", "Received 0,1,0.5"),
+    "a row cut short": (b"id,label\n1,0.5\n2", "Received 2."),
+    "a quote that is not closed": (b'id,label\n1,"0.5\n', "to be a CSV"),
+    "another encoding": (b"id,label\n1,\xfc\n", "to be a CSV"),
+}
+
+
+@pytest.mark.parametrize("case", SAMPLES)
+def test_a_broken_sample_submission_is_one_line(place, case):
+    text, words = SAMPLES[case]
+    place.sample_submission.write_bytes(text)
+    with pytest.raises(UserError, match=r"^Expected .*sample_submission.csv.*Received") as error:
+        submission.check(Path("good.csv"), place)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_sample_submission_may_have_other_columns_behind_its_ids(place):
+    rows = "".join(f"{number},0.5,\n" for number in range(5, 0, -1))
+    place.sample_submission.write_text(f"\ufeffid,label,note\n{rows}")
+    assert submission.check(Path("good.csv"), place) == 5
 
 
 def test_a_test_photo_that_is_gone_is_noticed(here, place):

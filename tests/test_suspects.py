@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats import engines, files, photos, predictions, probe, stamps, suspects
+from dogs_vs_cats import compare, engines, files, photos, predictions, probe, stamps, suspects
 from dogs_vs_cats.workspace import Workspace
 from pictures import picture
 
@@ -14,12 +14,17 @@ PLACE = Workspace("d")
 CLASSES = ["cat", "dog"]
 
 
-def written(name: str, p: np.ndarray, labels: np.ndarray, order=None, **figures) -> None:
-    """Write a recipe's folder that gave raw p (n, classes) to photos p.0, p.1, ..."""
+def written(
+    name: str, p: np.ndarray, labels: np.ndarray, order=None, each=1, turn=0, **figures
+) -> None:
+    """Write a recipe's folder that gave raw p (n, classes) to photos p.0, p.1, ...
+
+    each: photos a group; turn: by how much the folds are turned.
+    """
     n, count = p.shape
     classes = [*CLASSES, "bird"][:count]
-    table = pd.DataFrame({"id": [f"p.{i}" for i in range(n)], "fold": np.arange(n) % 5})
-    table["group"] = table["id"]
+    table = pd.DataFrame({"id": [f"p.{i}" for i in range(n)], "fold": (np.arange(n) + turn) % 5})
+    table["group"] = [f"p.{i // each * each}" for i in range(n)]
     table["label"] = [classes[label] for label in labels]
     order = np.arange(n) if order is None else order
     folder = PLACE.model(name)
@@ -108,6 +113,21 @@ def test_a_better_recipe_weighs_more_and_blends_and_other_labels_have_no_say(her
     assert found.why == "1 of 2 recipes say dog"
     # Of a blend, its members are asked.
     assert set(suspects.ranked(PLACE, "mix")[0].of_label) == {"good", "poor"}
+
+
+def test_heads_of_other_groups_or_folds_and_folders_with_a_broken_stamp_have_no_say(here):
+    labels = np.arange(40) % 2
+    for name in "fast", "best", "hurt", "list":
+        written(name, sure(labels), labels)
+    written("leaky", sure(labels), labels, each=2)
+    written("turned", sure(labels), labels, turn=1)
+    (PLACE.model("hurt") / "stamp.json").write_text('{"inputs": {')
+    (PLACE.model("list") / "stamp.json").write_text("[]")
+    tabulated(40, labels)
+    assert set(suspects.ranked(PLACE, "fast")[0].of_label) == {"best", "fast"}
+    assert set(suspects.ranked(PLACE, "turned")[0].of_label) == {"turned"}
+    named = [one.name for one in compare.folders(PLACE)]
+    assert named == ["best", "fast", "leaky", "turned"]
 
 
 def test_what_recipes_disagree_about_comes_before_what_is_as_doubtful_to_all(here):

@@ -123,13 +123,14 @@ def _require_same(name: str, first: "Predictions", other: str, theirs: "Predicti
     differ = sorted(photo for photo in one.keys() | two.keys() if one.get(photo) != two.get(photo))
     if differ:
         photo = differ[0]
-        example = f"{photo} is {_text(one, photo)} and {_text(two, photo)}"
+        what = f"which differ in {len(differ):,} photos: {photo} is {_text(one, photo)} and "
+        what += _text(two, photo)
     else:
-        example = f"their classes are {', '.join(first.classes)} and {', '.join(theirs.classes)}"
+        what = f"whose classes are {', '.join(first.classes)} and {', '.join(theirs.classes)}"
     raise UserError(
-        "Expected members of a blend with the same photos, and the same class, group and fold of "
-        f"each. Received {name} and {other}, which differ in {len(differ):,} photos: {example}. "
-        "Remove their folders from models/, then train them again."
+        "Expected members of a blend with the same photos and classes, and the same class, group "
+        f"and fold of each photo. Received {name} and {other}, {what}. Remove their folders from "
+        "models/, then train them again."
     )
 
 

@@ -99,12 +99,18 @@ def rows(found: list[Trained]) -> list[list[str]]:
 
 def trained(place: Workspace) -> list[Trained]:
     """Return the trained recipes of a dataset, by name; UserError if there is none."""
-    folders = sorted(path.parent for path in place.models.glob("*/stamp.json"))
-    if not folders:
+    found = folders(place)
+    if not found:
         raise UserError(
             f"Expected trained recipes in {place.models}. Received none: run `make train`."
         )
-    return [_read(place, folder) for folder in folders]
+    return [_read(place, folder) for folder in found]
+
+
+def folders(place: Workspace) -> list[Path]:
+    """Return the folders of the trained recipes, by name; one with a broken stamp is none."""
+    found = sorted(place.models.glob("*/stamp.json"))
+    return [path.parent for path in found if stamps.read(path)]
 
 
 def _read(place: Workspace, folder: Path) -> Trained:

@@ -24,7 +24,8 @@ def of(found: "Predictions", metric: str, tests: int) -> dict:
     metric: log_loss or accuracy. low and high hold INTERVAL of the scores of a bootstrap by
     groups (Efron 1979), as photos of one group are not independent: groups are drawn with
     replacement to learn from, and from these as many as make up the test photos. So both are in
-    it, that the photos out of fold are a sample and that the test photos are one. Not in it: that
+    it, that the photos out of fold are a sample and that the test photos are one. Where all
+    photos are right, or all wrong, draws don't differ: the open end is `unseen`. Not in it: that
     test photos may be of another kind, and that the heads of all folds, averaged, do better than
     those of one.
     """
@@ -47,6 +48,9 @@ def of(found: "Predictions", metric: str, tests: int) -> dict:
         drawn = drawn[rng.integers(count, size=wanted)]
         scores.append(sums[drawn].sum() / sizes[drawn].sum())
     low, high = np.quantile(scores, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
+    if metric == "accuracy" and values.min() == values.max():
+        away = unseen(count, wanted)
+        low, high = (1 - away, 1) if values[0] else (0, away)
     return {
         "metric": metric,
         "score": float(values.mean()),
@@ -55,6 +59,22 @@ def of(found: "Predictions", metric: str, tests: int) -> dict:
         "photos": len(values),
         "tests": tests,
     }
+
+
+def unseen(known: int, tests: int) -> float:
+    """Return the largest share of `tests` groups that may be of a kind none of `known` is of.
+
+    If all groups come in any order, that j of such a kind are all among the tests has the chance
+    C(tests, j) / C(known + tests, j), the hypergeometric distribution's: the largest j is taken
+    that leaves it above what INTERVAL leaves out at one end.
+    """
+    chance, found = 1.0, 0
+    while found < tests:
+        chance *= (tests - found) / (known + tests - found)
+        if chance <= (1 - INTERVAL) / 2:
+            break
+        found += 1
+    return found / tests
 
 
 def ratios(
@@ -114,9 +134,12 @@ def _turned(found: dict) -> dict:
 
 
 def _farther(score: float, end: float, away: float) -> float:
-    """Return an end of an interval about `score`, moved out by `away` in its logarithm."""
+    """Return an end of an interval about `score`, moved out by `away` in its logarithm.
+
+    From a score of 0 no end has a distance in logarithms: it is moved by all of `away`.
+    """
     if score <= 0 or end <= 0:
-        return end
+        return end * math.exp(away)
     return score * math.exp(math.copysign(math.hypot(math.log(end / score), away), away))
 
 

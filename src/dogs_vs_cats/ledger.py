@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from itertools import zip_longest
 
 from dogs_vs_cats import files
@@ -32,8 +33,9 @@ KEY = ("sha256", "dataset", "recipe")
 def read() -> list[dict[str, str]]:
     """Return the lines, oldest first; [] where there is no ledger. Absent columns are ''.
 
-    Columns that are not ours (a user's notes) are kept; the one without a name is ''. UserError
-    if the file is no such CSV, or a line has two texts for a column, of which one would be lost.
+    Columns that are not ours (a user's notes) are kept; the one without a name is ''. A ref that
+    a spreadsheet made a decimal, 12.0, is the whole number that it was. UserError if the file
+    is no such CSV, or a line has two texts for a column, of which one would be lost.
     """
     rows = _rows()
     if not rows:
@@ -45,7 +47,8 @@ def read() -> list[dict[str, str]]:
             f"Received {','.join(header)[:100]!r}. Correct the first line, or save the file as "
             "CSV with commas."
         )
-    return [dict.fromkeys(COLUMNS, "") | _named(header, row, start) for start, row in rows]
+    lines = [dict.fromkeys(COLUMNS, "") | _named(header, row, start) for start, row in rows]
+    return [line | {"ref": re.sub(r"^([0-9]+)\.0+$", r"\1", line["ref"])} for line in lines]
 
 
 def _rows() -> list[tuple[int, list[str]]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dogs_vs_cats import features, heads, photos, recipes, training
+from dogs_vs_cats import features, files, heads, photos, recipes, stamps, training
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.rows import Rows
 from dogs_vs_cats.workspace import Workspace
@@ -25,8 +25,8 @@ def of(
     """Return photo id -> (classes,) float64, what a probe of a trained recipe's features says.
 
     Of all training photos, each by a probe that never saw it; taught as verdicts.csv says. None
-    where there are no pooled features in the cache that its heads were trained on, by `engine`.
-    `tick` is called after each fold.
+    where there are no pooled features in the cache that its heads were trained on, by `engine`, or
+    they are not of the photos that there are now. `tick` is called after each fold.
     """
     record = json.loads((place.model(recipe) / "record.json").read_text(encoding="utf-8"))
     if "members" in record["recipe"]:
@@ -34,7 +34,11 @@ def of(
     settings = recipes.recorded(record["recipe"])
     here = features.stores(place, settings.features, engine)
     train = [path for (role, _), path in here.items() if role == "train"]
-    known = all(path.parent.name == record["cache"] and path.exists() for path in train)
+    now = {"photos": files.digest(place.table)}
+    known = all(
+        path.parent.name == record["cache"] and stamps.fresh(path / "stamp.json", now)
+        for path in train
+    )
     if settings.features.pooling not in POOLINGS or not known:
         return None
     table, classes = photos.train(photos.read(place)), photos.read_classes(place)

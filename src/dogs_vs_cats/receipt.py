@@ -1,10 +1,13 @@
 """Receipts: a checked submission sent to its competition, and what came back, in the ledger."""
 
 import os
+import re
 import time
 from pathlib import Path
 
 from dogs_vs_cats import files, ledger, progress
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.workspace import LEDGER
 
 # The slug of a rehearsal. No such competition is at Kaggle, so a rehearsed submission can never
 # be taken for a real one, nor sent there.
@@ -37,7 +40,7 @@ def send(csv: Path, slug: str, line: dict[str, str], message: str, again: bool) 
     sha256 = files.digest(csv)
     # Read even if nothing hangs on it: a ledger that can't be read is refused before the upload.
     known = ledger.sent(sha256, slug)
-    ref = int(known["ref"]) if known and known["status"] != "ERROR" and not again else None
+    ref = _ref(known) if known and known["status"] != "ERROR" and not again else None
     mark = f"[{sha256[:8]}]"
     if ref is None and not again:
         # Sent by a run that was killed before it could write it down, or from another machine.
@@ -58,6 +61,16 @@ def send(csv: Path, slug: str, line: dict[str, str], message: str, again: bool) 
         raise
     ledger.score(str(ref), slug, texts(scores))
     return ledger.sent(sha256, slug)
+
+
+def _ref(line: dict[str, str]) -> int:
+    """Return the ref of a line of the ledger; UserError if it was edited to no whole number."""
+    if not re.fullmatch("[0-9]+", line["ref"]):
+        raise UserError(
+            f"Expected a whole number as the ref of {line['file'] or line['sha256']} in {LEDGER}. "
+            f"Received {line['ref']!r}. Correct it, or empty it: the ref is then asked of Kaggle."
+        )
+    return int(line["ref"])
 
 
 def at_rehearsal() -> bool:

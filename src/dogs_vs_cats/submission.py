@@ -14,6 +14,7 @@ from dogs_vs_cats import files, stamps
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.layout import PETS
+from dogs_vs_cats.receipt import REHEARSAL
 from dogs_vs_cats.recipes import Blend, Recipe, members
 from dogs_vs_cats.workspace import SUBMISSIONS, Workspace
 
@@ -26,15 +27,19 @@ def stamp(place: Workspace, recipe: Recipe | Blend) -> Path:
 
 
 def inputs(place: Workspace, recipe: Recipe | Blend) -> dict:
-    """Return all that decides the CSV and its forecast: the heads, the photos and our code.
+    """Return all that decides the CSV, its check and figures: heads, photos, competition, code.
 
     The stamp of a blend stands for the heads of its members.
     """
-    parts = ["calibration", "ensemble", "forecast", "heads", "layout", "rows", "submission"]
+    parts = ["calibration", "ensemble", "forecast", "heads", "layout", "rows", "scorer"]
+    parts += ["submission"]
     parts += ["blend"] if isinstance(recipe, Blend) else []
+    sample = place.sample_submission
     return {
         "heads": files.digest(place.model(recipe.name) / "stamp.json"),
         "photos": files.digest(place.table),
+        "sample": files.digest(sample) if sample.exists() else "",
+        "competition": stamps.summary(place.data_stamp)["competition"],
         "metric": metric_of(place),
         "code": files.code_digest(*parts),
     }
@@ -92,6 +97,20 @@ def require_pets(classes: list[str]) -> None:
         )
 
 
+def require_kaggles(place: Workspace, slug: str) -> None:
+    """Raise UserError if the test photos are set aside of the labelled ones: their ids are ours.
+
+    A rehearsal is none of Kaggle's.
+    """
+    if place.answers.exists() and slug != REHEARSAL:
+        raise UserError(
+            f"Expected Kaggle's test photos (test/1.jpg, ...) for an upload to {slug}. Received "
+            f"photos set aside of the labelled ones of {place.dataset}, whose ids Kaggle doesn't "
+            "know. Run `make data` with a SOURCE that has test/, or without COMPETITION, or "
+            "`make submit` with UPLOAD=0."
+        )
+
+
 def _text(ids: list[str], values: dict[str, list[float]], classes: list[str], metric: str) -> str:
     """Return the CSV of the photos `ids`, whose (classes,) probabilities are in `values`."""
     import pandas as pd
@@ -133,8 +152,6 @@ def check(path: Path, place: Workspace, metric: str | None = None) -> int:
     accuracy. The test photos are those in photos.csv whose files are there, and, where Kaggle's
     sample submission is, exactly its ids.
     """
-    import pandas as pd
-
     from dogs_vs_cats import photos
 
     classes = photos.read_classes(place)
@@ -143,8 +160,7 @@ def check(path: Path, place: Workspace, metric: str | None = None) -> int:
     expected = set(tests["id"])
     _check_ids([photo for photo, *_ in rows], expected, path.name)
     if place.sample_submission.exists():
-        sample = pd.read_csv(place.sample_submission, dtype=str, keep_default_na=False)
-        _check_ids(sample.iloc[:, 0].tolist(), expected, "Kaggle's sample submission")
+        _check_ids(_sample_ids(place.sample_submission), expected, "Kaggle's sample submission")
     binary = classes == PETS and (metric or metric_of(place)) == "accuracy"
     for photo, *texts in rows:
         _check_values(photo, texts, binary, path.name)
@@ -178,23 +194,43 @@ def _rows(path: Path, expected: list[str]) -> list[list[str]]:
     """Return the rows of a CSV with the expected columns: a field each, as they are written."""
     # The bytes of a folder's name that are no UTF-8 are in the header as they are.
     odd = "strict" if _line(expected).isprintable() else "surrogateescape"
-    try:
-        with path.open(encoding="utf-8-sig", errors=odd, newline="") as file:
-            header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"Expected {path.name} to be a CSV. Received: {error}.") from error
+    header, *rows = _fields(path, odd)
     if header != expected:
         received = _line(header)[:100] or "an empty file"
         raise UserError(
             f"Expected the columns {_line(expected)} in {path.name}. Received {received}."
         )
-    for row in rows:
-        if len(row) != len(expected):
-            raise UserError(
-                f"Expected {len(expected)} fields in each row of {path.name}. Received "
-                f"{_line(row)[:100]}."
-            )
+    _require_as_long(rows, len(expected), path.name)
     return rows
+
+
+def _sample_ids(path: Path) -> list[str]:
+    """Return the ids of Kaggle's sample submission: its first column, whatever it is called."""
+    header, *rows = _fields(path, "strict")
+    if not header:
+        raise UserError(
+            f"Expected the ids of the test photos in {path}, as Kaggle gives them. Received an "
+            "empty file. Replace or remove the one in your SOURCE, then run `make data` again."
+        )
+    _require_as_long(rows, len(header), str(path))
+    return [row[0] for row in rows]
+
+
+def _fields(path: Path, errors: str) -> list[list[str]]:
+    """Return the rows of a CSV, the header first, as they are written; [[]] if it is empty."""
+    try:
+        with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
+            return [row for row in csv.reader(file, strict=True) if row] or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"Expected {path.name} to be a CSV. Received: {error}.") from error
+
+
+def _require_as_long(rows: list[list[str]], count: int, name: str) -> None:
+    for row in rows:
+        if len(row) != count:
+            raise UserError(
+                f"Expected {count} fields in each row of {name}. Received {_line(row)[:100]}."
+            )
 
 
 def _line(fields: list[str]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dogs_vs_cats import groups, metrics, photos, predictions, probe, progress, stamps
+from dogs_vs_cats import compare, groups, metrics, photos, predictions, probe, progress, stamps
 from dogs_vs_cats.engines import Engine
 from dogs_vs_cats.predictions import Predictions
 from dogs_vs_cats.workspace import Workspace
@@ -53,8 +53,9 @@ def ranked(place: Workspace, recipe: str, engine: Engine | None = None) -> list[
     """Return all photos that `recipe` was trained on, the most suspicious first.
 
     First come near-duplicates that are labelled differently, of which one at least is wrong; then
-    all others by score. All recipes that were trained on the same photos with the same labels
-    have a say. engine: that of the features that are probed; None asks the heads alone.
+    all others by score. All recipes that were trained on the same photos, of the same class, group
+    and fold each, have a say. engine: that of the features that are probed; None asks the heads
+    alone.
     """
     found = of_same_photos(place, recipe)
     first = next(iter(found.values()))
@@ -96,20 +97,20 @@ def evidence(
 
 
 def of_same_photos(place: Workspace, recipe: str) -> dict[str, Predictions]:
-    """Return name -> predictions of `recipe` and of all others with the same photos and labels.
+    """Return name -> predictions of `recipe` and of all others with the same photos.
 
-    In the order of the first one's photos. A blend says nothing that its members, trained on the
-    same photos, don't: it is left out, even where it is `recipe`, unless there is nothing else.
+    The same is what compare demands: each of the same class, group and fold. In the order of the
+    first one's photos. A blend says nothing that its members, trained on the same photos, don't:
+    it is left out, even where it is `recipe`, unless there is nothing else.
     """
     first = predictions.read(place.model(recipe))
-    wanted = dict(zip(first.ids, first.names(), strict=True))
+    wanted = first.described()
     found = {}
-    for stamp in sorted(place.models.glob("*/stamp.json")):
-        folder = stamp.parent
+    for folder in compare.folders(place):
         if _is_blend(folder):
             continue
         one = predictions.read(folder)
-        if one.classes == first.classes and wanted == dict(zip(one.ids, one.names(), strict=True)):
+        if one.classes == first.classes and one.described() == wanted:
             found[folder.name] = _ordered(one, first.ids)
     return found or {recipe: first}
 

@@ -38,7 +38,7 @@ def inputs(place: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict:
     trained = sorted(place.models.glob("*/stamp.json"))
     return {
         "recipe": dataclasses.asdict(recipe),
-        "score": set_aside(place, recipe),
+        "submission": submission.summary(place, recipe),
         "data": data,
         "photos": files.digest(place.table),
         "classes": files.digest(place.classes),

@@ -76,6 +76,7 @@ def rendered(
     lines = [x for x in ledger.read() if x["dataset"] == place.dataset]
     metric = submission.metric_of(place)
     pictured = shown_suspects(table, undecided)
+    trained = compare.trained(place)
     text = (
         _environment()
         .get_template(report.TEMPLATE.name)
@@ -84,7 +85,7 @@ def rendered(
             dataset=place.dataset,
             about=about(place, recipe, engine, table, found),
             figures=headline(found, figure),
-            expected=expected(place, recipe, table, found, lines, metric),
+            expected=expected(place, recipe, table, found, metric),
             scores=[x for x in lines if x["recipe"] == recipe.name and x["public_score"]],
             aside_score=report.set_aside(place, recipe),
             stages=stages(place, recipe, engine, figure),
@@ -113,11 +114,12 @@ def rendered(
             twins=twins(table),
             listed=LISTED,
             sizes=figures.sizes(table),
-            compared=compared(place, found),
+            compared=compared(trained, found),
             compare_header=compare.HEADER,
             ledger=lines,
             past=figures.past(lines, metric) if lines else None,
-            outdated=compare.outdated(place, compare.trained(place)),
+            outdated=compare.outdated(place, trained),
+            stale=compare.stale(place, trained),
             blended=isinstance(recipe, Blend),
         )
     )
@@ -177,9 +179,10 @@ def headline(found: Predictions, figure: dict) -> list[tuple[str, str, str]]:
     from scipy.stats import binomtest
 
     n = figure["n"]
-    # Photos that are alike count as fewer: as many as would leave the error over groups.
+    # Photos that are alike count as fewer: as many as would leave the error over groups, or a
+    # group as one where there is no error to tell.
     share, error = figure["accuracy"], figure["accuracy_se"]
-    worth = min(n, share * (1 - share) / error**2) if error else n
+    worth = min(n, share * (1 - share) / error**2) if error > 0 else len(set(found.groups))
     right = binomtest(round(share * worth), round(worth)).proportion_ci(0.95, "wilson")
     loss, error = figure["log_loss"], SURE * figure["log_loss_se"]
     rows = [
@@ -197,17 +200,19 @@ def expected(
     recipe: Recipe | Blend,
     table: pd.DataFrame,
     found: Predictions,
-    lines: list[dict],
     metric: str,
 ) -> list[str]:
-    """Return the score to expect of the test photos, and what past scores make of it."""
+    """Return the score to expect of the test photos, and what past scores make of it.
+
+    Left out of these is that of these heads' own submission: what older heads got is past.
+    """
     tests = len(photos.test(table))
     if not tests:
         return []
     first = forecast.of(found, metric, tests)
     slug = stamps.summary(place.data_stamp)["competition"]
-    own = {"dataset": place.dataset, "sha256": ""}
-    own |= next((x for x in reversed(lines) if x["recipe"] == recipe.name), {})
+    sent = submission.summary(place, recipe)
+    own = sent["line"] if sent else {"dataset": place.dataset, "sha256": None}
     past = forecast.ratios(ledger.read(), own, slug, metric) if slug else []
     better = forecast.corrected(first, past)
     texts = [f"{forecast.text(first)}, on {tests:,} test photos"]
@@ -358,9 +363,13 @@ def twins(table: pd.DataFrame) -> list[list[tuple[str, str]]]:
     ]
 
 
-def compared(place: Workspace, found: Predictions) -> tuple[list[list[str]], list[str]]:
-    """Return the rows of `make compare`, and the names of recipes trained on other photos."""
-    trained = compare.trained(place)
+def compared(
+    trained: list[compare.Trained], found: Predictions
+) -> tuple[list[list[str]], list[str]]:
+    """Return the rows of `make compare`, and the names of the recipes that can't be in it.
+
+    Those were trained on other photos, labels, groups or folds.
+    """
     mine = found.described()
     same, others = [], []
     for one in trained:
