@@ -179,14 +179,17 @@ def test_kaggles_cats_in_a_folder_of_their_own_are_still_cats(tmp_path):
     files(tmp_path, "train/cats/cat.0.jpg", "train/dogs/dog.0.jpg", "valid/dogs/dog.1.jpg")
     expected = {"train/cats/cat.0.jpg": "cat", "train/dogs/dog.0.jpg": "dog"}
     assert labels(tmp_path) == expected
-    files(tmp_path, "train/dogs/rex.jpg", "train/cats/1.jpg", "train/cats/x.1.y.jpg")
-    assert labels(tmp_path) == expected | {
-        "train/dogs/rex.jpg": "dog",
-        "train/cats/1.jpg": "cat",
-        "train/cats/x.1.y.jpg": "cat",
-    }
+    files(tmp_path, "train/dogs/rex.jpg", "train/cats/x.1.y.jpg")
+    others = {"train/dogs/rex.jpg": "dog", "train/cats/x.1.y.jpg": "cat"}
+    assert labels(tmp_path) == expected | others
     files(tmp_path, "train/dogs/wolf.1.jpg")
     assert set(labels(tmp_path).values()) == {"cats", "dogs"}
+
+
+def test_a_few_files_named_as_kaggles_rename_no_class(tmp_path):
+    files(tmp_path, "cats/dog.1.jpg", "cats/a.jpg", "cats/b.jpg")
+    files(tmp_path, "dogs/cat.1.jpg", "dogs/a.jpg", "dogs/b.jpg")
+    assert labels(tmp_path)["cats/a.jpg"] == "cats"
 
 
 def test_any_names_and_more_classes(tmp_path):

@@ -245,9 +245,13 @@ def _require_class(place: Path, paths: list[Path]) -> None:
 def _class_names(by_folder: dict[Path, list[Path]], places: list[Path]) -> dict[Path, str]:
     """Return the name of each folder's class: its own, but cat where Kaggle's cats are in cats/.
 
-    Of all files there that have a Kaggle name.
+    Some files there may have other names; where most have, a few named so prove nothing.
     """
-    found = {place: _labels(by_folder[place]) for place in places}
+    found = {}
+    for place in places:
+        paths = by_folder[place]
+        few = 2 * sum(map(bool, map(_kaggle_name, paths))) < len(paths)
+        found[place] = set() if few else _labels(paths)
     if len(places) == 2 and all({name} in found.values() for name in PETS):
         return {place: labels.pop() for place, labels in found.items()}
     return {place: place.name.lower() for place in places}
