@@ -418,11 +418,14 @@ def test_verdicts_are_listed_with_what_they_changed(made, run):
     own = before.raw[np.arange(len(before.ids)), before.labels]
     order = [before.ids[row] for row in np.argsort(own)]
     photo = next(photo for photo in order if legible(photo) == photo)
-    with Path("data/source/verdicts.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([verdicts.COLUMNS, [photo, "drop", "<u>neither</u>"]])
-    run("train", "--recipe", "tiny.toml")
-    run("report", "--recipe", "tiny.toml")
-    text = text_of(PAGE)
+    for verdict in "keep", "drop":
+        with Path("data/source/verdicts.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([verdicts.COLUMNS, [photo, verdict, "<u>neither</u>"]])
+        told = run("train", "--recipe", "tiny.toml")
+        assert ("up to date" in told) == (verdict == "keep")
+        run("report", "--recipe", "tiny.toml")
+        text = text_of(PAGE)
+        assert ("They change nothing" in text) == (verdict == "keep")
     assert f"{photo} drop <u>neither</u>" in text
     assert f"those whose label you left {len(before.ids) - 1}" in text
     # Its place among the suspects is the next one's, in the text to copy too.

@@ -107,6 +107,7 @@ def rendered(
             verdicts_path=place.verdicts,
             verdicts_text=verdicts_text(decided, undecided),
             decided=decided,
+            changing=any(verdicts.counts(decided, table).values()),
             pairs=pairs(folder, found, decided),
             per_class=stamps.summary(place.data_stamp)["per_class"],
             tests=photos.test(table),
