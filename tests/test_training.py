@@ -370,7 +370,7 @@ def test_training_that_was_stopped_goes_on_with_the_next_fold(here, made, run, m
     shutil.rmtree(FOLDER)
     stopped_before(3)
     trained = trained_folds(monkeypatch)
-    assert "3 folds were finished before; 2 to go" in run("train", "--recipe", "tiny.toml")
+    assert "heads of 3 of 5 folds are there already" in run("train", "--recipe", "tiny.toml")
     assert trained == [3, 4]
     assert bytes_of(names) == straight
     assert sorted(path.name for path in FOLDER.iterdir()) == files
@@ -400,7 +400,7 @@ def test_folds_of_another_recipe_are_not_gone_on_from(here, made, run, monkeypat
     stopped_before(3)
     (here / "tiny.toml").write_text(TINY.replace("dropout = 0.2", "dropout = 0.3"))
     trained = trained_folds(monkeypatch)
-    assert "finished before" not in run("train", "--recipe", "tiny.toml")
+    assert "there already" not in run("train", "--recipe", "tiny.toml")
     assert trained == [0, 1, 2, 3, 4]
 
 

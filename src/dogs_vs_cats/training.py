@@ -129,7 +129,8 @@ def _build(
             done[fold] = checkpoint
     missing = sorted(set(fold_of.tolist()) - done.keys())
     if done:
-        progress.say(f"train: {len(done)} folds were finished before; {len(missing)} to go")
+        count = len(done) + len(missing)
+        progress.say(f"train: heads of {len(done)} of {count} folds are there already")
     started = time.monotonic()
     for one in cross_validation.run(recipe, rows, fold_of, len(classes), missing):
         done[one.split.fold] = _kept(folder, recipe, one, time.monotonic() - started)
