@@ -188,8 +188,8 @@ def _features(caches: list[Path]) -> str:
 
 
 def _submit(folder: Path) -> str:
-    stamp = stamps.read(folder / submission.STAMP)
-    seconds = stamp["summary"].get("seconds") if stamp else None
+    stamp = stamps.read(folder / submission.STAMP) or {}
+    seconds = stamp.get("summary", {}).get("seconds")
     return "" if seconds is None else f"{seconds:,.0f} s"
 
 

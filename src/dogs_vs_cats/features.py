@@ -266,8 +266,12 @@ def load(place: Workspace, settings: Features, engine: Engine, role: str) -> dic
     """Return view -> Stored features of the `train` or `test` photos, every chunk verified."""
     from dogs_vs_cats import store
 
-    return {
-        view: store.load(path)
-        for (one, view), path in stores(place, settings, engine).items()
-        if one == role
-    }
+    paths = stores(place, settings, engine).items()
+    wanted = {view: path for (one, view), path in paths if one == role}
+    found = {}
+    # Maps may be many gigabytes, and all of them are read.
+    with progress.bar(len(wanted), f"reading {role} features", " views", delay=2) as bar:
+        for view, path in wanted.items():
+            found[view] = store.load(path)
+            bar.update()
+    return found

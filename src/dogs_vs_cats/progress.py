@@ -3,11 +3,12 @@
 import sys
 
 
-def bar(total: int, what: str, unit: str = " photos", done: int = 0):
+def bar(total: int, what: str, unit: str = " photos", done: int = 0, delay: float = 0):
     """Return a tqdm bar over `total` units with rate and time left, on stderr.
 
     tqdm measures the rate from this run alone, so `done` units of an earlier run count towards
-    the whole but not towards the speed. A bar within another's time goes when it is done.
+    the whole but not towards the speed. A bar within another's time goes when it is done; what
+    ends within `delay` seconds has none.
     """
     from tqdm import tqdm
 
@@ -20,6 +21,7 @@ def bar(total: int, what: str, unit: str = " photos", done: int = 0):
         dynamic_ncols=True,
         smoothing=0.1,
         leave=None,
+        delay=delay,
     )
 
 

@@ -1,0 +1,37 @@
+"""progress: what is shown while a stage works, and what is not."""
+
+import io
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from dogs_vs_cats import features, progress, store, workspace
+
+VIEWS = ("plain", "mirror", "zoom")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("delay", "shown"), [(0, True), (60, False)])
+def test_what_ends_soon_has_no_bar_where_that_is_asked(monkeypatch, delay, shown):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress.bar(2, "reading", " views", delay=delay) as bar:
+        bar.update(2)
+    assert ("reading" in terminal.getvalue()) == shown
+
+
+def test_features_are_read_view_by_view_under_a_bar(monkeypatch):
+    stores = {(role, view): Path(role, view) for role in features.ROLES for view in VIEWS}
+    monkeypatch.setattr(features, "stores", lambda *_: stores)
+    monkeypatch.setattr(store, "load", lambda path: path)
+    bar = mock.MagicMock()
+    monkeypatch.setattr(progress, "bar", bar)
+    found = features.load(workspace.Workspace("any"), None, None, "train")
+    assert found == {view: Path("train", view) for view in VIEWS}
+    assert bar.call_args.args[0] == len(VIEWS)
+    assert bar.return_value.__enter__.return_value.update.call_count == len(VIEWS)
