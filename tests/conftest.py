@@ -18,6 +18,10 @@ from pictures import kaggle_folder
 PROJECT = Path(__file__).parents[1]
 MINI = PROJECT.parent / "shared" / "data" / "dogs-vs-cats-mini"
 
+# Under `make test` too, a test's own make is one that a user types.
+for _inherited in "MAKEFLAGS", "MFLAGS", "MAKELEVEL":
+    os.environ.pop(_inherited, None)
+
 TESTS = 40  # test photos of the workspace that is `made`
 TINY = """
 about = "VGG16 at 32 px: quick enough for a test"
