@@ -43,6 +43,8 @@ def serving(folder: Path, recipe: str) -> Iterator[tuple[subprocess.Popen, int]]
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(PROJECT / "src"), "WEIGHTS": weights},
+        # A shell has what it runs in the background ignore Ctrl-C: these tests, then, and this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         said = []
