@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dogs_vs_cats import console, credentials, files, receipt, stamps, workspace
+from dogs_vs_cats import console, credentials, files, ledger, receipt, stamps, workspace
 from dogs_vs_cats.errors import UserError
 
 
@@ -32,8 +32,14 @@ def main() -> None:
     done = None if args.again else receipt.find(path, slug)
     if done is None and credentials.find() is None:
         raise credentials.missing()
-    line = {"sha256": files.digest(path), "dataset": place.dataset, "recipe": ""}
-    line |= {"time": receipt.now(), "file": path.name}
+    sha256 = files.digest(path)
+    line = ledger.made(sha256, place.dataset) or {
+        "file": path.name,
+        "sha256": sha256,
+        "dataset": place.dataset,
+        "recipe": "",
+    }
+    line |= {"time": receipt.now()}
     state = "uploaded before" if done else "scored"
     done = done or receipt.send(path, slug, line, path.name, args.again)
     print(f"upload: {receipt.text(done, state)}")

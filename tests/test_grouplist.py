@@ -181,5 +181,7 @@ def test_a_mistake_in_the_list_is_one_line_and_too_large_groups_are_explained(he
     assert "'none.jpg', which is no photo" in refuse("data", "--source", str(source))
     rows = "".join(f"cat.{n}.jpg,x\n" for n in range(10))
     (source / "groups.csv").write_text("photo,group\n" + rows)
-    assert "groups.csv puts in one group, count once" in refuse("data", "--source", str(source))
+    said = refuse("data", "--source", str(source))
+    assert "groups.csv puts in one group, count once" in said
+    assert "Received 3 of cat: 10 of its photos are one group, that of cat.0. Add photos" in said
     assert not Path("data/source/photos.csv").exists()

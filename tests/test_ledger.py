@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dogs_vs_cats import competition, files, ledger, receipt
+from dogs_vs_cats import competition, credentials, files, forecast, ledger, receipt
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import LEDGER
+from pictures import kaggle_folder
 
 HEADER = ",".join(ledger.COLUMNS)
 BLANK = "," * (len(ledger.COLUMNS) - 3)  # behind time, file and sha256
@@ -166,3 +167,78 @@ def test_a_score_that_is_no_number_comes_last_and_has_no_rank(run, monkeypatch, 
     assert set(names[:2]) == {"5.csv", "6.csv"}
     assert asked == [0.5 if best == "6" else 0.4]
     assert "is place 2 of 9" in printed[-1]
+
+
+FIGURES = {"oof_accuracy": "0.99", "oof_log_loss": "0.04"}
+
+
+@pytest.fixture
+def site(monkeypatch) -> list[competition.Submission]:
+    """Stand in for Kaggle: what is uploaded is scored at once, and listed here."""
+    scores, listed = competition.Scores(0.05, 0.06, "COMPLETE"), []
+
+    def submit(slug: str, csv: Path, message: str) -> competition.Receipt:
+        listed.insert(
+            0, competition.Submission(len(listed) + 1, None, csv.name, message, scores, "")
+        )
+        return competition.Receipt(slug, len(listed), csv.name, message)
+
+    monkeypatch.setattr(competition, "submit", submit)
+    monkeypatch.setattr(competition, "wait", lambda slug, ref, patience: scores)
+    monkeypatch.setattr(competition, "submissions", lambda slug: listed)
+    monkeypatch.setattr(competition, "leaderboard_rank", lambda *_: competition.Rank(2, 9))
+    monkeypatch.setattr(credentials, "find", lambda: "somebody's")
+    return listed
+
+
+def recipes_csv(run) -> tuple[Path, dict[str, str]]:
+    """Write a CSV and its line in the ledger, as `make submit` does for a recipe."""
+    run("data", "--source", str(kaggle_folder(Path("source"))))
+    path = Path("submissions/source-r.csv")
+    path.write_text("id,label\n" + "".join(f"{n},0.{n}\n" for n in range(1, 6)))
+    sha256 = files.digest(path)
+    path = path.rename(path.with_name(f"source-r-{sha256[:8]}.csv"))
+    line = {"sha256": sha256, "dataset": "source", "recipe": "r", "file": path.name} | FIGURES
+    ledger.put(line)
+    return path, line
+
+
+@pytest.mark.parametrize("name", ["", "mine.csv"])
+def test_a_recipes_csv_that_is_uploaded_stays_the_recipes(run, site, name):
+    path, line = recipes_csv(run)
+    path = path.rename(name) if name else path
+    for slug in competition.REDUX, "another":
+        for _ in range(2):
+            run("upload", "--csv", str(path), "--competition", slug)
+    sent = ledger.read()
+    assert [x["competition"] for x in sent] == [competition.REDUX, "another"]
+    assert all(line.items() <= x.items() and x["private_score"] == "0.06" for x in sent)
+    past = forecast.ratios(sent, {"sha256": "", "dataset": "source"}, "another", "log_loss")
+    assert past == [pytest.approx(0.06 / 0.04)]
+
+
+def test_a_csv_of_ones_own_is_no_recipes(run, site):
+    path, _ = recipes_csv(run)
+    Path("own.csv").write_text(path.read_text().replace("0.1", "0.7"))
+    run("upload", "--csv", "own.csv", "--competition", competition.REDUX)
+    mine = ledger.read()[-1]
+    assert (mine["file"], mine["recipe"], mine["oof_log_loss"]) == ("own.csv", "", "")
+    assert mine["private_score"] == "0.06"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_recipes_csv_sent_by_hand_is_known_by_its_name_or_message(run, site, named):
+    path, line = recipes_csv(run)
+    name, message = (path.name, "") if named else ("x.csv", f"by hand [{line['sha256'][:8]}]")
+    for file, text in (name, message), ("else-01234567.csv", "[0123456]"), ("", ""):
+        site.append(
+            competition.Submission(
+                len(site) + 7, None, file, text, competition.Scores(0.05, 0.06, "COMPLETE"), ""
+            )
+        )
+    for _ in range(2):
+        run("scores", "--competition", competition.REDUX)
+        mine, *others = ledger.read()
+        assert line.items() <= mine.items()
+        assert (mine["ref"], mine["private_score"]) == ("7", "0.06")
+        assert [(x["sha256"], x["recipe"]) for x in others] == [("ref 8", ""), ("ref 9", "")]

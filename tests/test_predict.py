@@ -215,10 +215,11 @@ def test_odd_names_come_back_as_they_are(trained):
 
 
 def test_what_is_named_is_found_once_and_in_natural_order(here, monkeypatch):
-    for name in "p/10.jpg", "p/9.JPEG", "p/sub/1.png", "p/.x.jpg", "p/.git/1.jpg", "p/a.txt":
+    hidden = "p/.x.jpg", "p/.git/1.jpg"
+    for name in "p/10.jpg", "p/9.JPEG", "p/IMG.HEIC", "p/sub/1.png", "p/a.txt", *hidden:
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).touch()
-    everything = [Path(x) for x in ("p/9.JPEG", "p/10.jpg", "p/sub/1.png")]
+    everything = [Path(x) for x in ("p/9.JPEG", "p/10.jpg", "p/IMG.HEIC", "p/sub/1.png")]
     for text in "p", "p/", "p/*", "p/**", "**":
         assert layout.own(text) == everything
     assert layout.own("p/*.jpg") == [Path("p/10.jpg")]

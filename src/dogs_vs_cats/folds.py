@@ -1,5 +1,7 @@
 """Folds: stratified, seeded, a group never split."""
 
+from collections import Counter
+
 import numpy as np
 
 from dogs_vs_cats.errors import UserError
@@ -18,12 +20,15 @@ def split(labels: list[str], groups: list[str], parts: int, seed: int = SEED) ->
     from sklearn.model_selection import StratifiedGroupKFold
 
     for label in sorted(set(labels)):
-        count = len({g for g, name in zip(groups, labels, strict=True) if name == label})
-        if count < parts:
+        sizes = Counter(g for g, name in zip(groups, labels, strict=True) if name == label)
+        if len(sizes) < parts:
+            ((name, most),) = sizes.most_common(1)
+            one = f"{most} of its photos are one group, that of {name}" if most > 1 else "no more"
             raise UserError(
                 f"Expected at least {parts} different photos of each class, to split them in "
-                f"{parts}; twins, and what groups.csv puts in one group, count once. Received "
-                f"{count} of {label}."
+                f"{parts}; near-duplicates, and what groups.csv puts in one group, count once. "
+                f"Received {len(sizes)} of {label}: {one}. Add photos that are not so alike, or "
+                "take groups.csv apart."
             )
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     part = np.empty(len(labels), int)

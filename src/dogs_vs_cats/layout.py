@@ -10,9 +10,11 @@ from pathlib import Path
 
 from dogs_vs_cats.errors import UserError
 
-SUFFIXES = frozenset(
+READ = frozenset(
     [".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".avif"]
 )
+# Phones' .heic can't be read here; it is said of each, not passed over.
+SUFFIXES = READ | {".heic", ".heif"}
 KAGGLE_NAME = re.compile(r"([A-Za-z]+)\.(\d+)")  # cat.0.jpg
 TEST_FOLDERS = ("test", "test1")
 PETS = ["cat", "dog"]  # the competition's classes, in their order
@@ -91,7 +93,7 @@ def own(text: str) -> list[Path]:
     kept = set(filter(_ends, found))
     if not kept:
         raise UserError(
-            f"Expected photos ({', '.join(sorted(SUFFIXES))}). Received {text!r}, where none are. "
+            f"Expected photos ({', '.join(sorted(READ))}). Received {text!r}, where none are. "
             "A photo of another name can be named itself."
         )
     return sorted(kept, key=lambda one: natural(str(one)))

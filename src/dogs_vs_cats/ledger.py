@@ -28,6 +28,7 @@ COLUMNS = [
 ]
 # What makes two lines one submission: the same CSV, made by the same recipe for the same photos.
 KEY = ("sha256", "dataset", "recipe")
+FIGURES = ("oof_accuracy", "oof_log_loss", "score_accuracy", "score_log_loss")
 
 
 def read() -> list[dict[str, str]]:
@@ -112,6 +113,18 @@ def sent(sha256: str, competition: str) -> dict[str, str] | None:
     """Return the last line of a CSV that was uploaded to a competition, or None."""
     same = [x for x in read() if (x["sha256"], x["competition"]) == (sha256, competition)]
     return next((x for x in reversed(same) if x["ref"]), None)
+
+
+def made(start: str, dataset: str = "") -> dict[str, str] | None:
+    """Return what stays true of a CSV that a recipe made, wherever it is sent; None if none did.
+
+    Its file, KEY and FIGURES, by the last line whose sha256 begins with `start`; of a dataset, if
+    one is named.
+    """
+    for line in reversed(read()):
+        if line["recipe"] and line["sha256"].startswith(start) and dataset in ("", line["dataset"]):
+            return {key: line[key] for key in ("file", *KEY, *FIGURES)}
+    return None
 
 
 def score(ref: str, competition: str, found: dict[str, str]) -> bool:
