@@ -1,7 +1,6 @@
 """Bring the ledger up to date from Kaggle and print it, best first, with the best one's rank."""
 
 import math
-import re
 
 from dogs_vs_cats import competition, console, ledger, receipt
 from dogs_vs_cats.errors import UserError
@@ -25,7 +24,7 @@ def show(slug: str) -> None:
             # Sent from elsewhere: Kaggle knows it, so the ledger does.
             when = sent.date.strftime("%Y-%m-%dT%H:%M:%SZ") if sent.date else ""
             line = {"competition": slug, "ref": str(sent.ref), "time": when}
-            ledger.put(identified(sent) | line | texts)
+            ledger.put(receipt.identified(sent) | line | texts)
     lower = competition.known(slug).lower_is_better
     lines = [x for x in ledger.read() if x["competition"] == slug]
     if not lines:
@@ -43,19 +42,6 @@ def show(slug: str) -> None:
     if there and not math.isnan(number(best)):
         rank = competition.leaderboard_rank(slug, number(best), lower)
         print(f"scores: the best, {best}, is place {rank.place:,} of {rank.teams:,} on the board")
-
-
-def identified(sent: competition.Submission) -> dict[str, str]:
-    """Return what the ledger has of a submission's CSV.
-
-    Where a recipe made it here, its name ends with the first digits of its sha256, as the message
-    does that it was sent with.
-    """
-    marks = re.findall(r"-([0-9a-f]{8})\.csv$", sent.file_name)
-    marks += re.findall(r"\[([0-9a-f]{8})\]$", sent.description)
-    found = filter(None, map(ledger.made, marks))
-    unknown = {"sha256": f"ref {sent.ref}", "dataset": "", "recipe": "", "file": sent.file_name}
-    return next(found, unknown)
 
 
 def order(line: dict[str, str], lower: bool) -> tuple:

@@ -199,7 +199,8 @@ REFUSED = {
     "text as zip": ("text.zip", "something else"),
     "html as zip": ("page.zip", "web page"),
     "an escaping zip": ("evil.zip", "stay inside"),
-    "too few": ("few", "Received 3 of cat: no more. Add"),
+    "too few": ("few", "at least 5"),
+    "too few, none alike": ("few", "Received 3 of cat: no more. Add"),
     "two with one id": ("twice", "two for id 1"),
 }
 

@@ -4,10 +4,14 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dogs_vs_cats import files, ledger, progress
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import LEDGER
+
+if TYPE_CHECKING:
+    from dogs_vs_cats import competition
 
 # The slug of a rehearsal. No such competition is at Kaggle, so a rehearsed submission can never
 # be taken for a real one, nor sent there.
@@ -61,6 +65,19 @@ def send(csv: Path, slug: str, line: dict[str, str], message: str, again: bool) 
         raise
     ledger.score(str(ref), slug, texts(scores))
     return ledger.sent(sha256, slug)
+
+
+def identified(sent: "competition.Submission") -> dict[str, str]:
+    """Return what the ledger has of the CSV of a submission that Kaggle lists.
+
+    Where a recipe made it here, its name ends with the first digits of its sha256
+    (submission.build), as the message does that it was sent with (`send`).
+    """
+    marks = re.findall(r"-([0-9a-f]{8})\.csv$", sent.file_name)
+    marks += re.findall(r"\[([0-9a-f]{8})\]$", sent.description)
+    found = filter(None, map(ledger.made, marks))
+    unknown = {"sha256": f"ref {sent.ref}", "dataset": "", "recipe": "", "file": sent.file_name}
+    return next(found, unknown)
 
 
 def _ref(line: dict[str, str]) -> int:
