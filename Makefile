@@ -23,7 +23,7 @@ else
   READY := .venv/ready $(EXTRAS:%=.venv/%)
 endif
 
-export PYTHONPATH := src
+export PYTHONPATH := src:.
 # As environment, not as text in a command: a path may hold spaces and quotes; and as it is given:
 # a path may hold a $.
 TEXTS := SOURCE DATASET RECIPE CSV JSON PHOTOS COMPETITION SPACE

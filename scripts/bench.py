@@ -4,8 +4,8 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from dogs_vs_cats import bench, console
-from dogs_vs_cats.bench import table
+from benchmarks.suite import bench, table
+from dogs_vs_cats import console
 from dogs_vs_cats.errors import UserError
 
 MINI = Path(__file__).parents[2] / "shared" / "data" / "dogs-vs-cats-mini"
@@ -25,7 +25,7 @@ def main() -> None:
     plan = dataclasses.replace(plan, rounds=args.rounds or plan.rounds)
     folder = Path("benchmarks/.work")
     about = bench.described(source, plan)
-    path = Path("benchmarks", f"{'quick-' if args.quick else ''}{bench.slug()}.md")
+    path = Path("benchmarks", f"{'quick-' if args.quick else ''}{bench.machine_slug()}.md")
     results = bench.run(source, plan, folder, lambda now: table.write(path, now, plan, about))
     print(table.text(table.figures(results, plan)))
     print(f"bench: {path} and {path.with_suffix('.json').name}")

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from dogs_vs_cats import console, workspace
+from dogs_vs_cats import console
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.workspace import current_workspace
 
 
 def main() -> None:
@@ -13,12 +14,12 @@ def main() -> None:
     args = parser.parse_args()
     if not args.csv:
         raise UserError("Expected CSV=path. Received none.")
-    place = workspace.current(args.dataset)
+    workspace = current_workspace(args.dataset)
 
-    from dogs_vs_cats import submission
+    from dogs_vs_cats.submission import submission_csv
 
-    rows = submission.check(Path(args.csv), place)
-    print(f"check: {args.csv}: {rows:,} rows, one for each test photo of {place.dataset}: good")
+    rows = submission_csv.check(Path(args.csv), workspace)
+    print(f"check: {args.csv}: {rows:,} rows, one for each test photo of {workspace.dataset}: good")
 
 
 if __name__ == "__main__":

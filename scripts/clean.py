@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from dogs_vs_cats import console, files, status, workspace
+from dogs_vs_cats import console, files, status
+from dogs_vs_cats.workspace import check_dataset_name
 
 
 def main() -> None:
@@ -11,7 +12,7 @@ def main() -> None:
     parser.add_argument("--dataset", help="only what belongs to this one (default: to all)")
     parser.add_argument("--yes", action="store_true", help="remove it")
     args = parser.parse_args()
-    found = status.freed(workspace.check_name(args.dataset) if args.dataset else None)
+    found = status.freed(check_dataset_name(args.dataset) if args.dataset else None)
     for folder, size in found:
         print(f"clean: {folder}: {files.size_text(size)}")
         if args.yes:

@@ -1,16 +1,17 @@
 """Compare the trained recipes of a dataset: figures out of fold, costs, and what is noise."""
 
-from dogs_vs_cats import console, workspace
+from dogs_vs_cats import console
+from dogs_vs_cats.workspace import current_workspace
 
 
 def main() -> None:
     parser = console.Parser(description=__doc__)
     parser.add_argument("--dataset", help="its name (default: that of the last `make data`)")
-    place = workspace.current(parser.parse_args().dataset)
+    workspace = current_workspace(parser.parse_args().dataset)
 
-    from dogs_vs_cats import compare
+    from dogs_vs_cats.analysis import compare
 
-    for line in compare.lines(place):
+    for line in compare.lines(workspace):
         print(f"compare: {line}")
 
 

@@ -2,7 +2,10 @@
 
 import os
 
-from dogs_vs_cats import console, credentials, dataset, workspace
+from dogs_vs_cats import console
+from dogs_vs_cats.data import dataset
+from dogs_vs_cats.kaggle import credentials
+from dogs_vs_cats.workspace import Workspace, check_dataset_name, remember_dataset
 
 
 def main() -> None:
@@ -15,15 +18,15 @@ def main() -> None:
     )
     args = parser.parse_args()
     source = dataset.source(args.source, args.competition, os.environ.get("MICROSOFT_URL"))
-    place = workspace.Workspace(workspace.check_name(args.dataset or source.name))
-    found = dataset.summary(source, place)
+    workspace = Workspace(check_dataset_name(args.dataset or source.name))
+    found = dataset.summary(source, workspace)
     fresh = found is not None
-    if source.word == "kaggle" and not fresh and not place.downloads.exists():
+    if source.word == "kaggle" and not fresh and not workspace.downloads.exists():
         require_credentials()
-    found = found or dataset.make(source, place)
+    found = found or dataset.make(source, workspace)
     if not args.keep_current:
-        workspace.remember(place.dataset)
-    report(place, found, "up to date" if fresh else str(place.table))
+        remember_dataset(workspace.dataset)
+    report(workspace, found, "up to date" if fresh else str(workspace.table))
 
 
 def require_credentials() -> None:
@@ -32,10 +35,10 @@ def require_credentials() -> None:
         raise credentials.missing()
 
 
-def report(place: workspace.Workspace, found: dict, state: str) -> None:
+def report(workspace: Workspace, found: dict, state: str) -> None:
     counts = " + ".join(f"{n:,} {name}" for name, n in found["per_class"].items())
     answers = ", labels kept aside for the score" if found["answers"] else ""
-    print(f"data: {place.dataset}: {state}")
+    print(f"data: {workspace.dataset}: {state}")
     print(f"data: {counts} to train on, {found['test']:,} to predict{answers}")
     if found["listed"]:
         print(f"data: {found['listed']:,} photos are in groups of groups.csv")
@@ -48,7 +51,7 @@ def report(place: workspace.Workspace, found: dict, state: str) -> None:
         for photo, problem in list(problems.items())[:10]:
             print(f"data:   {photo}: {problem}")
         if len(problems) > 10:
-            print(f"data:   and {len(problems) - 10:,} more: column problem of {place.table}")
+            print(f"data:   and {len(problems) - 10:,} more: column problem of {workspace.table}")
     if found["unreadable_tests"]:
         print(
             f"warning: {len(found['unreadable_tests']):,} of them are test photos: each keeps its "

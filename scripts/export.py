@@ -1,6 +1,10 @@
 """Write a trained recipe as one ONNX file, from pixels to probabilities, and check it."""
 
-from dogs_vs_cats import blending, console, engines, export, files, recipes, workspace
+from dogs_vs_cats import console, files
+from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.export import onnx_export
+from dogs_vs_cats.modeling import blend
+from dogs_vs_cats.workspace import current_workspace
 
 
 def main() -> None:
@@ -8,16 +12,16 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="only say whether the recipe can be")
     args = parser.parse_args()
     recipe = recipes.read(args.recipe)
-    export.require(recipe)
+    onnx_export.require(recipe)
     if args.check:
         return
     engine = engines.choose(args.engine, args.precision)
-    place = workspace.current(args.dataset)
-    blending.require(place, recipe, engine, args.recipe)
-    found = export.summary(place, recipe)
+    workspace = current_workspace(args.dataset)
+    blend.require(workspace, recipe, engine, args.recipe)
+    found = onnx_export.summary(workspace, recipe)
     state = ": up to date"
     if found is None:
-        found = export.build(place, recipe, engine, args.threads)
+        found = onnx_export.build(workspace, recipe, engine, args.threads)
         state = f" in {found['seconds']:.0f} s"
     show(found, state)
 

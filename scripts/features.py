@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from dogs_vs_cats import console, engines, features, files, recipes, timings, workspace
-from dogs_vs_cats.engines import Engine
-from dogs_vs_cats.recipes import Recipe
-from dogs_vs_cats.workspace import Workspace
+from dogs_vs_cats import console, files
+from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config.engines import Engine
+from dogs_vs_cats.config.recipes import Recipe
+from dogs_vs_cats.features import cache, timings
+from dogs_vs_cats.workspace import Workspace, current_workspace
 
 
 def main() -> None:
@@ -16,19 +18,19 @@ def main() -> None:
     args = parser.parse_args()
     recipe = recipes.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
-    place = workspace.current(args.dataset)
+    workspace = current_workspace(args.dataset)
     for member in recipes.members(recipe):
-        compute(place, member, engine, features.Run(args.batch, args.threads))
+        compute(workspace, member, engine, cache.Run(args.batch, args.threads))
 
 
-def compute(place: Workspace, recipe: Recipe, engine: Engine, run: features.Run) -> None:
+def compute(workspace: Workspace, recipe: Recipe, engine: Engine, run: cache.Run) -> None:
     """Compute what is missing of a recipe's features; print how much, how fast."""
-    cached = features.summary(place, recipe.features, engine)
+    cached = cache.summary(workspace, recipe.features, engine)
     if cached:
         size = files.size_text(cached["bytes"])
-        print(f"features: {place.dataset}, {recipe.name}: up to date ({size})")
+        print(f"features: {workspace.dataset}, {recipe.name}: up to date ({size})")
         return
-    done = features.build(place, recipe.features, engine, run)
+    done = cache.build(workspace, recipe.features, engine, run)
     computed = sum(done["computed"].values())
     if not computed:
         print("features: every one was there already")

@@ -4,8 +4,12 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from dogs_vs_cats import blending, console, engines, layout, progress, recipes, workspace
+from dogs_vs_cats import console, progress
+from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.data import layout
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.modeling import blend
+from dogs_vs_cats.workspace import current_workspace
 
 
 def main() -> None:
@@ -21,15 +25,15 @@ def main() -> None:
         return
     recipe = recipes.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
-    place = workspace.current(args.dataset)
-    blending.require(place, recipe, engine, args.recipe)
+    workspace = current_workspace(args.dataset)
+    blend.require(workspace, recipe, engine, args.recipe)
     progress.say(
-        f"predict: {place.dataset}, {recipe.name}: {len(paths):,} photo{'s' * (len(paths) > 1)}"
+        f"predict: {workspace.dataset}, {recipe.name}: {len(paths):,} photo{'s' * (len(paths) > 1)}"
     )
 
-    from dogs_vs_cats import answers, predictor
+    from dogs_vs_cats.inference import answers, predictor
 
-    found = predictor.load(place, recipe, engine, args.threads, len(paths))
+    found = predictor.load(workspace, recipe, engine, args.threads, len(paths))
     table = answers.Table(paths, found.classes)
     problems = []
     with ExitStack() as stack:

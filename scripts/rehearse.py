@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dogs_vs_cats import console, dataset, engines, recipes, workspace
-from dogs_vs_cats.receipt import REHEARSAL
-from dogs_vs_cats.workspace import Workspace
+from dogs_vs_cats import console
+from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.data import dataset
+from dogs_vs_cats.kaggle.uploads import REHEARSAL
+from dogs_vs_cats.workspace import Workspace, check_dataset_name
 
 HERE = Path(__file__).parent
 
@@ -21,18 +23,18 @@ def main() -> None:
     recipes.read(args.recipe)
     engines.choose(args.engine, args.precision)
     source = dataset.source(args.source)
-    photos = Workspace(workspace.check_name(args.photos or source.name))
-    place = Workspace(workspace.check_name(args.dataset or f"{source.name}-rehearsal"))
+    photos = Workspace(check_dataset_name(args.photos or source.name))
+    workspace = Workspace(check_dataset_name(args.dataset or f"{source.name}-rehearsal"))
     if dataset.summary(source, photos) is None:
         dataset.make(source, photos)
 
-    from dogs_vs_cats import rehearse
-    from dogs_vs_cats.rehearsal import Rehearsal
+    from dogs_vs_cats.rehearsal import rehearse
+    from dogs_vs_cats.rehearsal.small_kaggle import Rehearsal
 
-    competition = rehearse.competition(photos, place)
-    home = place.rehearsal / "home"
+    competition = rehearse.competition(photos, workspace)
+    home = workspace.rehearsal / "home"
     home.mkdir(parents=True, exist_ok=True)
-    with Rehearsal(competition, place.rehearsal / "state") as kaggle:
+    with Rehearsal(competition, workspace.rehearsal / "state") as kaggle:
         print(
             f"rehearsal: a Kaggle at {kaggle.url} for this command alone, with "
             f"{len(competition.answers):,} of the labels hidden",
@@ -40,7 +42,7 @@ def main() -> None:
         )
         # Only the stages that talk to Kaggle are led to the rehearsal, with a home of their own.
         there = kaggle.process_environment(home.resolve())
-        chosen = ["--dataset", place.dataset]
+        chosen = ["--dataset", workspace.dataset]
         how = ["--recipe", args.recipe, "--engine", args.engine, "--precision", args.precision]
         how += chosen
         how += ["--threads", str(args.threads)] if args.threads else []

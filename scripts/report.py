@@ -1,20 +1,24 @@
 """Write what was run and what it sees as one page that opens from the disk."""
 
-from dogs_vs_cats import blending, console, engines, files, recipes, report, workspace
+from dogs_vs_cats import console, files
+from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.modeling import blend
+from dogs_vs_cats.report import page
+from dogs_vs_cats.workspace import current_workspace
 
 
 def main() -> None:
     args = console.arguments(__doc__).parse_args()
     recipe = recipes.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
-    place = workspace.current(args.dataset)
-    blending.require(place, recipe, engine, args.recipe)
-    found = report.summary(place, recipe, engine)
+    workspace = current_workspace(args.dataset)
+    blend.require(workspace, recipe, engine, args.recipe)
+    found = page.summary(workspace, recipe, engine)
     state = "up to date"
     if found is None:
-        found = report.build(place, recipe, engine, args.threads)
+        found = page.build(workspace, recipe, engine, args.threads)
         state = f"written in {found['seconds']:.0f} s"
-    print(f"report: {place.dataset}, {recipe.name}: {state}, {files.size_text(found['bytes'])}")
+    print(f"report: {workspace.dataset}, {recipe.name}: {state}, {files.size_text(found['bytes'])}")
     print(f"report: {found['file']}: not to be published, as the photos in it are not yours")
 
 

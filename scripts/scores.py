@@ -2,8 +2,9 @@
 
 import math
 
-from dogs_vs_cats import competition, console, ledger, receipt
+from dogs_vs_cats import console
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.kaggle import ledger, session, uploads
 
 
 def main() -> None:
@@ -11,21 +12,21 @@ def main() -> None:
     parser.add_argument("--competition", help="its name (default: those in the ledger)")
     args = parser.parse_args()
     slugs = sorted({line["competition"] for line in ledger.read()} - {""})
-    for slug in [args.competition] if args.competition else slugs or [competition.REDUX]:
+    for slug in [args.competition] if args.competition else slugs or [session.REDUX]:
         show(slug)
 
 
 def show(slug: str) -> None:
     # A rehearsal's server ended with its command; what it said is in the ledger.
-    there = slug != receipt.REHEARSAL or receipt.at_rehearsal()
-    for sent in competition.submissions(slug) if there else []:
-        texts = receipt.texts(sent.scores)
+    there = slug != uploads.REHEARSAL or uploads.at_rehearsal()
+    for sent in session.submissions(slug) if there else []:
+        texts = uploads.texts(sent.scores)
         if not ledger.score(str(sent.ref), slug, texts):
             # Sent from elsewhere: Kaggle knows it, so the ledger does.
             when = sent.date.strftime("%Y-%m-%dT%H:%M:%SZ") if sent.date else ""
             line = {"competition": slug, "ref": str(sent.ref), "time": when}
-            ledger.put(receipt.identified(sent) | line | texts)
-    lower = competition.known(slug).lower_is_better
+            ledger.put(uploads.identified(sent) | line | texts)
+    lower = session.known(slug).lower_is_better
     lines = [x for x in ledger.read() if x["competition"] == slug]
     if not lines:
         raise UserError(f"Expected submissions to {slug}. Received none: run `make submit`.")
@@ -40,7 +41,7 @@ def show(slug: str) -> None:
         )
     best = lines[0]["private_score"] or lines[0]["public_score"]
     if there and not math.isnan(number(best)):
-        rank = competition.leaderboard_rank(slug, number(best), lower)
+        rank = session.leaderboard_rank(slug, number(best), lower)
         print(f"scores: the best, {best}, is place {rank.place:,} of {rank.teams:,} on the board")
 
 

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from dogs_vs_cats import console, engines, recipes, workspace
+from dogs_vs_cats import console
+from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.workspace import current_workspace
 
 
 def main() -> None:
@@ -12,12 +14,14 @@ def main() -> None:
     args = parser.parse_args()
     recipe = recipes.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
-    place = workspace.current(args.dataset)
+    workspace = current_workspace(args.dataset)
 
-    from dogs_vs_cats import search
+    from dogs_vs_cats.search import head_search
 
-    space = search.read_space(args.space or search.SPACE)
-    text, path, made = search.build(place, recipe, space, engine, args.nested, args.threads)
+    space = head_search.read_space(args.space or head_search.SPACE)
+    text, path, made = head_search.build(
+        workspace, recipe, space, engine, args.nested, args.threads
+    )
     print(text)
     print(f"search: {made} trials made, the others known; {path} and .json")
 

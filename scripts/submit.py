@@ -4,22 +4,14 @@ import shlex
 import time
 from pathlib import Path
 
-from dogs_vs_cats import (
-    blending,
-    console,
-    credentials,
-    engines,
-    files,
-    forecast,
-    ledger,
-    receipt,
-    recipes,
-    stamps,
-    submission,
-    workspace,
-)
-from dogs_vs_cats.engines import Engine
+from dogs_vs_cats import artifacts, console, files
+from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.kaggle import credentials, ledger, uploads
+from dogs_vs_cats.modeling import blend
+from dogs_vs_cats.submission import expected_score, submission_csv
+from dogs_vs_cats.workspace import current_workspace
 
 
 def main() -> None:
@@ -29,17 +21,17 @@ def main() -> None:
     args = parser.parse_args()
     recipe = recipes.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
-    place = workspace.current(args.dataset)
-    trained = blending.summary(place, recipe, engine)
+    workspace = current_workspace(args.dataset)
+    trained = blend.summary(workspace, recipe, engine)
     if trained is None:
         again = f"make submit RECIPE={shlex.quote(args.recipe)}"
         raise UserError(
             f"Expected heads of {recipe.name} that fit the photos and features. Received none, or "
             f"stale ones. Run `{again}`, which makes them first."
         )
-    found = submission.summary(place, recipe)
+    found = submission_csv.summary(workspace, recipe)
     state = "up to date" if found else "written and checked"
-    found = found or make(place, recipe, engine, args.threads, trained)
+    found = found or make(workspace, recipe, engine, args.threads, trained)
     print(f"submit: {found['file']}: {found['rows']:,} rows, {state}", flush=True)
     if found["score"]:
         print(
@@ -47,33 +39,34 @@ def main() -> None:
             f"{found['score']['accuracy_se']:.2%}, log loss {found['score']['log_loss']:.4f} ± "
             f"{found['score']['log_loss_se']:.4f}"
         )
-    data = stamps.summary(place.data_stamp)
+    data = artifacts.summary(workspace.data_stamp)
     slug = data["competition"]
     foretell(found["forecast"], found["line"], slug)
-    if not slug and not found["score"] and data["classes"] == submission.PETS:
+    if not slug and not found["score"] and data["classes"] == submission_csv.PETS:
         print("submit: to upload it: make upload CSV=... COMPETITION=..., or tell make data whose")
         print("submit: photos they are: make data SOURCE=... COMPETITION=...")
     if slug and args.upload == "1":
-        send(place, slug, found, args.again)
+        send(workspace, slug, found, args.again)
 
 
-def make(place, recipe, engine: Engine, threads: int | None, trained: dict) -> dict:
+def make(workspace, recipe, engine: Engine, threads: int | None, trained: dict) -> dict:
     """Write the CSV, its line in the ledger and its stamp; return the stamp's summary."""
-    from dogs_vs_cats import predictions, scorer
+    from dogs_vs_cats.modeling import out_of_fold
+    from dogs_vs_cats.submission import holdout_score
 
     started = time.monotonic()
-    path, rows = submission.build(place, recipe, engine, threads)
+    path, rows = submission_csv.build(workspace, recipe, engine, threads)
     seconds = time.monotonic() - started
-    score = scorer.score(path, place)
+    score = holdout_score.score(path, workspace)
     line = {
         "sha256": files.digest(path),
-        "dataset": place.dataset,
+        "dataset": workspace.dataset,
         "recipe": recipe.name,
     }
     ledger.put(
         {
             **line,
-            "time": receipt.now(),
+            "time": uploads.now(),
             "file": path.name,
             "oof_accuracy": f"{trained['accuracy']:.5f}",
             "oof_log_loss": f"{trained['log_loss']:.5f}",
@@ -86,14 +79,21 @@ def make(place, recipe, engine: Engine, threads: int | None, trained: dict) -> d
         "rows": rows,
         "seconds": round(seconds, 1),
         "score": score,
-        "forecast": forecast.of(
-            predictions.read(place.model(recipe.name)), submission.metric_of(place), rows
+        "forecast": expected_score.of(
+            out_of_fold.read(workspace.model(recipe.name)),
+            submission_csv.metric_of(workspace),
+            rows,
         ),
         "line": line,
         "message": f"{recipe.name}: out of fold accuracy {trained['accuracy']:.2%}, log loss "
         f"{trained['log_loss']:.4f}",
     }
-    stamps.write(submission.stamp(place, recipe), submission.inputs(place, recipe), [path], found)
+    artifacts.write(
+        submission_csv.stamp(workspace, recipe),
+        submission_csv.inputs(workspace, recipe),
+        [path],
+        found,
+    )
     return found
 
 
@@ -101,34 +101,34 @@ def foretell(found: dict, line: dict, slug: str) -> None:
     """Print the score to expect, and what past scores of the same competition make of it."""
     print(
         f"submit: to expect from {found['photos']:,} photos out of fold, on {found['tests']:,}: "
-        f"{forecast.text(found)}"
+        f"{expected_score.text(found)}"
     )
-    past = forecast.ratios(ledger.read(), line, slug, found["metric"]) if slug else []
-    better = forecast.corrected(found, past)
+    past = expected_score.ratios(ledger.read(), line, slug, found["metric"]) if slug else []
+    better = expected_score.corrected(found, past)
     if better:
         print(
             f"submit: {better['past']} past scores of {slug} were {better['ratio']:.2f} times "
-            f"what was out of fold; so corrected: {forecast.text(better)}"
+            f"what was out of fold; so corrected: {expected_score.text(better)}"
         )
 
 
-def send(place, slug: str, found: dict, again: bool) -> None:
+def send(workspace, slug: str, found: dict, again: bool) -> None:
     """Upload the CSV if that is to do and can be done; print the scores."""
     path = Path(found["file"])
-    done = None if again else receipt.find(path, slug)
-    if done is None and slug == receipt.REHEARSAL and not receipt.at_rehearsal():
+    done = None if again else uploads.find(path, slug)
+    if done is None and slug == uploads.REHEARSAL and not uploads.at_rehearsal():
         print("submit: these photos are of a rehearsal: `make rehearse` or `make demo` scores them")
         return
     if done is None:
-        submission.require_kaggles(place, slug)
+        submission_csv.require_kaggles(workspace, slug)
     if done is None and credentials.find() is None:
         print(f"submit: not uploaded, as there are no Kaggle credentials. The CSV is {path}.")
         print(f"submit: upload it at https://www.kaggle.com/c/{slug}/submit, or save a token")
         print(f"submit: ({credentials.SETTINGS}, under API) and run the same command again")
         return
     state = "uploaded before" if done else "scored"
-    done = done or receipt.send(path, slug, found["line"], found["message"], again)
-    print(f"submit: {receipt.text(done, state)}")
+    done = done or uploads.send(path, slug, found["line"], found["message"], again)
+    print(f"submit: {uploads.text(done, state)}")
 
 
 if __name__ == "__main__":

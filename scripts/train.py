@@ -1,50 +1,54 @@
 """Train a recipe's heads, one a fold, and predict each photo by the head that never saw it."""
 
-from dogs_vs_cats import blending, console, engines, recipes, training, workspace
-from dogs_vs_cats.engines import Engine
-from dogs_vs_cats.recipes import Blend, Recipe
-from dogs_vs_cats.workspace import Workspace
+from dogs_vs_cats import console
+from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config.engines import Engine
+from dogs_vs_cats.config.recipes import Blend, Recipe
+from dogs_vs_cats.modeling import blend, training
+from dogs_vs_cats.workspace import Workspace, current_workspace
 
 
 def main() -> None:
     args = console.arguments(__doc__).parse_args()
     recipe = recipes.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
-    place = workspace.current(args.dataset)
+    workspace = current_workspace(args.dataset)
     for member in recipes.members(recipe):
-        train(place, member, engine, args.threads)
+        train(workspace, member, engine, args.threads)
     if isinstance(recipe, Blend):
-        blend(place, recipe, engine)
+        fit_blend(workspace, recipe, engine)
 
 
-def train(place: Workspace, recipe: Recipe, engine: Engine, threads: int | None) -> None:
+def train(workspace: Workspace, recipe: Recipe, engine: Engine, threads: int | None) -> None:
     """Train a recipe's heads if they are not up to date; print their figures."""
-    found = training.summary(place, recipe, engine)
+    found = training.summary(workspace, recipe, engine)
     state = ": up to date"
     if found is None:
-        found = training.build(place, recipe, engine, threads)
+        found = training.build(workspace, recipe, engine, threads)
         state = f" in {found['seconds']:.0f} s"
         show_folds(found)
-    print(f"train: {place.dataset}, {recipe.name}: {found['heads']} heads{state}")
+    print(f"train: {workspace.dataset}, {recipe.name}: {found['heads']} heads{state}")
     if "verdicts" in found:
         said = ", ".join(f"{n:,} {what}" for what, n in found["verdicts"].items())
-        print(f"train: {place.verdicts}: {said}; all photos are scored on the labels they had")
+        print(f"train: {workspace.verdicts}: {said}; all photos are scored on the labels they had")
     show(found)
-    print(f"train: {place.model(recipe.name)}: heads, predictions, metrics, curves.png")
+    print(f"train: {workspace.model(recipe.name)}: heads, predictions, metrics, curves.png")
 
 
-def blend(place: Workspace, recipe: Blend, engine: Engine) -> None:
+def fit_blend(workspace: Workspace, recipe: Blend, engine: Engine) -> None:
     """Fit a blend of trained members if it is not up to date; print its figures and theirs."""
-    found = blending.summary(place, recipe, engine)
+    found = blend.summary(workspace, recipe, engine)
     state = ": up to date"
     if found is None:
-        found = blending.build(place, recipe)
+        found = blend.build(workspace, recipe)
         state = f" in {found['seconds']:.0f} s"
         show_folds(found)
     show_members(found, recipe.name)
-    print(f"train: {place.dataset}, {recipe.name}: weights of {len(recipe.members)} members{state}")
+    print(
+        f"train: {workspace.dataset}, {recipe.name}: weights of {len(recipe.members)} members{state}"
+    )
     show(found)
-    print(f"train: {place.model(recipe.name)}: weights, predictions, metrics")
+    print(f"train: {workspace.model(recipe.name)}: weights, predictions, metrics")
 
 
 def show_members(found: dict, name: str) -> None:

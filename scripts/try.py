@@ -2,7 +2,10 @@
 
 import argparse
 
-from dogs_vs_cats import blending, console, engines, hardware, progress, recipes, workspace
+from dogs_vs_cats import console, environment, progress
+from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.modeling import blend
+from dogs_vs_cats.workspace import current_workspace
 
 PORT = 8017
 
@@ -13,16 +16,16 @@ def main() -> None:
     args = parser.parse_args()
     recipe = recipes.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
-    place = workspace.current(args.dataset)
-    hardware.versions("flask", "waitress", setup="make setup EXTRAS=try")
-    blending.require(place, recipe, engine, args.recipe)
+    workspace = current_workspace(args.dataset)
+    environment.versions("flask", "waitress", setup="make setup EXTRAS=try")
+    blend.require(workspace, recipe, engine, args.recipe)
 
-    from dogs_vs_cats import desk
+    from dogs_vs_cats.inference import web_app
 
-    with desk.listening(args.port) as listener:
-        progress.say(f"try: {place.dataset}, {recipe.name}: loading")
-        server = desk.server(desk.load(place, recipe, engine, args.threads), listener)
-        address = f"http://{desk.HOST}:{listener.getsockname()[1]}"
+    with web_app.listening(args.port) as listener:
+        progress.say(f"try: {workspace.dataset}, {recipe.name}: loading")
+        server = web_app.server(web_app.load(workspace, recipe, engine, args.threads), listener)
+        address = f"http://{web_app.HOST}:{listener.getsockname()[1]}"
         progress.say(f"try: ready at {address} (Ctrl-C ends it)")
         server.run()  # which takes Ctrl-C for itself
     raise KeyboardInterrupt

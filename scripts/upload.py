@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from dogs_vs_cats import console, credentials, files, ledger, receipt, stamps, workspace
+from dogs_vs_cats import artifacts, console, files
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.kaggle import credentials, ledger, uploads
+from dogs_vs_cats.workspace import current_workspace
 
 
 def main() -> None:
@@ -15,34 +17,36 @@ def main() -> None:
     args = parser.parse_args()
     if not args.csv:
         raise UserError("Expected CSV=path. Received none.")
-    place = workspace.current(args.dataset)
-    slug = args.competition or stamps.summary(place.data_stamp)["competition"]
+    workspace = current_workspace(args.dataset)
+    slug = args.competition or artifacts.summary(workspace.data_stamp)["competition"]
     if not slug:
         raise UserError(
-            f"Expected COMPETITION=name: {place.dataset} did not come from Kaggle. Received none."
+            f"Expected COMPETITION=name: {workspace.dataset} did not come from Kaggle. Received none."
         )
 
-    from dogs_vs_cats import competition, photos, submission
+    from dogs_vs_cats.data import photos
+    from dogs_vs_cats.kaggle import session
+    from dogs_vs_cats.submission import submission_csv
 
-    submission.require_pets(photos.read_classes(place))
-    submission.require_kaggles(place, slug)
+    submission_csv.require_pets(photos.read_classes(workspace))
+    submission_csv.require_kaggles(workspace, slug)
     path = Path(args.csv)
-    rows = submission.check(path, place, competition.known(slug).metric)
+    rows = submission_csv.check(path, workspace, session.known(slug).metric)
     print(f"upload: {path}: {rows:,} rows, good", flush=True)
-    done = None if args.again else receipt.find(path, slug)
+    done = None if args.again else uploads.find(path, slug)
     if done is None and credentials.find() is None:
         raise credentials.missing()
     sha256 = files.digest(path)
-    line = ledger.made(sha256, place.dataset) or {
+    line = ledger.made(sha256, workspace.dataset) or {
         "file": path.name,
         "sha256": sha256,
-        "dataset": place.dataset,
+        "dataset": workspace.dataset,
         "recipe": "",
     }
-    line |= {"time": receipt.now()}
+    line |= {"time": uploads.now()}
     state = "uploaded before" if done else "scored"
-    done = done or receipt.send(path, slug, line, path.name, args.again)
-    print(f"upload: {receipt.text(done, state)}")
+    done = done or uploads.send(path, slug, line, path.name, args.again)
+    print(f"upload: {uploads.text(done, state)}")
 
 
 if __name__ == "__main__":

@@ -1,49 +1,19 @@
 """What tests share: a folder of their own, real photos where there are any, real commands."""
 
-import contextlib
-import csv
-import io
 import os
-import runpy
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
-from pictures import kaggle_folder
+from support.commands import PROJECT, TESTS, TINY, called, command
+from support.pictures import kaggle_folder
 
-PROJECT = Path(__file__).parents[1]
 MINI = PROJECT.parent / "shared" / "data" / "dogs-vs-cats-mini"
 
 # Under `make test` too, a test's own make is one that a user types.
 for _inherited in "MAKEFLAGS", "MFLAGS", "MAKELEVEL":
     os.environ.pop(_inherited, None)
-
-TESTS = 40  # test photos of the workspace that is `made`
-TINY = """
-about = "VGG16 at 32 px: quick enough for a test"
-[features]
-backbone = "vgg16"
-tap = "block5_pool"
-pooling = "avgmax"
-size = 32
-train_views = ["plain", "mirror"]
-test_views = ["plain", "mirror"]
-[head]
-standardise = true
-hidden = [16]
-dropout = 0.2
-optimiser = "adam"
-learning_rate = 1e-3
-schedule = "cosine"
-batch_size = 16
-epochs = 3
-precision = "float32"
-seeds = [1]
-"""
 
 
 @pytest.fixture
@@ -69,49 +39,12 @@ def real_photos() -> Path:
 @pytest.fixture(scope="session")
 def unpacked(real_photos, tmp_path_factory) -> Path:
     """The real photos as files: train/train/cat.0.jpg, ..., test/test/1.jpg, ..."""
-    from dogs_vs_cats import archives
+    from dogs_vs_cats.data import archives
 
     folder = tmp_path_factory.mktemp("unpacked")
     for name in "train", "test":
         archives.unpack(real_photos / f"{name}.zip", folder / name)
     return folder
-
-
-def command(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
-    """Run scripts/<script>.py as a user would; return what it printed and its status."""
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src"), **variables}
-    return subprocess.run(
-        [sys.executable, str(PROJECT / "scripts" / f"{script}.py"), *arguments],
-        capture_output=True,
-        text=True,
-        errors="surrogateescape",
-        env=environment,
-        check=False,
-        timeout=900,
-    )
-
-
-def called(script: str, *arguments: str, **variables: str) -> tuple[int, str, str]:
-    """Run a script in this process, where Keras is started once; return its status, out and err."""
-    path = str(PROJECT / "scripts" / f"{script}.py")
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
-    with (
-        mock.patch.dict(os.environ, variables),
-        mock.patch.object(sys, "argv", [path, *arguments]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            runpy.run_path(path, run_name="__main__")
-            status = 0
-        except SystemExit as error:
-            status = error.code
-    printed, complaints = (
-        stream.buffer.getvalue().decode(errors="replace")
-        for stream in (out, err)
-        if stream.flush() is None
-    )
-    return status, printed, complaints
 
 
 @pytest.fixture
@@ -158,12 +91,6 @@ def trained(made, monkeypatch) -> Path:
     monkeypatch.chdir(made)
     monkeypatch.setenv("WEIGHTS", os.environ.get("WEIGHTS") or str(PROJECT / "weights"))
     return made
-
-
-def submitted(recipe: str) -> dict[str, str]:
-    """Return id -> the label as it stands in a recipe's submission in the `trained` workspace."""
-    (path,) = Path("submissions").glob(f"source-{recipe}-*.csv")
-    return dict(list(csv.reader(path.read_text().splitlines()))[1:])
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from conftest import PROJECT
+from support.commands import PROJECT
 
 SCRIPT = """
 import sys

@@ -6,7 +6,9 @@ from unittest import mock
 
 import pytest
 
-from dogs_vs_cats import features, progress, store, workspace
+from dogs_vs_cats import progress
+from dogs_vs_cats.features import cache, store
+from dogs_vs_cats.workspace import Workspace
 
 VIEWS = ("plain", "mirror", "zoom")
 
@@ -26,12 +28,12 @@ def test_what_ends_soon_has_no_bar_where_that_is_asked(monkeypatch, delay, shown
 
 
 def test_features_are_read_view_by_view_under_a_bar(monkeypatch):
-    stores = {(role, view): Path(role, view) for role in features.ROLES for view in VIEWS}
-    monkeypatch.setattr(features, "stores", lambda *_: stores)
+    stores = {(role, view): Path(role, view) for role in cache.ROLES for view in VIEWS}
+    monkeypatch.setattr(cache, "stores", lambda *_: stores)
     monkeypatch.setattr(store, "load", lambda path: path)
     bar = mock.MagicMock()
     monkeypatch.setattr(progress, "bar", bar)
-    found = features.load(workspace.Workspace("any"), None, None, "train")
+    found = cache.load(Workspace("any"), None, None, "train")
     assert found == {view: Path("train", view) for view in VIEWS}
     assert bar.call_args.args[0] == len(VIEWS)
     assert bar.return_value.__enter__.return_value.update.call_count == len(VIEWS)

@@ -63,16 +63,6 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def code_digest(*modules: str) -> str:
-    """Return the sha256 over the source of modules of this package, named without `.py`.
-
-    An artifact that records it is rebuilt when the code that decides its bytes changes.
-    """
-    here = Path(__file__).parent
-    sources = b"".join((here / f"{module}.py").read_bytes() for module in modules)
-    return hashlib.sha256(sources).hexdigest()
-
-
 def signature(path: Path) -> str:
     """Return the sha256 over names, sizes and times of change of a file or a whole folder.
 

@@ -3,38 +3,48 @@
 import time
 from pathlib import Path
 
-from dogs_vs_cats import blending, features, files, ledger, recipes, stamps, training
-from dogs_vs_cats.engines import Engine
-from dogs_vs_cats.recipes import Blend, Recipe
+from dogs_vs_cats import artifacts, files
+from dogs_vs_cats.config import recipes
+from dogs_vs_cats.config.engines import Engine
+from dogs_vs_cats.config.recipes import Blend, Recipe
+from dogs_vs_cats.features import cache
+from dogs_vs_cats.kaggle import ledger
+from dogs_vs_cats.modeling import blend, training
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
 FREED = ("cache", "models", "reports", "exports")
 
 
-def lines(place: Workspace, recipe: Recipe | Blend, engine: Engine) -> list[str]:
+def lines(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> list[str]:
     """Return the lines of `make status` for a dataset and a recipe, or a blend and its members."""
-    data = stamps.summary(place.data_stamp)
+    data = artifacts.summary(workspace.data_stamp)
     counts = " + ".join(f"{n:,} {name}" for name, n in data["per_class"].items())
     found = [
-        f"dataset   {place.dataset}",
+        f"dataset   {workspace.dataset}",
         f"recipe    {recipe.name}: {recipe.about}",
         f"photos    {counts} to train on, {data['test']:,} to predict, "
-        f"{len(data['problems']):,} unreadable{_age(place.data_stamp)}",
+        f"{len(data['problems']):,} unreadable{_age(workspace.data_stamp)}",
     ]
     for member in recipes.members(recipe):
         if member is not recipe:
             found.append(f"member    {member.name}: {member.about}")
-        folder = features.folder(place, member.features, engine)
-        cached = features.summary(place, member.features, engine)
+        folder = cache.folder(workspace, member.features, engine)
+        cached = cache.summary(workspace, member.features, engine)
         found.append(f"features  {_state(folder, cached)}")
         if cached:
             found[-1] += f", {cached['rows']:,} rows"
-        metrics = training.summary(place, member, engine)
-        found.append(f"heads     {_state(place.model(member.name), metrics)}{_figures(metrics)}")
+        metrics = training.summary(workspace, member, engine)
+        found.append(
+            f"heads     {_state(workspace.model(member.name), metrics)}{_figures(metrics)}"
+        )
     if isinstance(recipe, Blend):
-        metrics = blending.summary(place, recipe, engine)
-        found.append(f"blend     {_state(place.model(recipe.name), metrics)}{_figures(metrics)}")
-    sent = [x for x in ledger.read() if (x["dataset"], x["recipe"]) == (place.dataset, recipe.name)]
+        metrics = blend.summary(workspace, recipe, engine)
+        found.append(
+            f"blend     {_state(workspace.model(recipe.name), metrics)}{_figures(metrics)}"
+        )
+    sent = [
+        x for x in ledger.read() if (x["dataset"], x["recipe"]) == (workspace.dataset, recipe.name)
+    ]
     found.append(f"CSVs      {len(sent)}" + (f", the last {sent[-1]['file']}" if sent else ""))
     found.append(f"weights   {files.size_text(files.size_of(weights_folder()))}, kept by all")
     return found

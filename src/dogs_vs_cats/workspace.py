@@ -93,7 +93,7 @@ def weights_folder() -> Path:
     return Path(os.environ.get("WEIGHTS") or "weights")
 
 
-def check_name(name: str) -> str:
+def check_dataset_name(name: str) -> str:
     """Return a dataset's name if it can be a folder's; UserError otherwise."""
     if not NAME.fullmatch(name) or name == CURRENT.name:
         raise UserError(
@@ -103,17 +103,17 @@ def check_name(name: str) -> str:
     return name
 
 
-def slug(text: str) -> str:
-    """Return `text` made fit for a folder's name: `slug('my photos!') == 'my-photos'`."""
+def as_folder_name(text: str) -> str:
+    """Return `text` made fit for a folder's name: `as_folder_name('my photos!') == 'my-photos'`."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "photos"
 
 
-def remember(dataset: str) -> None:
+def remember_dataset(dataset: str) -> None:
     """Make `dataset` the one that later stages take."""
     files.write_text(CURRENT, dataset + "\n")
 
 
-def current(name: str | None) -> Workspace:
+def current_workspace(name: str | None) -> Workspace:
     """Return the dataset `name`, or that of the last `make data`; UserError if it isn't there."""
     if name is None:
         if not CURRENT.exists():
@@ -122,7 +122,7 @@ def current(name: str | None) -> Workspace:
                 "(`make data` says which sources there are)."
             )
         name = CURRENT.read_text(encoding="utf-8").strip()
-    workspace = Workspace(check_name(name))
+    workspace = Workspace(check_dataset_name(name))
     if not workspace.data_stamp.exists():
         made = sorted(path.parent.name for path in Path("data").glob("*/stamp.json"))
         raise UserError(

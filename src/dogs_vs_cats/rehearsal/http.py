@@ -16,7 +16,7 @@ from socketserver import TCPServer
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
-from dogs_vs_cats.rehearsal import faults as faults
+from dogs_vs_cats.rehearsal import faults
 from dogs_vs_cats.rehearsal.faults import Dropped, Fault, Faults, Refused
 
 CALL = re.compile(r"(?:/api)?/v1/[\w.]+Service/(\w+)")

@@ -12,33 +12,21 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from dogs_vs_cats import (
-    blend,
-    calibration,
-    compare,
-    features,
-    forecast,
-    heatmaps,
-    ledger,
-    metrics,
-    photos,
-    predictions,
-    progress,
-    report,
-    stamps,
-    submission,
-    suspects,
-    timings,
-    verdicts,
-)
-from dogs_vs_cats.engines import Engine
+from dogs_vs_cats import artifacts, progress
+from dogs_vs_cats.analysis import compare, grad_cam, label_issues
+from dogs_vs_cats.analysis.label_issues import Suspect
+from dogs_vs_cats.config.engines import Engine
+from dogs_vs_cats.config.recipes import Blend, Recipe, members
+from dogs_vs_cats.data import photos, verdicts
+from dogs_vs_cats.data.verdicts import Verdict
 from dogs_vs_cats.errors import PhotoError
+from dogs_vs_cats.features import cache, timings
+from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.legible import legible
-from dogs_vs_cats.predictions import Predictions
-from dogs_vs_cats.recipes import Blend, Recipe, members
-from dogs_vs_cats.report import figures, gallery
-from dogs_vs_cats.suspects import Suspect
-from dogs_vs_cats.verdicts import Verdict
+from dogs_vs_cats.modeling import calibration, metrics, opinion_pool, out_of_fold
+from dogs_vs_cats.modeling.out_of_fold import Predictions
+from dogs_vs_cats.report import figures, gallery, page
+from dogs_vs_cats.submission import expected_score, submission_csv
 from dogs_vs_cats.workspace import Workspace
 
 SURE = 1.96  # standard errors: 95% of a normal distribution
@@ -57,38 +45,38 @@ class Pair:
 
 
 def rendered(
-    place: Workspace, recipe: Recipe | Blend, engine: Engine, threads: int | None
+    workspace: Workspace, recipe: Recipe | Blend, engine: Engine, threads: int | None
 ) -> tuple[str, int]:
     """Return the page, all of it UTF-8, and how many photos could not be shown in it."""
-    folder = place.model(recipe.name)
+    folder = workspace.model(recipe.name)
     figure = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    found = predictions.read(folder)
-    table, classes = photos.read(place), photos.read_classes(place)
-    decided = verdicts.read(place, table, classes)
+    found = out_of_fold.read(folder)
+    table, classes = photos.read(workspace), photos.read_classes(workspace)
+    decided = verdicts.read(workspace, table, classes)
     fitted = calibration.read(folder / calibration.NAME)
     looking = looked_with(folder, recipe)
     wrong = gallery.wrong(found)
     unsure = gallery.unsure(found, wrong)
-    look = functools.partial(looked, place, looking, engine, threads)
+    look = functools.partial(looked, workspace, looking, engine, threads)
     tiles = gallery.tiles(table, found, wrong + unsure, looking.features.size, look)
-    ranked = suspects.ranked(place, recipe.name, engine)
-    undecided = [one for one in ranked if one.id not in decided][: report.SUSPECTS]
-    lines = [x for x in ledger.read() if x["dataset"] == place.dataset]
-    metric = submission.metric_of(place)
+    ranked = label_issues.ranked(workspace, recipe.name, engine)
+    undecided = [one for one in ranked if one.id not in decided][: page.SUSPECTS]
+    lines = [x for x in ledger.read() if x["dataset"] == workspace.dataset]
+    metric = submission_csv.metric_of(workspace)
     pictured = shown_suspects(table, undecided)
-    trained = compare.trained(place)
+    trained = compare.trained(workspace)
     text = (
         _environment()
-        .get_template(report.TEMPLATE.name)
+        .get_template(page.TEMPLATE.name)
         .render(
             recipe=recipe,
-            dataset=place.dataset,
-            about=about(place, recipe, engine, table, found),
+            dataset=workspace.dataset,
+            about=about(workspace, recipe, engine, table, found),
             figures=headline(found, figure),
-            expected=expected(place, recipe, table, found, metric),
+            expected=expected(workspace, recipe, table, found, metric),
             scores=[x for x in lines if x["recipe"] == recipe.name and x["public_score"]],
-            aside_score=report.set_aside(place, recipe),
-            stages=stages(place, recipe, engine, figure),
+            aside_score=page.set_aside(workspace, recipe),
+            stages=stages(workspace, recipe, engine, figure),
             curves=curves(folder),
             classes=found.classes,
             confusion=confusion(found),
@@ -103,13 +91,13 @@ def rendered(
             looking=looking,
             suspects=pictured,
             voters=list(ranked[0].of_label),
-            score=suspects.SCORE,
-            verdicts_path=place.verdicts,
+            score=label_issues.SCORE,
+            verdicts_path=workspace.verdicts,
             verdicts_text=verdicts_text(decided, undecided),
             decided=decided,
             changing=any(verdicts.counts(decided, table).values()),
             pairs=pairs(folder, found, decided),
-            per_class=stamps.summary(place.data_stamp)["per_class"],
+            per_class=artifacts.summary(workspace.data_stamp)["per_class"],
             tests=photos.test(table),
             aside=table[table["problem"] != ""],
             twins=twins(table),
@@ -119,8 +107,8 @@ def rendered(
             compare_header=compare.HEADER,
             ledger=lines,
             past=figures.past(lines, metric) if lines else None,
-            outdated=compare.outdated(place, trained),
-            stale=compare.stale(place, trained),
+            outdated=compare.outdated(workspace, trained),
+            stale=compare.stale(workspace, trained),
             blended=isinstance(recipe, Blend),
         )
     )
@@ -131,7 +119,7 @@ def rendered(
 def _environment() -> jinja2.Environment:
     """Return Jinja2 with everything escaped, and every value legible."""
     found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(report.PAGES),
+        loader=jinja2.FileSystemLoader(page.PAGES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -144,21 +132,21 @@ def _environment() -> jinja2.Environment:
 
 
 def about(
-    place: Workspace,
+    workspace: Workspace,
     recipe: Recipe | Blend,
     engine: Engine,
     table: pd.DataFrame,
     found: Predictions,
 ) -> list[tuple[str, str]]:
     """Return what was run, on what: (name, value) pairs."""
-    folder = place.model(recipe.name)
+    folder = workspace.model(recipe.name)
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     # When the heads were written, not now: the same inputs give the same bytes.
     trained = time.gmtime((folder / "record.json").stat().st_mtime)
     tests = len(photos.test(table))
     rows = [
         ("recipe", f"{recipe.name}: {recipe.about}"),
-        ("photos", f"{place.dataset}: {len(found.ids):,} out of fold, {tests:,} to predict"),
+        ("photos", f"{workspace.dataset}: {len(found.ids):,} out of fold, {tests:,} to predict"),
     ]
     for one in members(recipe):
         settings = one.features
@@ -197,7 +185,7 @@ def headline(found: Predictions, figure: dict) -> list[tuple[str, str, str]]:
 
 
 def expected(
-    place: Workspace,
+    workspace: Workspace,
     recipe: Recipe | Blend,
     table: pd.DataFrame,
     found: Predictions,
@@ -210,39 +198,39 @@ def expected(
     tests = len(photos.test(table))
     if not tests:
         return []
-    first = forecast.of(found, metric, tests)
-    slug = stamps.summary(place.data_stamp)["competition"]
-    sent = submission.summary(place, recipe)
-    own = sent["line"] if sent else {"dataset": place.dataset, "sha256": None}
-    past = forecast.ratios(ledger.read(), own, slug, metric) if slug else []
-    better = forecast.corrected(first, past)
-    texts = [f"{forecast.text(first)}, on {tests:,} test photos"]
+    first = expected_score.of(found, metric, tests)
+    slug = artifacts.summary(workspace.data_stamp)["competition"]
+    sent = submission_csv.summary(workspace, recipe)
+    own = sent["line"] if sent else {"dataset": workspace.dataset, "sha256": None}
+    past = expected_score.ratios(ledger.read(), own, slug, metric) if slug else []
+    better = expected_score.corrected(first, past)
+    texts = [f"{expected_score.text(first)}, on {tests:,} test photos"]
     if better:
         texts.append(
-            f"{forecast.text(better)}, corrected: {better['past']} past scores were "
+            f"{expected_score.text(better)}, corrected: {better['past']} past scores were "
             f"{better['ratio']:.2f} times what was out of fold"
         )
     return texts
 
 
 def stages(
-    place: Workspace, recipe: Recipe | Blend, engine: Engine, figure: dict
+    workspace: Workspace, recipe: Recipe | Blend, engine: Engine, figure: dict
 ) -> list[tuple[str, str]]:
     """Return (stage, how long it took) where it was recorded."""
-    data = stamps.summary(place.data_stamp).get("seconds")
+    data = artifacts.summary(workspace.data_stamp).get("seconds")
     rows = [] if data is None else [("data", f"{data:,.0f} s")]
     for one in members(recipe):
-        names = features.names(one.features).values()
-        spent = timings.read(features.folder(place, one.features, engine), names)
+        names = cache.names(one.features).values()
+        spent = timings.read(cache.folder(workspace, one.features, engine), names)
         text = "not recorded"
         if spent:
             text = f"{spent['seconds']:,.0f} s for {spent['count']:,} views of photos"
         rows.append((f"features of {one.name}", text))
-        own = json.loads((place.model(one.name) / "metrics.json").read_text(encoding="utf-8"))
+        own = json.loads((workspace.model(one.name) / "metrics.json").read_text(encoding="utf-8"))
         rows.append((f"heads of {one.name}", f"{own['seconds']:,.0f} s for {own['heads']} heads"))
     if isinstance(recipe, Blend):
         rows.append(("weights of the blend", f"{figure['seconds']:,.0f} s"))
-    sent = submission.summary(place, recipe)
+    sent = submission_csv.summary(workspace, recipe)
     if sent:
         rows.append(("submission", f"{sent['seconds']:,.0f} s"))
     return rows
@@ -269,12 +257,12 @@ def looked_with(folder: Path, recipe: Recipe | Blend) -> Recipe:
     """Return the recipe whose heat maps are shown: of a blend, its heaviest member."""
     if isinstance(recipe, Recipe):
         return recipe
-    weights = blend.read(folder).weights
+    weights = opinion_pool.read(folder).weights
     return max(recipe.members, key=lambda one: weights[one.name])
 
 
 def looked(
-    place: Workspace,
+    workspace: Workspace,
     recipe: Recipe,
     engine: Engine,
     threads: int | None,
@@ -284,10 +272,10 @@ def looked(
 ) -> np.ndarray:
     """Return the heat maps (n, side, side) of photos, by the heads of each one's own fold."""
     with progress.bar(len(images), "heat maps") as bar:
-        maker = heatmaps.load(place, recipe, engine, threads)
+        maker = grad_cam.load(workspace, recipe, engine, threads)
         found = []
-        for start in range(0, len(images), heatmaps.BATCH):
-            some = slice(start, start + heatmaps.BATCH)
+        for start in range(0, len(images), grad_cam.BATCH):
+            some = slice(start, start + grad_cam.BATCH)
             found.append(maker.of(images[some], classes[some], folds[some]))
             bar.update(len(found[-1]))
     return np.concatenate(found)
@@ -328,9 +316,9 @@ def pairs(folder: Path, found: Predictions, decided: dict[str, Verdict]) -> list
     Of all photos, then of those whose label the verdicts left. [] where it is not known what the
     heads would have been without verdicts.
     """
-    if not (folder / predictions.WITHOUT).exists():
+    if not (folder / out_of_fold.WITHOUT).exists():
         return []
-    without = predictions.read(folder, predictions.WITHOUT)
+    without = out_of_fold.read(folder, out_of_fold.WITHOUT)
     labels = dict(zip(found.ids, found.names(), strict=True))
     left = [x for x in found.ids if x not in decided or decided[x].verdict in ("keep", labels[x])]
     return [_pair(found, without, chosen) for chosen in (found.ids, left)]

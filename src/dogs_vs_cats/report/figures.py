@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dogs_vs_cats import metrics
-from dogs_vs_cats.calibration import Calibration
 from dogs_vs_cats.legible import legible
-from dogs_vs_cats.predictions import Predictions
+from dogs_vs_cats.modeling import metrics
+from dogs_vs_cats.modeling.calibration import Calibration
+from dogs_vs_cats.modeling.out_of_fold import Predictions
 
 SIZE = (5.0, 3.2)  # inches: on a phone its text is still nine pixels high
 BINS = 10

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from dogs_vs_cats import heatmaps, pixels
+from dogs_vs_cats.analysis import grad_cam
+from dogs_vs_cats.data import pixels
 from dogs_vs_cats.errors import PhotoError
-from dogs_vs_cats.predictions import Predictions
+from dogs_vs_cats.modeling.out_of_fold import Predictions
 
 SHOWN = 24  # of the mistakes, and of the photos that are most uncertain
 SIDE = 220  # pixels of a thumbnail's longer side
@@ -91,7 +92,7 @@ def tiles(
             found.classes[column[row]],
             float(found.probabilities[row, column[row]]),
             None if row in problems else uri(small[row]),
-            None if row in problems else uri(heatmaps.overlay(small[row], heats[row])),
+            None if row in problems else uri(grad_cam.overlay(small[row], heats[row])),
             problems.get(row, ""),
         )
         for row in rows

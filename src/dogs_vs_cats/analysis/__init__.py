@@ -1,0 +1,1 @@
+"""make compare and what the report draws on: label issues, Grad-CAM, paired comparisons."""

@@ -1,0 +1,81 @@
+"""Engines: what computes the features, in which precision, on what. Standard library alone.
+
+Keras on its backend is the default. OpenVINO is a second one for processors, exported from the
+first; its packages are installed when they are asked for.
+"""
+
+from dataclasses import dataclass
+
+from dogs_vs_cats import environment
+from dogs_vs_cats.errors import UserError
+
+ENGINES = ("keras", "openvino")
+PRECISIONS = ("auto", "float32", "bfloat16", "int8")
+PACKAGES = {"bfloat16": ("openvino",), "float32": ("openvino",), "int8": ("openvino", "nncf")}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """name: keras or openvino. precision: float32, bfloat16 or int8. device: cpu or gpu.
+
+    All three decide a feature's last bits, so all are part of the cache's key.
+    """
+
+    name: str
+    precision: str
+    device: str
+
+    def versions(self) -> dict[str, str]:
+        """Return the packages that compute features, and their versions.
+
+        UserError if one is not installed. OpenVINO's model is exported by Keras, so its version
+        counts too.
+        """
+        found = environment.versions("keras", "pillow") | environment.backend_version()
+        if self.name == "openvino":
+            found |= environment.versions(
+                *PACKAGES[self.precision], setup="make setup ENGINE=openvino"
+            )
+        return found
+
+    def batch(self, size: int) -> int:
+        """Return how many photos of `size` x `size` pixels to compute at a step.
+
+        A processor needs enough for all its cores, and gains nothing from more; a GPU needs many
+        to be worth the trip, within its memory.
+        """
+        if self.device == "gpu":
+            return max(8, min(256, int(128 * (224 / size) ** 2)))
+        if self.name == "openvino":
+            return 8  # each of its streams has a batch of its own, which its caches should hold
+        return max(32, environment.cores())
+
+
+def choose(name: str, precision: str) -> Engine:
+    """Return the engine that the user asked for; UserError if there is no such thing here.
+
+    `auto` is bfloat16 where the device computes it natively, float32 elsewhere: on two cores
+    with AMX, VGG16 in bfloat16 runs 7 times as fast as in float32, with AVX512-BF16 twice; a
+    processor with neither emulates it, slowly. int8 is never chosen by itself.
+    """
+    if name not in ENGINES:
+        raise UserError(f"Expected ENGINE to be one of {', '.join(ENGINES)}. Received {name!r}.")
+    if precision not in PRECISIONS:
+        raise UserError(
+            f"Expected PRECISION to be one of {', '.join(PRECISIONS)}. Received {precision!r}."
+        )
+    if precision == "int8" and name != "openvino":
+        raise UserError(
+            f"Expected PRECISION=int8 with ENGINE=openvino. Received it with ENGINE={name}."
+        )
+    if name == "openvino" and environment.backend() != "tensorflow":
+        # On jax Keras imports TensorFlow to export, on torch OpenVINO does to read the graph.
+        raise UserError(
+            "Expected Keras on TensorFlow, which exports the network to OpenVINO. Received "
+            f"ENGINE=openvino with KERAS_BACKEND={environment.backend()}. Leave out one of the two."
+        )
+    device = "gpu" if name == "keras" and environment.gpu() else "cpu"
+    if precision == "auto":
+        native = environment.gpu_bfloat16() if device == "gpu" else environment.cpu_bfloat16()
+        precision = "bfloat16" if native else "float32"
+    return Engine(name, precision, device)

@@ -1,0 +1,1 @@
+"""make export: one ONNX file, checked against the pipeline."""

@@ -1,0 +1,1 @@
+"""make features: every photo once through the frozen backbone, cached as arrays."""

@@ -1,0 +1,1 @@
+"""make predict and make try: photos of your own."""

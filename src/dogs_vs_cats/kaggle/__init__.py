@@ -1,0 +1,1 @@
+"""Everything that talks to Kaggle or keeps what it said; no other package does."""

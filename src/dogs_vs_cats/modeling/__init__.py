@@ -1,0 +1,1 @@
+"""make train: heads on cached features, cross-validated and calibrated."""

@@ -1,0 +1,1 @@
+"""make search: settings of a head, judged on folds that train does not use."""

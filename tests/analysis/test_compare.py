@@ -1,0 +1,222 @@
+"""make compare: recipes by the same photos, and differences that are more than noise."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dogs_vs_cats import files
+from dogs_vs_cats.analysis import compare
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.features import timings
+from dogs_vs_cats.modeling import metrics, out_of_fold
+from dogs_vs_cats.workspace import Workspace
+from support.pictures import kaggle_folder
+
+PLACE = Workspace("d")
+
+
+def trained(name: str, p: np.ndarray, order=None, each: int = 1, labels=None, turn=0) -> None:
+    """Write the folder of a recipe that gave p (n,) to the true class of each photo."""
+    n = len(p)
+    ids = [f"dog.{i}" for i in range(n)]
+    table = pd.DataFrame({"id": ids, "fold": (np.arange(n) + turn) % 5})
+    table["group"] = [f"g{i // each}" for i in range(n)]
+    numbers = np.arange(n) % 2 if labels is None else labels
+    table["label"] = np.where(numbers == 1, "dog", "cat")
+    shown = np.where(numbers == 1, p, 1 - p)
+    calibrated = np.stack([1 - shown, shown], axis=1)
+    order = np.arange(n) if order is None else order
+    folder = PLACE.model(name)
+    folder.mkdir(parents=True)
+    PLACE.data.mkdir(parents=True, exist_ok=True)
+    PLACE.table.touch()
+    raw = np.full((n, 2), 0.5)
+    out_of_fold.write(folder, table.iloc[order], ["cat", "dog"], raw, calibrated[order])
+    figures = {**metrics.of(numbers, calibrated, table["group"].tolist()), "seconds": 12.3}
+    (folder / "metrics.json").write_text(json.dumps(figures))
+    views = {"train_views": ["plain"], "test_views": ["plain"]}
+    settings = {"backbone": "vgg16", "tap": "block5_pool", "pooling": "avg", "size": 32, **views}
+    record = {"cache": f"key-{name}", "features": settings}
+    (folder / "record.json").write_text(json.dumps(record))
+    (folder / "head-0.keras").write_bytes(bytes(1_500_000))
+    (folder / "stamp.json").write_text('{"inputs": {}}')
+
+
+def hard(n: int) -> np.ndarray:
+    """Return what a recipe gives to the true class of n photos, some of them hard for all."""
+    return np.random.default_rng(0).beta(3, 0.5, n).clip(0.01, 0.999)
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_recipes_are_sorted_by_log_loss_with_what_they_cost(here, run):
+    trained("fast", hard(400) * 0.8)
+    trained("best", hard(400))
+    cache = PLACE.cache / "key-best" / "train-plain"
+    cache.mkdir(parents=True)
+    (cache / "features.npy").write_bytes(bytes(2_000_000))
+    # A store of another recipe in the same cache is not what this one costs.
+    timings.add(PLACE.cache / "key-best", 60.0, {"train-plain": 10, "train-zoom": 10})
+    timings.add(PLACE.cache / "key-best", 40.04, {"test-plain": 5})
+    zoom = PLACE.cache / "key-best" / "train-zoom"
+    zoom.mkdir()
+    (zoom / "features.npy").write_bytes(bytes(9_000_000))
+    submitted = {"inputs": {}, "outputs": {}, "summary": {"seconds": 3.4}}
+    (PLACE.model("best") / "submission.json").write_text(json.dumps(submitted))
+    PLACE.data_stamp.touch()
+    lines = run("compare", "--dataset", "d").splitlines()
+    assert lines[0] == "compare: d, 400 photos out of fold, the lowest log loss first"
+    best, fast = cells(lines[2]), cells(lines[3])
+    assert best[0] == "compare: best"
+    assert best[3:] == ["2.0 MB, 70 s", "1.5 MB, 12 s", "3 s"]
+    assert fast[0] == "compare: fast"
+    assert fast[5:] == ["more than noise", "none", "1.5 MB, 12 s"]
+    shown = np.stack([1 - hard(400), hard(400)], axis=1)
+    found = metrics.of(np.ones(400, int), shown, [str(i) for i in range(400)])
+    assert best[2] == f"{found['log_loss']:.4f} ± {found['log_loss_se']:.4f}"
+
+
+def test_a_difference_is_paired_by_photo_not_by_row(here):
+    """The same small loss at every photo is sure, however much the photos differ."""
+    shuffled = np.random.default_rng(1).permutation(300)
+    noise = np.random.default_rng(2).normal(1, 0.1, 300)
+    trained("one", hard(300))
+    trained("two", hard(300) * np.exp(-0.02 * noise), shuffled)
+    one, two = compare.trained(PLACE)
+    gap, error = compare.difference(two, one)
+    assert gap == pytest.approx(0.02, rel=0.05)
+    assert error < 0.001
+    assert "more than noise" in compare.lines(PLACE)[3]
+
+
+def test_noise_is_called_noise_and_a_group_counts_once(here):
+    rng = np.random.default_rng(3)
+    luck = rng.normal(0, 1, 40)
+    for each, name in (10, "grouped"), (1, "alone"):
+        # Ten photos of a group share their luck: 400 photos are worth 40.
+        for recipe, share in ("a", 0.0), ("b", 0.3):
+            trained(f"{name}-{recipe}", hard(400) ** np.exp(share * np.repeat(luck, 10)), each=each)
+    found = {one.name: one for one in compare.trained(PLACE)}
+    gap, apart = compare.difference(found["alone-b"], found["alone-a"])
+    same, together = compare.difference(found["grouped-b"], found["grouped-a"])
+    assert gap == same
+    assert together > 1.5 * apart
+
+
+def test_twins_and_clones_are_not_worse(here):
+    trained("one", hard(50))
+    trained("two", hard(50))
+    lines = compare.lines(PLACE)
+    assert "0.0000 ± 0.0000" in lines[3]
+    assert "may be noise" in lines[3]
+
+
+def test_the_error_over_groups_is_that_of_drawing_groups_anew():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(100), rng.integers(1, 6, 100))
+    values = rng.normal(size=100)[groups] + 0.3 * rng.normal(size=len(groups))
+    means = []
+    for _ in range(500):
+        drawn = rng.integers(100, size=100)
+        chosen = np.concatenate([np.flatnonzero(groups == one) for one in drawn])
+        means.append(values[chosen].mean())
+    error = metrics.group_error(values, groups.astype(str).tolist())
+    assert error == pytest.approx(np.std(means), rel=0.15)
+    alone = metrics.group_error(values, [str(i) for i in range(len(values))])
+    assert alone == pytest.approx(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def test_recipes_of_different_photos_are_refused_by_name(here):
+    trained("fast", hard(50))
+    trained("best", hard(50))
+    trained("mine", hard(52))
+    with pytest.raises(UserError, match=r"^Expected recipes trained on the same photos") as error:
+        compare.lines(PLACE)
+    assert "best, fast: 50 photos; mine: 52 photos" in str(error.value)
+    assert "dog.50" in str(error.value)
+
+
+def test_another_label_makes_another_photo(here):
+    trained("fast", hard(50))
+    trained("mine", hard(50), labels=np.array([1, *(np.arange(1, 50) % 2)]))
+    with pytest.raises(UserError, match=r"they differ in dog\.0"):
+        compare.lines(PLACE)
+
+
+def test_other_groups_or_folds_make_another_photo_too(here):
+    """Heads that saw a patient's other photos are not to be compared with heads that did not."""
+    trained("fast", hard(50))
+    trained("mine", hard(50), each=2)
+    with pytest.raises(UserError, match="class, group and fold each"):
+        compare.lines(PLACE)
+    shutil.rmtree(PLACE.model("mine"))
+    trained("mine", hard(50), turn=1)
+    with pytest.raises(UserError, match="class, group and fold each"):
+        compare.lines(PLACE)
+
+
+def test_recipes_that_are_behind_are_named(here):
+    def given(name: str, inputs: dict) -> None:
+        (PLACE.model(name) / "stamp.json").write_text(json.dumps({"inputs": inputs}))
+
+    for name in "fast", "best", "both":
+        trained(name, hard(50))
+    given("fast", {"photos": files.digest(PLACE.table)})
+    given("best", {"photos": files.digest(PLACE.table)})
+    members = [[one, files.digest(PLACE.model(one) / "stamp.json")] for one in ("fast", "best")]
+    given("both", {"members": members})
+    assert compare.stale(PLACE, compare.trained(PLACE)) == []
+    given("best", {"photos": "others"})
+    assert compare.stale(PLACE, compare.trained(PLACE)) == ["best", "both"]
+    last = compare.lines(PLACE)[-1]
+    assert last == "not of the photos, groups or members that there are now: best, both"
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", "{}"])
+def test_a_recipe_whose_stamp_was_broken_by_hand_is_not_trained(here, broken):
+    trained("fast", hard(50))
+    trained("best", hard(50))
+    (PLACE.model("best") / "stamp.json").write_text(broken)
+    assert [one.name for one in compare.trained(PLACE)] == ["fast"]
+    assert len(compare.lines(PLACE)) == 3
+    (PLACE.model("fast") / "stamp.json").write_text(broken)
+    with pytest.raises(UserError, match="Received none: run `make train`"):
+        compare.lines(PLACE)
+
+
+def test_no_recipes_and_old_predictions_are_refused(here):
+    with pytest.raises(UserError, match="Received none: run `make train`"):
+        compare.lines(PLACE)
+    trained("fast", hard(50))
+    path = PLACE.model("fast") / "out-of-fold.csv"
+    path.write_text("id,fold,label,p_cat,p_dog\ncat.0,0,cat,0.9,0.1\n")
+    with pytest.raises(UserError, match="RECIPE=fast"):
+        compare.lines(PLACE)
+
+
+def test_what_make_train_wrote_can_be_compared(here, run):
+    run("data", "--source", str(kaggle_folder(here / "source")))
+    text = (here / "tiny.toml").read_text()
+    (here / "other.toml").write_text(text.replace("epochs = 3", "epochs = 1"))
+    run("features", "--recipe", "tiny.toml")
+    for recipe in "tiny.toml", "other.toml":
+        run("train", "--recipe", recipe)
+    lines = run("compare").splitlines()
+    assert lines[0].endswith("source, 24 photos out of fold, the lowest log loss first")
+    assert {cells(line)[0] for line in lines[2:]} == {"compare: tiny", "compare: other"}
+    for line in lines[2:]:
+        # 24 training and 5 test photos, two views each, 1,024 float16 numbers.
+        size, seconds = cells(line)[-2].split(", ")
+        assert float(size.split()[0]) >= 58 * 1024 * 2 / 1e3
+        assert float(seconds.split()[0]) > 0
+    (folder,) = Path("cache/source").glob("vgg16-*")
+    stores = ["train-plain", "train-mirror", "test-plain", "test-mirror"]
+    assert [timings.read(folder, [one])["count"] for one in stores] == [24, 24, 5, 5]
+    assert timings.read(folder, stores)["count"] == 58
+    assert timings.read(folder, ["train-zoom"]) is None

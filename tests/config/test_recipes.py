@@ -1,0 +1,131 @@
+"""A recipe is data: what it may say, and what is refused."""
+
+import pytest
+
+from dogs_vs_cats.config import recipes
+from dogs_vs_cats.config.backbones import BACKBONES
+from dogs_vs_cats.errors import UserError
+from support.commands import TINY
+
+
+def test_the_seed_is_the_2017_network_and_fast_the_default():
+    seed = recipes.read("seed")
+    assert (seed.features.size, seed.features.tap, seed.features.pooling) == (
+        224,
+        "block5_pool",
+        "flatten",
+    )
+    assert (seed.head.hidden, seed.head.dropout, seed.head.standardise) == ((256,), 0.6, False)
+    assert {"fast", "best", "seed"} <= set(recipes.names())
+    assert recipes.read("best").features.size == 320
+
+
+BAD = {
+    "unknown key": ("[head]", "[head]\nlearning_speed = 1", "learning_speed"),
+    "missing key": ("epochs = 3", "", "epochs"),
+    "unknown backbone": ('"vgg16"', '"vgg99"', "vgg16"),
+    "unknown tap": ('"block5_pool"', '"block6_pool"', "block5_conv3"),
+    "unknown view": ('["plain", "mirror"]', '["plain", "upside-down"]', "mirror"),
+    "no view": ('["plain", "mirror"]', "[]", "list"),
+    "text for a number": ("size = 32", 'size = "32"', "whole number"),
+    "true for a number": ("epochs = 3", "epochs = true", "whole number"),
+    "too small": ("size = 32", "size = 8", "32 to 2048"),
+    "dropout of one": ("dropout = 0.2", "dropout = 1.0", "below 1"),
+    "unknown optimiser": ('"adam"', '"magic"', "adamw"),
+    "not toml": ("[head]", "[head", "TOML"),
+    "a section as value": ("about =", "features = 3\nabout =", "TOML"),
+    "seeds twice": ("seeds = [1]", "seeds = [1, 1]", "different"),
+    "maps without retraining": ('"avgmax"', '"none"', "[retrain]"),
+    "nan": ("learning_rate = 1e-3", "learning_rate = nan", "above 0"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_recipe_is_refused_with_the_key_and_what_is_allowed(here, case):
+    old, new, words = BAD[case]
+    assert old in TINY
+    path = here / "bad.toml"
+    path.write_text(TINY.replace(old, new))
+    with pytest.raises(UserError, match=r"^Expected .* Received") as error:
+        recipes.read("bad.toml")
+    assert words in str(error.value)
+
+
+RETRAIN = """[retrain]
+pooling = "avg"
+learning_rate = 1e-4
+batch_size = 8
+epochs = 1
+precision = "float32"
+"""
+
+
+def test_layers_are_retrained_on_maps_from_a_tap_below_them(here):
+    maps = TINY.replace('"avgmax"', '"none"').replace('"block5_pool"', '"block4_pool"')
+    (here / "deep.toml").write_text(maps + RETRAIN)
+    found = recipes.read("deep.toml")
+    assert (found.features.dimension(), found.retrain.epochs) == (2 * 2 * 512, 1)
+    for text, words in (
+        (TINY + RETRAIN, 'pooling = "none"'),
+        (TINY.replace('"avgmax"', '"none"') + RETRAIN, "block5_pool"),
+        (maps + RETRAIN.replace('"avg"', '"none"'), "retrain.pooling"),
+        (maps + RETRAIN.replace("epochs = 1", ""), "epochs"),
+    ):
+        (here / "deep.toml").write_text(text)
+        with pytest.raises(UserError, match=r"Expected .* Received") as error:
+            recipes.read("deep.toml")
+        assert words in str(error.value)
+
+
+def recipe(here, **values) -> recipes.Features:
+    """Read the tiny recipe with other features."""
+    text = TINY
+    for old, new in values.items():
+        (line,) = (one for one in TINY.splitlines() if one.startswith(f"{old} = "))
+        text = text.replace(line, f"{old} = {new!r}")
+    (here / "other.toml").write_text(text)
+    return recipes.read("other.toml").features
+
+
+def test_every_backbone_can_be_named_from_its_smallest_size_on(here):
+    for name, backbone in BACKBONES.items():
+        for tap in next(iter(backbone.taps)), list(backbone.taps)[-1]:
+            assert recipe(here, backbone=name, tap=tap, size=backbone.smallest).backbone == name
+    with pytest.raises(UserError, match=r"75 to 2048 \(InceptionV3 has 299 .*Received 74"):
+        recipe(here, backbone="inceptionv3", tap="mixed10", size=74)
+
+
+def test_a_layer_that_some_path_avoids_is_refused_with_those_that_can_be(here):
+    for tap in "conv3_block2_2_conv", "conv1_pad", "input_layer":
+        with pytest.raises(UserError, match=r"layer that every path") as error:
+            recipe(here, backbone="resnet50", tap=tap)
+        assert "conv5_block3_out or " in str(error.value)
+        assert len(str(error.value)) < 700
+    with pytest.raises(UserError, match="conv3_block2_out"):
+        recipe(here, backbone="resnet50", tap="conv3_block2")
+
+
+def test_an_unknown_name_lists_the_known_ones(here):
+    with pytest.raises(UserError, match="best, blend, fast, seed, tuned"):
+        recipes.read("fastest")
+    with pytest.raises(UserError, match="isn't there"):
+        recipes.read("mine.toml")
+
+
+def test_a_file_may_not_take_the_name_of_one_of_ours(here):
+    (here / "fast.toml").write_text(TINY)
+    with pytest.raises(UserError, match="Rename"):
+        recipes.read("fast.toml")
+
+
+def test_training_photos_are_cached_in_the_test_views_too():
+    fast = recipes.read("fast").features
+    only = type(fast)(**{**fast.__dict__, "train_views": ("plain",), "test_views": ("mirror",)})
+    assert only.views("train") == ("plain", "mirror")
+    assert only.views("test") == ("mirror",)
+
+
+def test_the_script_refuses_in_one_line(here, refuse):
+    (here / "bad.toml").write_text(TINY.replace("epochs = 3", "epochs = 0"))
+    for script in "features", "train", "submit", "status":
+        assert "head.epochs" in refuse(script, "--recipe", "bad.toml")

@@ -1,0 +1,312 @@
+"""make data: a source becomes one table, or one line that says why not."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_pixels import BROKEN
+
+from dogs_vs_cats import files
+from dogs_vs_cats.data import photos
+from dogs_vs_cats.workspace import Workspace
+from support.commands import PROJECT, command
+from support.pictures import class_folder, encoded, kaggle_folder, picture, write
+
+
+def table(name: str) -> pd.DataFrame:
+    return pd.read_csv(f"data/{name}/photos.csv", dtype=str, keep_default_na=False)
+
+
+def test_kaggles_layout_becomes_a_row_a_photo(here, run):
+    source = kaggle_folder(here / "my photos")
+    run("data", "--source", str(source))
+    rows = table("my-photos")
+    assert list(rows.columns) == photos.COLUMNS
+    assert rows["id"].tolist()[:3] == ["cat.0", "cat.1", "cat.2"]
+    assert rows["id"].is_unique
+    assert rows[rows["label"] == ""]["id"].tolist() == ["1", "2", "3", "4", "5"]
+    first = rows.iloc[0]
+    data = Path(first["path"]).read_bytes()
+    assert first["sha256"] == hashlib.sha256(data).hexdigest()
+    assert (first["width"], first["height"]) == ("60", "44")
+    assert Path("data/my-photos/classes.csv").read_text() == "index,class\n0,cat\n1,dog\n"
+    assert Path("data/current").read_text() == "my-photos\n"
+    assert not Path("data/my-photos/answers.csv").exists()
+
+
+def test_folds_are_stratified_and_never_split_a_group(here, run):
+    source = kaggle_folder(here / "source", each=40)
+    for number in range(40, 55):  # fifteen more dogs are copies of dog.0 to dog.14
+        (source / f"train/dog.{number}.jpg").write_bytes(
+            encoded(picture(2 * (number - 40) + 1), quality=50)
+        )
+    run("data", "--source", str(source))
+    rows = table("source")
+    rows = rows[rows["label"] != ""]
+    assert (rows.groupby("group")["fold"].nunique() == 1).all()
+    assert (rows["group"] == "dog.0").sum() == 2
+    counts = rows.groupby(["fold", "label"]).size().unstack()
+    assert counts.shape == (5, 2)
+    assert counts["cat"].tolist() == [8] * 5
+    assert counts["dog"].between(10, 12).all()
+
+
+def test_without_test_photos_a_stratified_tenth_is_set_aside(here, run):
+    run("data", "--source", str(class_folder(here / "PetImages", each=50)))
+    rows = table("PetImages")
+    tests = rows[rows["label"] == ""]
+    assert tests["id"].tolist() == [str(n) for n in range(1, 11)]
+    answers = pd.read_csv("data/PetImages/answers.csv", dtype=str)
+    assert answers["id"].tolist() == tests["id"].tolist()
+    assert answers["label"].value_counts().to_dict() == {"cat": 5, "dog": 5}
+    # The answers are right: the path, which no stage looks at, still tells.
+    truth = [Path(path).parent.name.lower() for path in tests["path"]]
+    assert answers["label"].tolist() == truth
+    assert truth != sorted(truth), "ids must not tell the class"
+    assert not tests["group"].str.contains("at|og").any(), "groups must not tell the class"
+
+
+def test_twins_are_never_on_both_sides_of_the_set_aside_tenth(here, run):
+    folder = class_folder(here / "PetImages", each=30)
+    for number in range(30):
+        (folder / f"Cat/{100 + number}.png").write_bytes(encoded(picture(2 * number), "PNG"))
+    run("data", "--source", str(folder))
+    rows = table("PetImages")
+    by_hash = {}
+    for row in rows.itertuples():
+        stem = Path(row.path).stem
+        key = (Path(row.path).parent.name, int(stem) % 100)
+        by_hash.setdefault(key, set()).add(row.label == "")
+    assert all(len(sides) == 1 for sides in by_hash.values())
+
+
+def test_nested_zips_and_folders_give_the_same_table(here, run, tmp_path):
+    source = kaggle_folder(tmp_path / "a" / "source")
+    with zipfile.ZipFile(here / "source.zip", "w") as outer:
+        for name in "train", "test":
+            inner = here / f"{name}.zip"
+            with zipfile.ZipFile(inner, "w") as archive:
+                for path in sorted((source / name).iterdir()):
+                    archive.write(path, f"{name}/{path.name}")
+            outer.write(inner, inner.name)
+    run("data", "--source", str(source), "--dataset", "folder")
+    run("data", "--source", str(here / "source.zip"), "--dataset", "zip")
+    one, other = table("folder"), table("zip")
+    assert one.drop(columns="path").equals(other.drop(columns="path"))
+
+
+def test_unreadable_photos_are_set_aside_by_name_and_a_test_photo_keeps_its_row(here, run):
+    source = kaggle_folder(here / "source")
+    for name, (data, _) in BROKEN.items():
+        (source / "train" / f"cat.{100 + list(BROKEN).index(name)}.jpg").write_bytes(data)
+    (source / "test" / "6.jpg").write_bytes(b"")
+    printed = run("data", "--source", str(source))
+    rows = table("source").set_index("id")
+    for position, (_, reason) in enumerate(BROKEN.values()):
+        row = rows.loc[f"cat.{100 + position}"]
+        assert reason in row["problem"]
+        assert row["fold"] == ""
+        assert f"cat.{100 + position}: " in printed
+    assert rows.loc["6", "problem"] == "empty file"
+    assert f"{len(BROKEN) + 1} photos can't be read" in printed
+    assert "prior probability" in printed
+
+
+def test_odd_names_are_kept(here, run):
+    folder = class_folder(here / "odd", each=12)
+    names = ["a b,c.JPG", 'quo"te.JpEg', "ünï çödé.jpg", "-dash.jpg", "per%cent.jpg"]
+    for seed, name in enumerate(names, start=100):
+        write(folder / "Cat" / name, seed)
+    raw = os.fsencode(folder / "Dog") + b"/latin-\xe9.jpg"
+    with open(raw, "wb") as file:
+        file.write(encoded(picture(999)))
+    run("data", "--source", str(folder))
+    rows = photos.read(Workspace("odd"))
+    assert (rows["problem"] == "").all()
+    assert {Path(path).name for path in rows["path"]} >= {"a b,c.JPG", 'quo"te.JpEg'}
+    assert all(Path(path).exists() for path in rows["path"])
+
+
+def test_the_same_again_does_nothing_and_a_new_photo_is_noticed(here, run):
+    source = kaggle_folder(here / "source")
+    run("data", "--source", str(source))
+    before = Path("data/source/photos.csv").stat().st_mtime_ns
+    assert "up to date" in run("data", "--source", str(source))
+    assert Path("data/source/photos.csv").stat().st_mtime_ns == before
+    write(source / "train" / "cat.77.jpg", 777)
+    assert "up to date" not in run("data", "--source", str(source))
+    assert "cat.77" in table("source")["id"].tolist()
+    looks = [x for x in Path("data/source/looks.jsonl").read_text().splitlines() if x]
+    assert len(looks) == 29 + 1, "only the new photo was decoded"
+
+
+def test_links_in_circles_are_no_end_of_a_source(here, run):
+    source = kaggle_folder(here / "source")
+    (source / "train" / "up").symlink_to(source)
+    (source / "train" / "round").symlink_to("round")
+    once = sum(path.stat().st_size for path in source.glob("*/*.jpg"))
+    assert files.size_of(source) == once
+    run("data", "--source", str(source))
+    assert len(table("source")) == 29
+    assert "up to date" in run("data", "--source", str(source))
+
+
+def test_a_killed_run_goes_on_where_it_was(here, run):
+    source = kaggle_folder(here / "source", each=20)
+    for number in range(300):
+        (source / "test" / f"{number + 100}.jpg").write_bytes(encoded(picture(number, (800, 600))))
+    script = [sys.executable, str(PROJECT / "scripts/data.py"), "--source", str(source)]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
+    child = subprocess.Popen(script, env=environment, stdout=subprocess.DEVNULL)
+    journal = Path("data/source/looks.jsonl")
+    while not (journal.exists() and journal.stat().st_size > 3000) and child.poll() is None:
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not Path("data/source/photos.csv").exists()
+    seen = {json.loads(x)["key"] for x in journal.read_text().splitlines() if x.endswith("}")}
+    assert seen
+    run("data", "--source", str(source))
+    keys = [json.loads(x)["key"] for x in journal.read_text().splitlines() if x.endswith("}")]
+    assert len(keys) == len(set(keys)) == 345, "no photo was looked at twice"
+
+
+def test_the_drawings_are_the_same_every_time_and_called_drawings(here, run, tmp_path):
+    from dogs_vs_cats.data import sample
+
+    rng = [__import__("random").Random("x") for _ in range(2)]
+    one, other = (sample.draw("Dog", r) for r in rng)
+    assert np.array_equal(np.asarray(one), np.asarray(other))
+    assert "drawings" in command("data").stdout
+
+
+REFUSED = {
+    "no such source": ("nowhere", "isn't there"),
+    "the home of nobody": ("~nosuchuser/x", "isn't there"),
+    "a link to itself": ("round", "isn't there"),
+    "an empty folder": ("empty", "holds no photos"),
+    "one class": ("one", "every labelled photo is a cat"),
+    "a truncated zip": ("cut.zip", "cut short"),
+    "text as zip": ("text.zip", "something else"),
+    "html as zip": ("page.zip", "web page"),
+    "an escaping zip": ("evil.zip", "stay inside"),
+    "too few": ("few", "at least 5"),
+    "too few, none alike": ("few", "Received 3 of cat: no more. Add"),
+    "two with one id": ("twice", "two for id 1"),
+}
+
+
+def bad_sources(here: Path) -> None:
+    (here / "empty").mkdir()
+    (here / "round").symlink_to("round")
+    write(here / "one/train/cat.0.jpg", 1)
+    good = kaggle_folder(here / "good")
+    with zipfile.ZipFile(here / "good.zip", "w") as archive:
+        for path in sorted(good.rglob("*.jpg")):
+            archive.write(path, path.relative_to(good))
+    data = (here / "good.zip").read_bytes()
+    (here / "cut.zip").write_bytes(data[:-2000])
+    (here / "text.zip").write_bytes(b"hello")
+    (here / "page.zip").write_bytes(b"<html>no</html>")
+    with zipfile.ZipFile(here / "evil.zip", "w") as archive:
+        archive.writestr("../evil.jpg", b"x")
+    kaggle_folder(here / "few", each=3)
+    kaggle_folder(here / "twice")
+    write(here / "twice/test/01.jpg", 1)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_source_is_refused_and_nothing_is_lost(here, refuse, case):
+    bad_sources(here)
+    source, words = REFUSED[case]
+    assert words in refuse("data", "--source", source)
+    assert not list(Path("data").glob("*/photos.csv"))
+    assert not list(Path("data").glob("*/stamp.json"))
+    assert not (here / "evil.jpg").exists()
+    assert not (here.parent / "evil.jpg").exists()
+
+
+@pytest.mark.parametrize("source", ["sample", "microsoft"])
+def test_a_competition_is_refused_where_no_photos_are_its(here, refuse, source):
+    line = refuse("data", "--source", source, "--competition", "dogs-vs-cats")
+    assert f"Received 'dogs-vs-cats' with SOURCE={source}" in line
+    assert not (here / "data").exists()
+
+
+def test_a_source_that_went_bad_leaves_the_table_as_it_was(here, run, refuse):
+    bad_sources(here)
+    source = kaggle_folder(here / "source")
+    run("data", "--source", str(source))
+    before = Path("data/source/photos.csv").read_bytes()
+    write(source / "test/01.jpg", 1)
+    assert "two for id 1" in refuse("data", "--source", str(source))
+    assert Path("data/source/photos.csv").read_bytes() == before
+
+
+def test_a_source_that_overlaps_the_datasets_own_folder_is_refused(here, refuse):
+    source = kaggle_folder(here / "data" / "mine")
+    (source / "photos" / "holiday").mkdir(parents=True)
+    (source / "photos" / "holiday" / "beach.txt").write_text("dear")
+    for place in "data/mine", "data", "data/mine/train":
+        assert "Expected SOURCE outside" in refuse("data", "--source", place, "--dataset", "mine")
+    assert (source / "photos" / "holiday" / "beach.txt").exists()
+
+
+def test_a_zip_beside_the_other_folder_unpacked_is_refused(here, refuse):
+    source = kaggle_folder(here / "source")
+    shutil.make_archive(str(source / "train"), "zip", source, "train")
+    shutil.rmtree(source / "train")
+    assert "both as zips or both unpacked" in refuse("data", "--source", str(source))
+
+
+def test_a_file_that_the_disk_does_not_give_is_no_bad_photo(here, run):
+    source = kaggle_folder(here / "source")
+    link = source / "train" / "cat.99.jpg"
+    link.symlink_to(here / "elsewhere.jpg")
+    done = command("data", "--source", str(source))
+    assert done.returncode == 1
+    assert "cat.99.jpg" in done.stderr
+    assert done.stderr.count("\n") == 1
+    write(here / "elsewhere.jpg", 4711)
+    run("data", "--source", str(source))
+    assert (table("source")["problem"] == "").all()
+
+
+def test_a_zip_that_went_bad_leaves_no_half_dataset_to_trust(here, run, refuse):
+    for name in "good", "cats":
+        class_folder(here / name, 20)
+    shutil.rmtree(here / "cats" / "Dog")
+    shutil.make_archive("pets", "zip", here / "good")
+    run("data", "--source", "pets.zip")
+    shutil.make_archive("pets", "zip", here / "cats")
+    assert "every labelled photo is a cat" in refuse("data", "--source", "pets.zip")
+    assert "make data" in refuse("features", "--recipe", "tiny.toml")
+
+
+@pytest.mark.parametrize("option", [("--threads", "x"), ("--nonsense",), ("--precision", "half")])
+def test_a_wrong_option_is_one_line(here, refuse, option):
+    refuse("features", *option)
+
+
+def test_another_source_of_the_same_name_is_refused(here, run, refuse):
+    run("data", "--source", str(kaggle_folder(here / "a" / "photos")))
+    other = kaggle_folder(here / "b" / "photos")
+    assert "another name with DATASET" in refuse("data", "--source", str(other))
+    run("data", "--source", str(other), "--dataset", "second")
+    assert "letters, digits" in refuse("data", "--source", str(other), "--dataset", "../up")
+
+
+def test_a_demo_leaves_the_current_dataset_alone(here, run):
+    run("data", "--source", str(kaggle_folder(here / "mine")))
+    run("data", "--source", str(kaggle_folder(here / "theirs")), "--keep-current")
+    assert Path("data/current").read_text() == "mine\n"

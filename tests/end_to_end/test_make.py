@@ -1,0 +1,106 @@
+"""make: what is mistaken is said before anything runs, and the interpreter may be anywhere."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks.suite import jobs
+from support.commands import PROJECT, command
+
+
+@pytest.fixture
+def python(here, monkeypatch) -> str:
+    """A stand-in for Python whose path has blanks: it notes in `ran` what it is given to run."""
+    monkeypatch.setenv("HOME", str(here))
+    (here / "Makefile").symlink_to(PROJECT / "Makefile")
+    path = here / "my  own env" / "python"
+    path.parent.mkdir()
+    path.write_text(f"#!/bin/sh\necho \"$@\" >> '{here}/ran'\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def make(*words: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["make", "--no-print-directory", *words], capture_output=True, text=True, check=False
+    )
+
+
+def ran() -> list[str]:
+    """Return what was run since the last time, a line each."""
+    path = Path("ran")
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("target", "switch", "option"),
+    [
+        ("clean", "YES", "--yes"),
+        ("upload", "AGAIN", "--again"),
+        ("submit", "AGAIN", "--again"),
+        ("submit", "UPLOAD", "--upload 1"),
+        ("search", "NESTED", "--nested"),
+        ("setup", "GPU", ""),
+    ],
+)
+def test_a_switch_is_0_or_1_and_anything_else_is_refused_before_anything_runs(
+    python, monkeypatch, target, switch, option
+):
+    for value in "no", "false", "2", "0 1", "10":
+        done = make(target, f"PYTHON={python}", f"{switch}={value}")
+        line, *others = done.stderr.splitlines()
+        assert done.returncode == 2
+        assert line == f"error: Expected {switch}=0 or {switch}=1. Received {switch}={value}."
+        assert all(x.startswith("make: ***") for x in others)
+        assert (ran(), done.stdout) == ([], "")
+    for value in "0", "", "1":
+        done = make(target, f"PYTHON={python}", f"{switch}={value}")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (option in ran()[-1]) == (value == "1" or not option)
+    monkeypatch.setenv(switch, "no")
+    assert f"Received {switch}=no." in make(target, f"PYTHON={python}").stderr
+
+
+def test_a_switch_is_refused_where_there_would_be_a_venv_too(here):
+    (here / "Makefile").symlink_to(PROJECT / "Makefile")
+    (here / "requirements.txt").touch()
+    for target in "clean", "setup":
+        done = make(target, "YES=no")
+        assert done.stderr.startswith("error: Expected YES=0 or YES=1. Received YES=no.\n")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert not Path(".venv").exists()
+
+
+def test_the_path_of_the_interpreter_may_have_blanks(python, monkeypatch):
+    for target in "setup", "status":
+        for path in python, f"~/{Path(python).relative_to(Path.cwd())}":
+            done = make(target, f"PYTHON={path}")
+            assert (done.returncode, done.stderr) == (0, ""), path
+            assert ran()[-1] == f"scripts/{'packages' if target == 'setup' else target}.py"
+    # As in a checkout whose path has one.
+    monkeypatch.setattr(jobs.sys, "executable", python)
+    done = subprocess.run(jobs.make("tiny.toml"), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    stages = [line.split()[0] for line in ran()]
+    assert stages == [f"scripts/{name}.py" for name in ("packages", *jobs.STAGES)]
+
+
+@pytest.mark.parametrize("version", [(3, 8), (3, 10), (3, 14)])
+def test_an_interpreter_of_another_version_is_one_line(here, version):
+    """Not pip's, nor an import's: also where a stage is run, and where packages are missing."""
+    (here / "sitecustomize.py").write_text(f"import sys\nsys.version_info = {(*version, 1)}\n")
+    for options in [], ["--check"], ["--check", "onnx"]:
+        done = command("packages", *options, PYTHONPATH=str(here))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            f"error: Expected {jobs.sys.executable} to be 3.11, 3.12 or 3.13. Received "
+            f"{version[0]}.{version[1]}. Name another: make ... PYTHON=python3.12\n"
+        )
+
+
+def test_an_old_interpreter_can_read_what_says_so():
+    ast.parse((PROJECT / "scripts" / "packages.py").read_text(), feature_version=(3, 8))

@@ -1,0 +1,319 @@
+"""make predict: photos of one's own get what the test photos get, and none shifts another."""
+
+import csv
+import json
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.data import layout
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.features import keras_backend
+from dogs_vs_cats.features.rows import Rows
+from dogs_vs_cats.inference import answers, predictor
+from dogs_vs_cats.modeling import heads
+from dogs_vs_cats.workspace import Workspace
+from support import commands
+from support.pictures import encoded, kaggle_folder, picture
+
+PLACE = Workspace("source")
+
+
+def predict(*arguments: str, recipe: str = "tiny.toml", **variables: str) -> tuple[int, str, str]:
+    return commands.called("predict", *arguments, "--recipe", recipe, **variables)
+
+
+def read(path: str) -> list[dict]:
+    with Path(path).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def printed_rows(printed: str) -> list[list[str]]:
+    """Return the words of each line of the table, its header first."""
+    # Another test that loads the weights at this moment makes it say that it waits.
+    table = printed[printed.index("\nphoto ") + 1 :]
+    return [x.split() for x in table.splitlines() if not x.startswith("predict:")]
+
+
+@pytest.mark.parametrize("recipe", ["tiny", "tiny+other"])
+def test_test_photos_get_the_very_numbers_of_the_submission(trained, recipe):
+    called = recipe.replace("tiny", "tiny.toml").replace("other", "other.toml").replace("+", " ")
+    expected = commands.submitted(recipe)
+    assert len(set(expected.values())) > commands.TESTS // 2, "not all at the clip"
+    for pattern, count in ("source/test", commands.TESTS), ("source/test/3*.jpg", 11):
+        status, printed, err = predict(pattern, "--csv", "out.csv", recipe=called)
+        assert (status, err) == (0, "")
+        found = {Path(x["photo"]).stem: x["p_dog"] for x in read("out.csv")}
+        assert found == {photo: expected[photo] for photo in found}
+        assert len(found) == count
+        header, *rows = printed_rows(printed)
+        assert header == ["photo", "p_dog", "class"]
+        assert {Path(name).stem: p for name, p, _ in rows} == found
+        assert all(
+            x["class"] == ("dog" if float(x["p_dog"]) > 0.5 else "cat") for x in read("out.csv")
+        )
+    _, printed, _ = predict("source/test/7.jpg", recipe=called)
+    assert printed_rows(printed)[1][1] == expected["7"], "alone, as in company"
+
+
+@pytest.mark.parametrize(
+    ("package", "options", "variables"),
+    [
+        ("openvino", ["--engine", "openvino"], {}),
+        ("jax", [], {"KERAS_BACKEND": "jax"}),
+        ("torch", [], {"KERAS_BACKEND": "torch"}),
+    ],
+)
+def test_whatever_computes_one_photo_gets_the_submissions_number(here, package, options, variables):
+    if not find_spec(package):
+        pytest.skip(f"{package} is not installed")
+    kaggle_folder(here / "source")
+    for script, *more in (
+        ("data", "--source", "source"),
+        *((x, "--recipe", "tiny.toml", *options) for x in ("features", "train", "submit")),
+        ("predict", "source/test/3.jpg", "--csv", "o.csv", "--recipe", "tiny.toml", *options),
+    ):
+        done = commands.command(script, *more, **variables)
+        assert done.returncode == 0, done.stderr
+    assert [x["p_dog"] for x in read("o.csv")] == [commands.submitted("tiny")["3"]]
+
+
+def test_heads_say_the_same_of_a_photo_in_any_company(here):
+    """At the widths of real recipes, where a matrix product depends on its number of rows."""
+    recipe = recipes.read("fast")
+    for dimension in 1024, 25_088:
+        rng = np.random.default_rng(1)
+        features = (rng.random((300, dimension)) ** 4 * 9).astype(np.float16)
+        rows = Rows({"plain": features}, {"plain": np.arange(300)}, np.full(300, -1))
+        keras_backend.start()
+        moments = heads.standardisation(rows, np.arange(300), ("plain",))
+        model = heads.build(recipe.head, dimension, 2, moments)
+        everything = heads.predict([model], rows, np.arange(300), ("plain",))
+        assert len(np.unique(everything)) > 500
+        for chosen in [0], [7], [299, 5, 80], list(range(250)), list(range(299, 0, -1)):
+            said = heads.predict([model], rows, np.array(chosen), ("plain",))
+            assert np.array_equal(said, everything[chosen])
+
+
+def test_unreadable_photos_say_why_and_shift_no_other(trained):
+    folder = trained / "mine"
+    shutil.rmtree(folder, ignore_errors=True)
+    expected = commands.submitted("tiny")
+    bad = {
+        "b empty.jpg": b"",
+        "d text.jpg": b"I am no photo",
+        "f cut.jpg": encoded(picture(1))[:400],
+        "h bomb.png": encoded(Image.new("1", (20_000, 20_000)), "PNG"),
+    }
+    folder.mkdir()
+    for name, data in bad.items():
+        (folder / name).write_bytes(data)
+    for name, number in ("a", 1), ("c", 2), ("e", 3), ("g", 4), ("i", 5), ("z", 6):
+        shutil.copy(f"source/test/{number}.jpg", folder / f"{name}.jpg")
+    (folder / "j gone.jpg").symlink_to("nothing")
+    (folder / "k folder.jpg").mkdir()
+    os.mkfifo(folder / "l pipe.jpg")
+    (folder / ".hidden.jpg").write_bytes(b"x")
+    (folder / "notes.txt").write_bytes(b"x")
+    bad["j gone.jpg"] = None
+    status, printed, err = predict("mine", "--csv", "out/a.csv", "--json", "out/a.json")
+    assert status == 1
+    assert err.count("\n") == 1
+    assert err.startswith("error: Expected photos that can be read. Received 5 of 11 that can't: ")
+    found = read("out/a.csv")
+    assert [x["photo"] for x in found] == sorted(x["photo"] for x in found)
+    problems = {Path(x["photo"]).name: x["problem"] for x in found if x["problem"]}
+    assert problems.keys() == bad.keys()
+    assert problems["b empty.jpg"] == "empty file"
+    assert problems["d text.jpg"] == "not an image"
+    assert "can't be decoded" in problems["f cut.jpg"]
+    assert "bomb" in problems["h bomb.png"]
+    assert "No such file" in problems["j gone.jpg"]
+    assert all(x["p_dog"] == x["class"] == "" for x in found if x["problem"])
+    good = [(Path(x["photo"]).stem, x["p_dog"]) for x in found if not x["problem"]]
+    assert good == [(x, expected[n]) for x, n in zip("acegiz", "123456", strict=True)]
+    for name, problem in problems.items():
+        assert f"{Path('mine', name)}" in printed
+        assert problem in printed
+    # The same in JSON, where what is empty is null.
+    as_json = json.loads(Path("out/a.json").read_text())
+    assert [
+        {k: "" if v is None else v if isinstance(v, str) else repr(v) for k, v in x.items()}
+        for x in as_json
+    ] == found
+
+
+def test_batches_that_lose_photos_lose_no_others(trained):
+    """Few a batch, so that failures fall on every place of a batch, and whole batches fail."""
+    paths = [Path("source/test", f"{n}.jpg") for n in range(1, 25)]
+    engine = engines.choose("keras", "auto")
+    found = predictor.load(PLACE, recipes.read("tiny.toml"), engine, at_once=3)
+    expected = commands.submitted("tiny")
+    for gone in [0], [2], [3, 4, 5], [0, 1, 2, 5, 8, 9, 23], [*range(23)], [*range(24)]:
+        asked = [Path("none.jpg") if i in gone else path for i, path in enumerate(paths)]
+        ticks = []
+        answers = list(found.predict(asked, ticks.append))
+        assert [x.path for x in answers] == asked
+        assert sum(ticks) == 24
+        for answer in answers:
+            if answer.path.name == "none.jpg":
+                assert answer.probabilities is None
+                assert answer.problem
+            else:
+                assert repr(answer.probabilities.tolist()[1]) == expected[answer.path.stem]
+                assert answer.problem == ""
+                assert answer.probabilities.sum() == pytest.approx(1)
+    assert list(found.predict([])) == []
+
+
+def test_a_photo_is_the_same_in_bytes_in_a_file_and_twice(trained):
+    path = Path("source/test/2.jpg")
+    found = predictor.load(PLACE, recipes.read("tiny.toml"), engines.choose("keras", "auto"))
+    one, upload, two = found.predict([path, predictor.Upload("a", path.read_bytes()), path])
+    assert np.array_equal(one.probabilities, upload.probabilities)
+    assert np.array_equal(one.probabilities, two.probabilities)
+
+
+def test_any_format_and_a_turned_photo_are_as_their_pixels(trained):
+    folder = trained / "formats"
+    folder.mkdir(exist_ok=True)
+    image = picture(77, (90, 60))
+    for kind in "png", "bmp", "tiff", "webp", "gif":
+        options = {"lossless": True} if kind == "webp" else {}
+        image.quantize(200).convert("RGB").save(folder / f"a.{kind}", **options)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # shown turned by 90 degrees to the right
+    image.quantize(200).convert("RGB").transpose(Image.Transpose.ROTATE_90).save(
+        folder / "b.png", exif=turned
+    )
+    status, printed, err = predict("formats")
+    assert (status, err) == (0, "")
+    rows = printed_rows(printed)[1:]
+    assert len(rows) == 6
+    assert len({p for _, p, _ in rows}) == 1
+
+
+def test_odd_names_come_back_as_they_are(trained):
+    folder = trained / "odd"
+    folder.mkdir(exist_ok=True)
+    names = ["two\nlines.jpg", 'a, "b".jpg', "[1].jpg", " blank .jpg", "ü.jpg"]
+    names.append(os.fsdecode(b"latin\xe9.jpg"))
+    for number, name in enumerate(names, 1):
+        shutil.copy(f"source/test/{number}.jpg", folder / name)
+    status, printed, err = predict("odd", "--csv", "odd.csv", "--json", "odd.json")
+    assert (status, err) == (0, "")
+    assert len(printed_rows(printed)) == 1 + len(names)
+    expected = commands.submitted("tiny")
+    for rows in read("odd.csv"), json.loads(Path("odd.json").read_text()):
+        found = {Path(x["photo"]).name: str(x["p_dog"]) for x in rows}
+        assert found == {name: expected[str(n)] for n, name in enumerate(names, 1)}
+    assert b"latin\xe9.jpg" in Path("odd.csv").read_bytes()
+    # A name that looks like a pattern is a name where there is such a file.
+    assert [x.name for x in layout.own("odd/[1].jpg")] == ["[1].jpg"]
+
+
+def test_what_is_named_is_found_once_and_in_natural_order(here, monkeypatch):
+    hidden = "p/.x.jpg", "p/.git/1.jpg"
+    for name in "p/10.jpg", "p/9.JPEG", "p/IMG.HEIC", "p/sub/1.png", "p/a.txt", *hidden:
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    everything = [Path(x) for x in ("p/9.JPEG", "p/10.jpg", "p/IMG.HEIC", "p/sub/1.png")]
+    for text in "p", "p/", "p/*", "p/**", "**":
+        assert layout.own(text) == everything
+    assert layout.own("p/*.jpg") == [Path("p/10.jpg")]
+    assert layout.own("p/a.txt") == [Path("p/a.txt")], "named itself"
+    monkeypatch.setenv("HOME", str(here))
+    assert layout.own("~/p/sub") == [here / "p/sub/1.png"]
+    (here / "empty").mkdir()
+    os.mkfifo(here / "pipe.jpg")
+    for text in "", "q", "q/*.jpg", "p/*.txt", "empty", "pipe.jpg":
+        with pytest.raises(UserError, match=r"^Expected .*Received"):
+            layout.own(text)
+
+
+def test_heads_that_do_not_fit_are_refused(trained, tmp_path):
+    for recipe, words in ("fast", "RECIPE=fast"), ("best tiny.toml", "RECIPE='best tiny.toml'"):
+        status, _, err = predict("source/test/1.jpg", recipe=recipe)
+        assert status == 1
+        assert f"Run `make train {words}` first" in err
+    table = PLACE.table.read_text()
+    try:
+        PLACE.table.write_text(table + "\n")
+        status, _, err = predict("source/test/1.jpg")
+        assert (status, "stale" in err) == (1, True)
+    finally:
+        PLACE.table.write_text(table)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--csv", "a", "--json", "a"), "CSV and JSON to name two files. Received a twice."),
+        (("--csv", "a", "--json", "link"), "CSV and JSON to name two files. Received a twice."),
+        (("--csv", "folder"), "CSV to be a file to write. Received folder, which is a folder."),
+        (("--csv", "pipe"), "CSV to be a file to write. Received pipe, which is no regular file."),
+        (("--csv", "loop"), "CSV to be a file to write. Received loop, which is no regular file."),
+        (("--json", "/dev/null"), "JSON to be a file to write. Received /dev/null, which is no"),
+        (("--csv", "/dev/stdout"), "CSV to be a file to write. Received /dev/stdout, which is no"),
+        (("--csv", "1.jpg/x/a"), "CSV to be in a folder that can be written to. Received 1.jpg/x"),
+    ],
+)
+def test_what_can_not_be_kept_is_refused_before_anything_is_computed(here, options, line):
+    Path("1.jpg").touch()
+    Path("folder").mkdir()
+    os.mkfifo("pipe")
+    Path("loop").symlink_to("loop")
+    Path("link").symlink_to("a")
+    for check in [], ["--check"]:
+        done = commands.command("predict", "1.jpg", *options, *check)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert done.stderr.startswith(f"error: Expected {line}")
+
+
+def test_a_folder_that_is_read_only_is_refused_before_anything_is_computed(here, monkeypatch):
+    Path("1.jpg").touch()
+    assert predict("1.jpg", "--check") == (0, "", "")
+    assert predict("nowhere.jpg", "--check")[0] == 1
+    for name in "a.csv", "new/folder/a.csv":
+        assert predict("1.jpg", "--check", "--csv", name) == (0, "", "")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    for name in "a.csv", "new/folder/a.csv":
+        status, printed, err = predict("1.jpg", "--csv", name)
+        assert (status, printed, err.count("\n")) == (1, "", 1)
+        assert err.startswith("error: Expected CSV to be in a folder that can be written to. ")
+        assert f"Received {name}: {here} is read-only." in err
+    assert not Path("new").exists()
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(here):
+    (here / "far").mkdir()
+    (here / "far/old.csv").write_text("old")
+    for name in "old", "new":
+        Path(f"{name}.csv").symlink_to(f"far/{name}.csv")
+        with answers.written(Path(f"{name}.csv"), ["cat", "dog"], "csv"):
+            pass
+        assert Path(f"{name}.csv").is_symlink()
+        assert Path(f"far/{name}.csv").read_text() == "photo,p_dog,class,problem\n"
+
+
+def test_of_more_classes_each_has_a_column():
+    """And of two the last one alone, as in a submission."""
+    answer = predictor.Answer(Path("a.jpg"), np.array([0.2, 0.5, 0.3]), "")
+    assert answers.row(answer, ["cat", "dog", "owl"]) == {
+        "photo": "a.jpg",
+        "p_cat": 0.2,
+        "p_dog": 0.5,
+        "p_owl": 0.3,
+        "class": "dog",
+        "problem": "",
+    }
+    bad = answers.row(predictor.Answer(Path("b.jpg"), None, "empty file"), ["cat", "dog", "owl"])
+    assert list(bad) == answers.columns(["cat", "dog", "owl"])
+    assert [bad["p_owl"], bad["class"], bad["problem"]] == [None, None, "empty file"]
+    assert answers.columns(["cat", "dog"]) == ["photo", "p_dog", "class", "problem"]

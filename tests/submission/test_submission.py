@@ -1,0 +1,260 @@
+"""make submit: every test photo exactly one row, joined by id."""
+
+import csv
+import hashlib
+import itertools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import log_loss
+
+from dogs_vs_cats import files
+from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.data import photos
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.kaggle.uploads import REHEARSAL
+from dogs_vs_cats.modeling import calibration, heads, training
+from dogs_vs_cats.submission import holdout_score, submission_csv
+from dogs_vs_cats.workspace import Workspace
+from support.commands import called
+from support.pictures import class_folder, encoded, kaggle_folder, picture, shape_folder, write
+
+PLACE = Workspace("source")
+REDUX = "dogs-vs-cats-redux-kernels-edition"
+
+
+def road(run, source, *names) -> Path:
+    run("data", "--source", str(source))
+    for script in "features", "train", "submit":
+        run(script, "--recipe", "tiny.toml")
+    return newest()
+
+
+def newest() -> Path:
+    return max(Path("submissions").glob("*-tiny-*.csv"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def test_rows_are_the_test_photos_in_order_with_their_own_predictions(here, run):
+    source = kaggle_folder(here / "source", tests=12)
+    (source / "test" / "7.jpg").write_bytes(encoded(picture(1))[:500])
+    (source / "test" / "9.jpg").write_bytes((source / "test" / "3.jpg").read_bytes())
+    (source / "train" / "cat.5.jpg").unlink()
+    (source / "train" / "cat.6.jpg").unlink()
+    (source / "sample_submission.csv").write_text(
+        "id,label\n" + "".join(f"{n},0.5\n" for n in range(12, 0, -1))
+    )
+    path = road(run, source)
+    table = pd.read_csv(path)
+    assert table["id"].tolist() == list(range(1, 13))
+    values = table.set_index("id")["label"]
+    assert values[7] == pytest.approx(12 / 22), "unreadable: the prior"
+    assert values[9] == values[3], "the same photo"
+    assert values.drop([7, 9]).is_unique
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert path.name == f"source-tiny-{sha256[:8]}.csv"
+    # Each value, computed again for one photo alone, by its id.
+    recipe = recipes.read("tiny.toml")
+    tests = photos.test(photos.read(PLACE))
+    models = [heads.load(p) for p in sorted(Path("models/source/tiny").glob("*.keras"))]
+    calibrated = calibration.read(Path("models/source/tiny/calibration.json"))
+    for number in 1, 4, 12:
+        row = tests[tests["id"] == str(number)]
+        rows = training.rows_of(
+            PLACE, recipe, engines.choose("keras", "auto"), "test", row, ["cat", "dog"]
+        )
+        said = [heads.predict([m], rows, np.arange(1), ("plain", "mirror")) for m in models]
+        alone = np.mean(said, axis=0)
+        assert values[number] == pytest.approx(calibrated.apply(alone)[0, 1], abs=1e-6)
+        assert values[number] != pytest.approx(alone[0, 1], abs=1e-6)
+
+
+def test_another_metric_makes_another_csv_of_the_same_heads(here, run):
+    """Told afterwards whose photos they are: a competition that scores labels of 0 and 1."""
+    source = kaggle_folder(here / "source")
+    soft = road(run, source)
+    run("data", "--source", str(source), "--competition", "dogs-vs-cats")
+    assert "up to date" in run("train", "--recipe", "tiny.toml")
+    run("submit", "--recipe", "tiny.toml", "--upload", "0")
+    hard, values = newest(), pd.read_csv(soft)["label"]
+    assert hard != soft
+    assert pd.read_csv(hard)["label"].tolist() == [int(value > 0.5) for value in values]
+
+
+def test_an_old_csv_of_other_classes_does_not_count_for_a_competition(here, run, refuse):
+    source = shape_folder(here / "source", {"ball": "disc", "box": "square"}, 20)
+    road(run, source)
+    run("data", "--source", str(source), "--competition", REDUX)
+    assert "up to date" in run("train", "--recipe", "tiny.toml")
+    assert "Received ball, box." in refuse("submit", "--recipe", "tiny.toml")
+
+
+def test_a_csv_is_made_and_checked_again_for_another_sample_competition_or_scorer(
+    workspace, run, monkeypatch
+):
+    recipe, every = recipes.read("tiny.toml"), []
+    workspace.model("tiny").mkdir(parents=True)
+    (workspace.model("tiny") / "stamp.json").touch()
+    every.append(submission_csv.inputs(workspace, recipe))
+    workspace.sample_submission.write_text("id,label\n1,0.5\n")
+    every.append(submission_csv.inputs(workspace, recipe))
+    workspace.sample_submission.write_text("id,label\n2,0.5\n")
+    every.append(submission_csv.inputs(workspace, recipe))
+    workspace.sample_submission.unlink()
+    assert submission_csv.inputs(workspace, recipe) == every[0]
+    run("data", "--source", "source", "--competition", REDUX)
+    every.append(submission_csv.inputs(workspace, recipe))
+    assert all(one != other for one, other in itertools.combinations(every, 2))
+    monkeypatch.setattr(files, "code_digest", lambda *modules: modules)
+    assert "scorer" in submission_csv.inputs(workspace, recipe)["code"]
+
+
+def test_ids_of_our_own_are_never_sent_to_kaggle(here, run, refuse):
+    """Cats and dogs that are all labelled: the test photos 1 to n are not Kaggle's 1 to n."""
+    words = "photos set aside of the labelled ones of source, whose ids Kaggle doesn't know"
+    run("data", "--source", str(class_folder(here / "source")), "--competition", REDUX)
+    for script in "features", "train":
+        run(script, "--recipe", "tiny.toml")
+    status, printed, complaints = called("submit", "--recipe", "tiny.toml")
+    assert (status, complaints.count("\n")) == (1, 1)
+    assert complaints.startswith("error: Expected Kaggle's test photos (test/1.jpg, ...) for an")
+    assert words in complaints
+    path = newest()
+    assert f"submit: {path}: 4 rows, written and checked" in printed
+    assert "up to date" in run("submit", "--recipe", "tiny.toml", "--upload", "0")
+    assert words in refuse("upload", "--csv", str(path))
+    assert words in refuse("upload", "--csv", str(path), "--competition", "dogs-vs-cats")
+    submission_csv.require_kaggles(PLACE, REHEARSAL)
+
+
+def test_the_ledger_has_one_line_a_submission(here, run):
+    path = road(run, kaggle_folder(here / "source"))
+    run("submit", "--recipe", "tiny.toml")
+    lines = list(csv.DictReader(Path("submissions/ledger.csv").read_text().splitlines()))
+    assert [line["file"] for line in lines] == [path.name]
+    assert lines[0]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (lines[0]["dataset"], lines[0]["recipe"]) == ("source", "tiny")
+    assert 0 < float(lines[0]["oof_accuracy"]) <= 1
+    assert lines[0]["score_log_loss"] == "", "Kaggle's test labels are not known"
+    text = (here / "tiny.toml").read_text()
+    (here / "tiny.toml").write_text(text.replace("seeds = [1]", "seeds = [2]"))
+    run("train", "--recipe", "tiny.toml")
+    run("submit", "--recipe", "tiny.toml")
+    assert len(Path("submissions/ledger.csv").read_text().splitlines()) == 3
+
+
+def test_the_score_on_set_aside_photos_is_right_and_read_by_id(here, run):
+    folder = class_folder(here / "source", each=40)
+    path = road(run, folder)
+    answers = pd.read_csv("data/source/answers.csv").set_index("id")["label"]
+    table = pd.read_csv(path).set_index("id")["label"]
+    found = holdout_score.score(path, PLACE)
+    truth = (answers.loc[table.index] == "dog").astype(int)
+    assert found["log_loss"] == pytest.approx(log_loss(truth, table))
+    assert found["accuracy"] == pytest.approx(((table > 0.5) == truth).mean())
+    shuffled = pd.read_csv(path).sample(frac=1, random_state=0)
+    shuffled.to_csv("shuffled.csv", index=False)
+    assert holdout_score.score(Path("shuffled.csv"), PLACE) == pytest.approx(found)
+    perfect = pd.DataFrame({"id": truth.index, "label": truth.to_numpy()})
+    perfect.to_csv("perfect.csv", index=False)
+    assert holdout_score.score(Path("perfect.csv"), PLACE)["accuracy"] == 1
+
+
+def test_stale_heads_are_never_used(here, run, refuse):
+    source = kaggle_folder(here / "source")
+    road(run, source)
+    write(source / "train" / "dog.99.jpg", 999)
+    run("data", "--source", str(source))
+    assert "stale" in refuse("submit", "--recipe", "tiny.toml")
+    run("features", "--recipe", "tiny.toml")
+    assert "stale" in refuse("submit", "--recipe", "tiny.toml")
+    run("train", "--recipe", "tiny.toml")
+    run("submit", "--recipe", "tiny.toml")
+    # Features of the test photos gone: refused, not shifted.
+    shutil.rmtree(next(Path("cache/source").glob("*/test-mirror")))
+    newest().unlink()
+    assert "make features" in refuse("submit", "--recipe", "tiny.toml")
+
+
+@pytest.fixture
+def workspace(here, run):
+    """A dataset with test photos 1 to 5, and a good CSV for it, good.csv."""
+    run("data", "--source", str(kaggle_folder(here / "source")))
+    Path("good.csv").write_text("id,label\n" + "".join(f"{n},0.{n}\n" for n in range(1, 6)))
+    return PLACE
+
+
+BAD = {
+    "missing": (("3,0.3\n", ""), "Received 4: id 3 is missing"),
+    "extra": (("5,0.5\n", "5,0.5\n6,0.6\n"), "'6', which is none"),
+    "twice": (("3,0.3\n", "3,0.3\n3,0.3\n"), "3 twice"),
+    "as a float": (("3,0.3", "3.0,0.3"), "'3.0'"),
+    "columns": (("id,label", "id,dog"), "Received id,dog"),
+    "swapped columns": (("id,label", "label,id"), "Received label,id"),
+    "nan": (("0.3", "nan"), "'nan' for id 3"),
+    "empty": (("3,0.3", "3,"), "'' for id 3"),
+    "infinite": (("0.3", "inf"), "'inf' for id 3"),
+    "above one": (("0.3", "1.3"), "'1.3' for id 3"),
+    "below zero": (("0.3", "-0.1"), "'-0.1' for id 3"),
+    "a word": (("0.3", "dog"), "'dog' for id 3"),
+    "a leading index": (("3,0.3", "2,3,0.3"), "2 fields"),
+    "nothing": (("", None), "an empty file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_csv_is_refused_and_says_where(workspace, case):
+    (old, new), words = BAD[case]
+    text = Path("good.csv").read_text()
+    Path("bad.csv").write_text("" if new is None else text.replace(old, new, 1))
+    with pytest.raises(UserError, match=r"^Expected .*Received") as error:
+        submission_csv.check(Path("bad.csv"), workspace)
+    assert words in str(error.value)
+
+
+def test_a_good_csv_passes_and_the_script_says_so(workspace, run, refuse):
+    assert submission_csv.check(Path("good.csv"), workspace) == 5
+    assert "5 rows" in run("check", "--csv", "good.csv")
+    assert "no-such.csv" in refuse("check", "--csv", "no-such.csv")
+    assert "CSV=path" in refuse("check")
+
+
+def test_a_sample_submission_that_disagrees_is_noticed(here, workspace, run):
+    Path("data/source/sample_submission.csv").write_text("id,label\n1,0.5\n")
+    with pytest.raises(UserError, match="sample submission"):
+        submission_csv.check(Path("good.csv"), workspace)
+
+
+SAMPLES = {
+    "nothing": (b"", "Received an empty file"),
+    "blank lines": (b"\n\n", "Received an empty file"),
+    "a row with an index": (b"id,label\n1,0.5\n0,2,0.5\n", "2 fields"),
+    "an index before each row": (b"id,label\n0,1,0.5\n1,2,0.5\n", "Received 0,1,0.5"),
+    "a row cut short": (b"id,label\n1,0.5\n2", "Received 2."),
+    "a quote that is not closed": (b'id,label\n1,"0.5\n', "to be a CSV"),
+    "another encoding": (b"id,label\n1,\xfc\n", "to be a CSV"),
+}
+
+
+@pytest.mark.parametrize("case", SAMPLES)
+def test_a_broken_sample_submission_is_one_line(workspace, case):
+    text, words = SAMPLES[case]
+    workspace.sample_submission.write_bytes(text)
+    with pytest.raises(UserError, match=r"^Expected .*sample_submission.csv.*Received") as error:
+        submission_csv.check(Path("good.csv"), workspace)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_sample_submission_may_have_other_columns_behind_its_ids(workspace):
+    rows = "".join(f"{number},0.5,\n" for number in range(5, 0, -1))
+    workspace.sample_submission.write_text(f"\ufeffid,label,note\n{rows}")
+    assert submission_csv.check(Path("good.csv"), workspace) == 5
+
+
+def test_a_test_photo_that_is_gone_is_noticed(here, workspace):
+    (here / "source/test/4.jpg").unlink()
+    with pytest.raises(UserError, match=r"none at .*4.jpg"):
+        submission_csv.check(Path("good.csv"), workspace)
