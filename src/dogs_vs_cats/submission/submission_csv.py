@@ -44,10 +44,10 @@ def inputs(workspace: Workspace, recipe: Recipe | Blend) -> dict:
     parts += ["modeling.opinion_pool"] if isinstance(recipe, Blend) else []
     sample = workspace.sample_submission
     return {
-        "modeling.heads": files.digest(workspace.model(recipe.name) / "stamp.json"),
-        "data.photos": files.digest(workspace.table),
+        "heads": files.digest(workspace.model(recipe.name) / "stamp.json"),
+        "photos": files.digest(workspace.table),
         "sample": files.digest(sample) if sample.exists() else "",
-        "kaggle.session": artifacts.summary(workspace.data_stamp)["kaggle.session"],
+        "competition": artifacts.summary(workspace.data_stamp)["competition"],
         "metric": metric_of(workspace),
         "code": code_keys.code_key(*parts),
     }
