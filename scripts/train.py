@@ -45,7 +45,8 @@ def fit_blend(workspace: Workspace, recipe: Blend, engine: Engine) -> None:
         show_folds(found)
     show_members(found, recipe.name)
     print(
-        f"train: {workspace.dataset}, {recipe.name}: weights of {len(recipe.members)} members{state}"
+        f"train: {workspace.dataset}, {recipe.name}: "
+        f"weights of {len(recipe.members)} members{state}"
     )
     show(found)
     print(f"train: {workspace.model(recipe.name)}: weights, predictions, metrics")

@@ -21,7 +21,8 @@ def main() -> None:
     slug = args.competition or artifacts.summary(workspace.data_stamp)["competition"]
     if not slug:
         raise UserError(
-            f"Expected COMPETITION=name: {workspace.dataset} did not come from Kaggle. Received none."
+            f"Expected COMPETITION=name: {workspace.dataset} did not come from Kaggle. "
+            "Received none."
         )
 
     from dogs_vs_cats.data import photos

@@ -62,7 +62,7 @@ def _texts(node: object, spoken: bool) -> Iterator[str]:
 
 
 def _string(node: ast.JoinedStr | ast.Constant) -> Iterator[str]:
-    """Yield a string's text; versions of Python cut the constant parts of an f-string differently."""
+    """Yield a string's text; versions of Python split f-strings differently."""
     parts = node.values if isinstance(node, ast.JoinedStr) else [node]
     text = ""
     for part in parts:

@@ -1,4 +1,4 @@
-"""The table of backbones, derived from Keras: `python tests/support/backbone_table.py` writes it anew.
+"""The table of backbones, from Keras: `python tests/support/backbone_table.py` writes it.
 
 Needed when another Keras is pinned; test_backbones.py says so. Networks are built without
 memory for their weights, so even the largest takes seconds.

@@ -1,6 +1,7 @@
 """Kill `make features` with SIGKILL at random moments; the finished arrays must be byte-identical.
 
-python tests/support/kill_and_resume.py SOURCE [--kills 10] [--recipe fast] [--seed 0] [--engine openvino]
+python tests/support/kill_and_resume.py SOURCE [--kills 10] [--recipe fast] [--seed 0]
+    [--engine openvino]
 
 Works in a temporary folder: a straight run, then one that is killed again and again and resumed.
 Prints each kill and the count; status 1 if a byte differs or it could not be killed so often.

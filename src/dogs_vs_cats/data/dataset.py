@@ -103,8 +103,8 @@ def summary(source: Source, workspace: Workspace) -> dict | None:
     stamp = artifacts.read(workspace.data_stamp)
     if stamp and stamp["inputs"]["source"] != inputs["source"]:
         raise UserError(
-            f"Expected the dataset {workspace.dataset!r} to come from {stamp['inputs']['source']}, as "
-            f"before. Received {inputs['source']}. Give it another name with DATASET=..., or "
+            f"Expected the dataset {workspace.dataset!r} to come from "
+            f"{stamp['inputs']['source']}, as before. Received {inputs['source']}. Give it another name with DATASET=..., or "
             f"remove {workspace.data}."
         )
     return artifacts.fresh(workspace.data_stamp, inputs)

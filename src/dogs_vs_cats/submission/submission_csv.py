@@ -113,8 +113,8 @@ def require_kaggles(workspace: Workspace, slug: str) -> None:
     if artifacts.summary(workspace.data_stamp)["answers"] and slug != REHEARSAL:
         raise UserError(
             f"Expected Kaggle's test photos (test/1.jpg, ...) for an upload to {slug}. Received "
-            f"photos set aside of the labelled ones of {workspace.dataset}, whose ids Kaggle doesn't "
-            "know. Run `make data` with a SOURCE that has test/, or without COMPETITION, or "
+            f"photos set aside of the labelled ones of {workspace.dataset}, whose ids Kaggle "
+            "doesn't know. Run `make data` with a SOURCE that has test/, or without COMPETITION, or "
             "`make submit` with UPLOAD=0."
         )
 
