@@ -104,7 +104,8 @@ def summary(source: Source, workspace: Workspace) -> dict | None:
     if stamp and stamp["inputs"]["source"] != inputs["source"]:
         raise UserError(
             f"Expected the dataset {workspace.dataset!r} to come from "
-            f"{stamp['inputs']['source']}, as before. Received {inputs['source']}. Give it another name with DATASET=..., or "
+            f"{stamp['inputs']['source']}, as before. Received {inputs['source']}. Give it another "
+            "name with DATASET=..., or "
             f"remove {workspace.data}."
         )
     return artifacts.fresh(workspace.data_stamp, inputs)

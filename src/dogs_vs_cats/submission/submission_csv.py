@@ -114,7 +114,8 @@ def require_kaggles(workspace: Workspace, slug: str) -> None:
         raise UserError(
             f"Expected Kaggle's test photos (test/1.jpg, ...) for an upload to {slug}. Received "
             f"photos set aside of the labelled ones of {workspace.dataset}, whose ids Kaggle "
-            "doesn't know. Run `make data` with a SOURCE that has test/, or without COMPETITION, or "
+            "doesn't know. Run `make data` with a SOURCE that has test/, or without COMPETITION, "
+            "or "
             "`make submit` with UPLOAD=0."
         )
 
