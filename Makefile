@@ -160,6 +160,8 @@ bench: $(READY) ## how fast it all is here, beside what others do; a table in be
 test: $(READY) ## run the tests
 	@$(RUN) -m pytest -n auto --dist worksteal $(TESTS)
 
-lint: $(READY) ## ruff: check and format
+lint: $(READY) ## style, types, and the order of imports
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+	@$(RUN) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())'
+	@$(RUN) -m mypy
