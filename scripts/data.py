@@ -1,11 +1,14 @@
-"""Get the photos of a source and make their table: decoded, twins found, split in folds."""
+"""Get the photos of a source and tabulate them: checked, grouped, split in folds."""
 
 import os
 
 from dogs_vs_cats import console
-from dogs_vs_cats.data import dataset
+from dogs_vs_cats.data import dataset, sources
+from dogs_vs_cats.data.dataset import Dataset
 from dogs_vs_cats.kaggle import credentials
 from dogs_vs_cats.workspace import Workspace, check_dataset_name, remember_dataset
+
+SHOWN = 10  # unreadable photos that are named
 
 
 def main() -> None:
@@ -17,16 +20,15 @@ def main() -> None:
         "--keep-current", action="store_true", help="do not make it the one later stages take"
     )
     args = parser.parse_args()
-    source = dataset.source(args.source, args.competition, os.environ.get("MICROSOFT_URL"))
+    source = sources.parse(args.source, args.competition, os.environ.get("MICROSOFT_URL"))
     workspace = Workspace(check_dataset_name(args.dataset or source.name))
-    found = dataset.summary(source, workspace)
-    fresh = found is not None
-    if source.word == "kaggle" and not fresh and not workspace.downloads.exists():
+    fresh = dataset.artifact(source, workspace).fresh()
+    if source.kind == "kaggle" and not fresh and not workspace.downloads.exists():
         require_credentials()
-    found = found or dataset.make(source, workspace)
+    made = fresh or dataset.build(source, workspace)
     if not args.keep_current:
         remember_dataset(workspace.dataset)
-    report(workspace, found, "up to date" if fresh else str(workspace.table))
+    report(workspace, made, "up to date" if fresh else str(workspace.table))
 
 
 def require_credentials() -> None:
@@ -35,27 +37,30 @@ def require_credentials() -> None:
         raise credentials.missing()
 
 
-def report(workspace: Workspace, found: dict, state: str) -> None:
-    counts = " + ".join(f"{n:,} {name}" for name, n in found["per_class"].items())
-    answers = ", labels kept aside for the score" if found["answers"] else ""
+def report(workspace: Workspace, made: Dataset, state: str) -> None:
+    counts = " + ".join(f"{n:,} {name}" for name, n in made.photos_per_class.items())
+    answers = ", labels kept aside for the score" if made.has_answers else ""
     print(f"data: {workspace.dataset}: {state}")
-    print(f"data: {counts} to train on, {found['test']:,} to predict{answers}")
-    if found["listed"]:
-        print(f"data: {found['listed']:,} photos are in groups of groups.csv")
-    if found["twins"]:
-        why = "in one group with" if found["listed"] else "twins of"
-        print(f"data: {found['twins']:,} training photos are {why} others: never split by a fold")
-    problems = found["problems"]
-    if problems:
-        print(f"data: {len(problems):,} photos can't be read and are set aside:")
-        for photo, problem in list(problems.items())[:10]:
-            print(f"data:   {photo}: {problem}")
-        if len(problems) > 10:
-            print(f"data:   and {len(problems) - 10:,} more: column problem of {workspace.table}")
-    if found["unreadable_tests"]:
+    print(f"data: {counts} to train on, {made.test_photos:,} to predict{answers}")
+    if made.listed_photos:
+        print(f"data: {made.listed_photos:,} photos are in groups of groups.csv")
+    if made.grouped_photos:
+        why = "in one group with" if made.listed_photos else "near-duplicates of"
         print(
-            f"warning: {len(found['unreadable_tests']):,} of them are test photos: each keeps its "
-            "row and gets the prior probability"
+            f"data: {made.grouped_photos:,} training photos are {why} others: folds never split "
+            "them"
+        )
+    if made.problems:
+        print(f"data: {len(made.problems):,} photos can't be read and are set aside:")
+        for photo, problem in list(made.problems.items())[:SHOWN]:
+            print(f"data:   {photo}: {problem}")
+        rest = len(made.problems) - SHOWN
+        if rest > 0:
+            print(f"data:   and {rest:,} more: column problem of {workspace.table}")
+    if made.unreadable_test_photos:
+        print(
+            f"warning: {made.unreadable_test_photos:,} of them are test photos: each keeps its row "
+            "and gets the prior probability"
         )
 
 

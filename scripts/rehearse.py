@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dogs_vs_cats import console
 from dogs_vs_cats.config import engines, recipes
-from dogs_vs_cats.data import dataset
+from dogs_vs_cats.data import dataset, sources
 from dogs_vs_cats.kaggle.uploads import REHEARSAL
 from dogs_vs_cats.workspace import Workspace, check_dataset_name
 
@@ -22,11 +22,11 @@ def main() -> None:
     args = parser.parse_args()
     recipes.read(args.recipe)
     engines.choose(args.engine, args.precision)
-    source = dataset.source(args.source)
+    source = sources.parse(args.source)
     photos = Workspace(check_dataset_name(args.photos or source.name))
     workspace = Workspace(check_dataset_name(args.dataset or f"{source.name}-rehearsal"))
-    if dataset.summary(source, photos) is None:
-        dataset.make(source, photos)
+    if dataset.artifact(source, photos).fresh() is None:
+        dataset.build(source, photos)
 
     from dogs_vs_cats.rehearsal import rehearse
     from dogs_vs_cats.rehearsal.small_kaggle import Rehearsal

@@ -7,6 +7,7 @@ from pathlib import Path
 from dogs_vs_cats import artifacts, console, files
 from dogs_vs_cats.config import engines, recipes
 from dogs_vs_cats.config.engines import Engine
+from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import credentials, ledger, uploads
 from dogs_vs_cats.modeling import blend
@@ -39,10 +40,10 @@ def main() -> None:
             f"{found['score']['accuracy_se']:.2%}, log loss {found['score']['log_loss']:.4f} ± "
             f"{found['score']['log_loss_se']:.4f}"
         )
-    data = artifacts.summary(workspace.data_stamp)
-    slug = data["competition"]
+    data = dataset.read(workspace)
+    slug = data.competition
     foretell(found["forecast"], found["line"], slug)
-    if not slug and not found["score"] and data["classes"] == submission_csv.PETS:
+    if not slug and not found["score"] and data.classes == submission_csv.PETS:
         print("submit: to upload it: make upload CSV=... COMPETITION=..., or tell make data whose")
         print("submit: photos they are: make data SOURCE=... COMPETITION=...")
     if slug and args.upload == "1":

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from dogs_vs_cats import artifacts, console, files
+from dogs_vs_cats import console, files
+from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import credentials, ledger, uploads
 from dogs_vs_cats.workspace import current_workspace
@@ -18,7 +19,7 @@ def main() -> None:
     if not args.csv:
         raise UserError("Expected CSV=path. Received none.")
     workspace = current_workspace(args.dataset)
-    slug = args.competition or artifacts.summary(workspace.data_stamp)["competition"]
+    slug = args.competition or dataset.read(workspace).competition
     if not slug:
         raise UserError(
             f"Expected COMPETITION=name: {workspace.dataset} did not come from Kaggle. "

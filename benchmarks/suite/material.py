@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmarks.suite.plan import Plan
 from dogs_vs_cats import files, progress
 from dogs_vs_cats.config import recipes
-from dogs_vs_cats.data import dataset
+from dogs_vs_cats.data import dataset, sources
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 
@@ -36,7 +36,7 @@ class Material:
         """
         with contextlib.chdir(self.folder):
             repeat(self.rows, source_of(name), count)
-            dataset.make(dataset.source(str(source_of(name))), Workspace(name))
+            dataset.build(sources.parse(str(source_of(name))), Workspace(name))
 
 
 def source_of(name: str) -> Path:
@@ -52,9 +52,9 @@ def prepare(source: str, plan: Plan, folder: Path) -> Material:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     recipe = recipes.find(plan.recipe).resolve()
-    wanted = dataset.source(str(Path(source).resolve()) if Path(source).exists() else source)
+    wanted = sources.parse(str(Path(source).resolve()) if Path(source).exists() else source)
     with contextlib.chdir(folder):
-        dataset.make(wanted, Workspace("all"))
+        dataset.build(wanted, Workspace("all"))
         rows = photos.train(photos.read(Workspace("all"))).sort_values("sha256")
         plain = _one_view(recipe)
     made = Material(folder, plain, rows)

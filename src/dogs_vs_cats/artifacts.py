@@ -117,16 +117,3 @@ def write(path: Path, inputs: dict, outputs: list[Path], summary: dict) -> None:
 def fresh(path: Path, inputs: dict) -> dict | None:
     """Return the stamp's summary if the artifact is up to date for `inputs`, else None."""
     return Artifact(path, inputs, dict).fresh()
-
-
-def summary(path: Path) -> dict:
-    """Return the summary in the stamp of a dataset; UserError if it has none that we can use."""
-    from dogs_vs_cats.errors import UserError
-
-    stamp = read(path)
-    if stamp is None or not {"competition", "metric", "per_class"} <= stamp["summary"].keys():
-        raise UserError(
-            f"Expected {path} as `make data` wrote it. Received another. Run `make data` again, "
-            "with the same SOURCE."
-        )
-    return stamp["summary"]

@@ -3,10 +3,11 @@
 import time
 from pathlib import Path
 
-from dogs_vs_cats import artifacts, files
+from dogs_vs_cats import files
 from dogs_vs_cats.config import recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
+from dogs_vs_cats.data import dataset
 from dogs_vs_cats.features import cache
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.modeling import blend, training
@@ -17,13 +18,13 @@ FREED = ("cache", "models", "reports", "exports")
 
 def lines(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> list[str]:
     """Return the lines of `make status` for a dataset and a recipe, or a blend and its members."""
-    data = artifacts.summary(workspace.data_stamp)
-    counts = " + ".join(f"{n:,} {name}" for name, n in data["per_class"].items())
+    data = dataset.read(workspace)
+    counts = " + ".join(f"{n:,} {name}" for name, n in data.photos_per_class.items())
     found = [
         f"dataset   {workspace.dataset}",
         f"recipe    {recipe.name}: {recipe.about}",
-        f"photos    {counts} to train on, {data['test']:,} to predict, "
-        f"{len(data['problems']):,} unreadable{_age(workspace.data_stamp)}",
+        f"photos    {counts} to train on, {data.test_photos:,} to predict, "
+        f"{len(data.problems):,} unreadable{_age(workspace.data_stamp)}",
     ]
     for member in recipes.members(recipe):
         if member is not recipe:

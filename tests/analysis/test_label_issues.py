@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats import artifacts, files
+from dogs_vs_cats import files
 from dogs_vs_cats.analysis import compare, label_issues, linear_probe
 from dogs_vs_cats.config import engines
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.modeling import out_of_fold
 from dogs_vs_cats.workspace import Workspace
+from support.datasets import record_dataset
 from support.pictures import picture
 
 PLACE = Workspace("d")
@@ -55,8 +56,7 @@ def tabulated(n: int, labels: np.ndarray, twins: list[tuple[int, int]] = (), lis
     table = pd.DataFrame(rows, columns=["id", "path", "label", "group", "fold", "sha256"])
     table = table.assign(width=60, height=44, problem="")
     photos.write(PLACE, table)
-    summary = {"competition": "", "metric": "log_loss", "per_class": {}, "listed": listed}
-    artifacts.write(PLACE.data_stamp, {}, [], summary)
+    record_dataset(PLACE, listed_photos=listed)
     return table
 
 

@@ -239,7 +239,7 @@ def test_a_bad_source_is_refused_and_nothing_is_lost(here, refuse, case):
 @pytest.mark.parametrize("source", ["sample", "microsoft"])
 def test_a_competition_is_refused_where_no_photos_are_its(here, refuse, source):
     line = refuse("data", "--source", source, "--competition", "dogs-vs-cats")
-    assert f"Received 'dogs-vs-cats' with SOURCE={source}" in line
+    assert f"'dogs-vs-cats' does not go with SOURCE={source}" in line
     assert not (here / "data").exists()
 
 
@@ -258,7 +258,7 @@ def test_a_source_that_overlaps_the_datasets_own_folder_is_refused(here, refuse)
     (source / "photos" / "holiday").mkdir(parents=True)
     (source / "photos" / "holiday" / "beach.txt").write_text("dear")
     for place in "data/mine", "data", "data/mine/train":
-        assert "Expected SOURCE outside" in refuse("data", "--source", place, "--dataset", "mine")
+        assert "must not overlap" in refuse("data", "--source", place, "--dataset", "mine")
     assert (source / "photos" / "holiday" / "beach.txt").exists()
 
 
@@ -266,7 +266,7 @@ def test_a_zip_beside_the_other_folder_unpacked_is_refused(here, refuse):
     source = kaggle_folder(here / "source")
     shutil.make_archive(str(source / "train"), "zip", source, "train")
     shutil.rmtree(source / "train")
-    assert "both as zips or both unpacked" in refuse("data", "--source", str(source))
+    assert "both zips or both unpacked" in refuse("data", "--source", str(source))
 
 
 def test_a_file_that_the_disk_does_not_give_is_no_bad_photo(here, run):

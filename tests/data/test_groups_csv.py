@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dogs_vs_cats.data import dataset, groups_csv
+from dogs_vs_cats.data import dataset, groups_csv, sources
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 from support.commands import command
@@ -166,13 +166,14 @@ def test_a_rehearsal_keeps_the_groups_of_its_photos(here, run):
 
 
 def test_for_photos_from_kaggle_the_list_lies_with_the_downloads(here):
-    place, source = Workspace("redux"), dataset.source("kaggle")
-    place.downloads.mkdir(parents=True)
-    before = source.inputs(place)
-    (place.downloads / "groups.csv").write_text("photo,group\ntrain/cat.0.jpg,x\n")
-    photos = [place.photos / "train/train/cat.0.jpg", place.photos / "test/test/1.jpg"]
-    assert dataset._listed(place.photos, source, place, photos) == ["x", ""]
-    assert source.inputs(place) != before
+    workspace, source = Workspace("redux"), sources.parse("kaggle")
+    workspace.downloads.mkdir(parents=True)
+    before = dataset.artifact(source, workspace)
+    (workspace.downloads / "groups.csv").write_text("photo,group\ntrain/cat.0.jpg,x\n")
+    folder = workspace.photos
+    photos = [folder / "train/train/cat.0.jpg", folder / "test/test/1.jpg"]
+    assert sources.listed_groups(source, workspace, folder, photos) == ["x", ""]
+    assert dataset.artifact(source, workspace) != before
 
 
 def test_a_mistake_in_the_list_is_one_line_and_too_large_groups_are_explained(here, refuse):

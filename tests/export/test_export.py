@@ -19,7 +19,7 @@ from test_fine_tuning import DEEP
 from dogs_vs_cats import environment
 from dogs_vs_cats.config import engines, recipes
 from dogs_vs_cats.config.views import View
-from dogs_vs_cats.data import dataset, pixels
+from dogs_vs_cats.data import dataset, pixels, sources
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.export import onnx_export, onnx_graph, parity
 from dogs_vs_cats.features import cache, keras_backend
@@ -76,9 +76,9 @@ def exported(made, tmp_path_factory) -> Path:
 
 
 def train(source: Path, *chosen: recipes.Recipe) -> Workspace:
-    found = dataset.source(str(source))
+    found = sources.parse(str(source))
     workspace = Workspace(found.name)
-    dataset.make(found, workspace)
+    dataset.build(found, workspace)
     remember_dataset(workspace.dataset)
     for recipe in chosen:
         cache.build(workspace, recipe.features, engine(), cache.Run())

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats import artifacts
 from dogs_vs_cats.analysis import label_issues
 from dogs_vs_cats.analysis.label_issues import Suspect
 from dogs_vs_cats.config import engines
@@ -31,6 +30,7 @@ from dogs_vs_cats.report import contents, figures, gallery, page
 from dogs_vs_cats.submission import submission_csv
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, TINY, command
+from support.datasets import record_dataset
 from support.pictures import write
 
 # Names that would end a tag, an attribute, a formula, a legend; and a byte that is no UTF-8.
@@ -297,8 +297,7 @@ def test_without_a_mistake_a_group_counts_as_one_photo():
 
 def test_what_older_heads_got_is_a_past_score_and_that_of_these_heads_is_none(here, monkeypatch):
     workspace = Workspace("d")
-    summary = {"competition": "real", "metric": "log_loss", "per_class": {}}
-    artifacts.write(workspace.data_stamp, {}, [], summary)
+    record_dataset(workspace, competition="real")
     lines = [
         {
             **{"sha256": str(number), "dataset": "d", "recipe": "fast", "competition": "real"},

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dogs_vs_cats import artifacts, progress
+from dogs_vs_cats import progress
 from dogs_vs_cats.analysis import compare, linear_probe
 from dogs_vs_cats.config.engines import Engine
-from dogs_vs_cats.data import near_duplicates, photos
+from dogs_vs_cats.data import dataset, near_duplicates, photos
 from dogs_vs_cats.modeling import metrics, out_of_fold
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 from dogs_vs_cats.workspace import Workspace
@@ -172,7 +172,7 @@ def contradictions(workspace: Workspace, labels: dict[str, str]) -> dict[str, st
     table = table[table["id"].isin(labels)]
     table = table.assign(label=table["id"].map(labels))
     mixed = table[table.groupby("group")["label"].transform("nunique") > 1]
-    if len(mixed) and artifacts.summary(workspace.data_stamp).get("listed"):
+    if len(mixed) and dataset.read(workspace).listed_photos:
         mixed = mixed.assign(group=_alike(workspace, mixed))
     found = {}
     for _, rows in mixed.groupby("group"):

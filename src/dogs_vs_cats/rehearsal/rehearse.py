@@ -7,8 +7,8 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from dogs_vs_cats import artifacts, files
-from dogs_vs_cats.data import groups_csv, photos
+from dogs_vs_cats import files
+from dogs_vs_cats.data import dataset, groups_csv, photos
 from dogs_vs_cats.data.folds import SEED
 from dogs_vs_cats.kaggle.uploads import REHEARSAL
 from dogs_vs_cats.rehearsal import small_kaggle
@@ -66,7 +66,7 @@ def competition(
     if nested:
         served = {"all.zip": folder / "all.zip"}
     listed = ""
-    if artifacts.read(source.data_stamp)["summary"]["listed"]:
+    if dataset.read(source).listed_photos:
         listed = _listed(table["id"].tolist(), groups, names)
     digests = {name: files.digest(path) for name, path in served.items()}
     _forget_another(workspace, digests | {groups_csv.NAME: listed}, answers, listed)

@@ -12,12 +12,12 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from dogs_vs_cats import artifacts, progress
+from dogs_vs_cats import progress
 from dogs_vs_cats.analysis import compare, grad_cam, label_issues
 from dogs_vs_cats.analysis.label_issues import Suspect
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
-from dogs_vs_cats.data import photos, verdicts
+from dogs_vs_cats.data import dataset, photos, verdicts
 from dogs_vs_cats.data.verdicts import Verdict
 from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.features import cache, timings
@@ -97,7 +97,7 @@ def rendered(
             decided=decided,
             changing=any(verdicts.counts(decided, table).values()),
             pairs=pairs(folder, found, decided),
-            per_class=artifacts.summary(workspace.data_stamp)["per_class"],
+            per_class=dataset.read(workspace).photos_per_class,
             tests=photos.test(table),
             aside=table[table["problem"] != ""],
             twins=twins(table),
@@ -199,7 +199,7 @@ def expected(
     if not tests:
         return []
     first = expected_score.of(found, metric, tests)
-    slug = artifacts.summary(workspace.data_stamp)["competition"]
+    slug = dataset.read(workspace).competition
     sent = submission_csv.summary(workspace, recipe)
     own = sent["line"] if sent else {"dataset": workspace.dataset, "sha256": None}
     past = expected_score.ratios(ledger.read(), own, slug, metric) if slug else []
@@ -217,8 +217,7 @@ def stages(
     workspace: Workspace, recipe: Recipe | Blend, engine: Engine, figure: dict
 ) -> list[tuple[str, str]]:
     """Return (stage, how long it took) where it was recorded."""
-    data = artifacts.summary(workspace.data_stamp).get("seconds")
-    rows = [] if data is None else [("data", f"{data:,.0f} s")]
+    rows = [("data", f"{dataset.read(workspace).seconds:,.0f} s")]
     for one in members(recipe):
         names = cache.names(one.features).values()
         spent = timings.read(cache.folder(workspace, one.features, engine), names)

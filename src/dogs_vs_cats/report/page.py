@@ -11,6 +11,7 @@ from pathlib import Path
 from dogs_vs_cats import artifacts, code_keys, environment, files
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
+from dogs_vs_cats.data import dataset
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.submission import submission_csv
 from dogs_vs_cats.workspace import Workspace
@@ -54,12 +55,12 @@ def stamp(workspace: Workspace, recipe: Recipe | Blend) -> Path:
 
 def inputs(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict:
     """Return all that decides the page, ready for a stamp."""
-    data = artifacts.summary(workspace.data_stamp)
+    data = dataset.read(workspace)
     trained = sorted(workspace.models.glob("*/stamp.json"))
     return {
         "recipe": dataclasses.asdict(recipe),
         "submission": submission_csv.summary(workspace, recipe),
-        "data": data,
+        "data": dataclasses.asdict(data),
         "photos": files.digest(workspace.table),
         "classes": files.digest(workspace.classes),
         "heads": {one.parent.name: files.digest(one) for one in trained},
@@ -67,8 +68,7 @@ def inputs(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict
         "ledger": [
             line
             for line in ledger.read()
-            if line["dataset"] == workspace.dataset
-            or data["competition"] == line["competition"] != ""
+            if line["dataset"] == workspace.dataset or data.competition == line["competition"] != ""
         ],
         "engine": dataclasses.asdict(engine),
         "code": [code_keys.code_key(*CODE), files.digest(TEMPLATE)],

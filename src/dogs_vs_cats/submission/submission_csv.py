@@ -13,6 +13,7 @@ from pathlib import Path
 from dogs_vs_cats import artifacts, code_keys, files
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
+from dogs_vs_cats.data import dataset
 from dogs_vs_cats.data.layout import PETS
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle.uploads import REHEARSAL
@@ -47,7 +48,7 @@ def inputs(workspace: Workspace, recipe: Recipe | Blend) -> dict:
         "heads": files.digest(workspace.model(recipe.name) / "stamp.json"),
         "photos": files.digest(workspace.table),
         "sample": files.digest(sample) if sample.exists() else "",
-        "competition": artifacts.summary(workspace.data_stamp)["competition"],
+        "competition": dataset.read(workspace).competition,
         "metric": metric_of(workspace),
         "code": code_keys.code_key(*parts),
     }
@@ -74,7 +75,7 @@ def build(
 
     table = photos.read(workspace)
     classes = photos.read_classes(workspace)
-    if artifacts.summary(workspace.data_stamp)["competition"]:
+    if dataset.read(workspace).competition:
         require_pets(classes)
     tests, labels = photos.test(table), photos.train(table)["label"]
     shares = [float((labels == name).mean()) for name in classes]
@@ -110,7 +111,7 @@ def require_kaggles(workspace: Workspace, slug: str) -> None:
 
     A rehearsal is none of Kaggle's.
     """
-    if artifacts.summary(workspace.data_stamp)["answers"] and slug != REHEARSAL:
+    if dataset.read(workspace).has_answers and slug != REHEARSAL:
         raise UserError(
             f"Expected Kaggle's test photos (test/1.jpg, ...) for an upload to {slug}. Received "
             f"photos set aside of the labelled ones of {workspace.dataset}, whose ids Kaggle "
@@ -253,7 +254,7 @@ def _line(fields: list[str]) -> str:
 
 def metric_of(workspace: Workspace) -> str:
     """Return the metric that a dataset's submissions are scored by: log_loss or accuracy."""
-    return artifacts.summary(workspace.data_stamp)["metric"]
+    return dataset.read(workspace).metric
 
 
 def _number(text: str) -> float:

@@ -1,0 +1,167 @@
+"""Sources: what SOURCE names, and how its photos get into a folder."""
+
+import os
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dogs_vs_cats import files
+from dogs_vs_cats.data import archives, groups_csv
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.kaggle.credentials import REDUX
+from dogs_vs_cats.workspace import Workspace, as_folder_name
+
+SAMPLE_SUBMISSIONS = ("sample_submission.csv", "sampleSubmission.csv")
+ZIPS = ("train.zip", "test.zip", "test1.zip")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where photos come from.
+
+    name: of the dataset, unless the user gives another. kind: sample, kaggle, microsoft or path.
+    location: the path, the competition's slug, or the URL to download. competition: the slug of
+    the competition that the photos belong to, "" if none is known.
+    """
+
+    name: str
+    kind: str
+    location: str = ""
+    competition: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.location}".strip()
+
+
+def parse(text: str, competition: str | None = None, microsoft_url: str | None = None) -> Source:
+    """Return the source that SOURCE names; UserError if there is no such source.
+
+    competition: the slug of the competition to download, or that the photos at a path belong to.
+    microsoft_url: where Microsoft's zip is, if not at the usual place.
+    """
+    if competition and text in ("sample", "microsoft"):
+        raise UserError(
+            f"COMPETITION={competition!r} does not go with SOURCE={text}, which has no test photos "
+            "to upload answers for. Leave COMPETITION out, or use SOURCE=kaggle or a folder or zip "
+            "of the competition's photos."
+        )
+    if text == "sample":
+        return Source("sample", "sample")
+    if text == "kaggle":
+        slug = competition or REDUX
+        return Source(as_folder_name(slug), "kaggle", slug, slug)
+    if text == "microsoft":
+        from dogs_vs_cats.kaggle import downloads
+
+        return Source("microsoft", "microsoft", microsoft_url or downloads.MICROSOFT)
+    # Unlike pathlib's, these don't raise for an unknown user or a link to nowhere.
+    path = Path(os.path.realpath(os.path.expanduser(text)))
+    if not path.exists():
+        raise UserError(
+            f"SOURCE={text!r} isn't there. SOURCE is kaggle, microsoft, sample, or the path of a "
+            "folder or zip."
+        )
+    name = as_folder_name(path.stem if path.is_file() else path.name)
+    return Source(name, "path", str(path), competition or "")
+
+
+def signature(source: Source, workspace: Workspace) -> str:
+    """Return a text that changes when the source's files change on disk."""
+    raw = Path(source.location) if source.kind == "path" else workspace.downloads
+    paths = [raw, raw.parent / groups_csv.NAME] if raw.is_file() else [raw]
+    return "|".join(files.signature(path) for path in paths if path.exists())
+
+
+def fetch(source: Source, workspace: Workspace) -> Path:
+    """Return the folder with the photos; draw, download and unpack them first if need be.
+
+    The dataset's stamp is removed before its photos are replaced.
+    """
+    if source.kind == "sample":
+        from dogs_vs_cats.data import sample
+
+        sample.draw_all(workspace.photos)
+        return workspace.photos
+    zips = _zips(source, workspace)
+    if not zips:
+        return Path(source.location)
+    workspace.data_stamp.unlink(missing_ok=True)
+    if zips == [Path(source.location)]:
+        archives.unpack(zips[0], workspace.photos)
+        return workspace.photos
+    for path in zips:
+        archives.unpack(path, workspace.photos / path.stem)
+    for path in workspace.photos.iterdir():
+        if path.is_dir() and path.name not in {zip.stem for zip in zips}:
+            shutil.rmtree(path)
+    return workspace.photos
+
+
+def _zips(source: Source, workspace: Workspace) -> list[Path]:
+    """Return the archives with the photos, [] if the photos lie in a folder already."""
+    if source.kind == "kaggle":
+        from dogs_vs_cats.kaggle import session
+
+        paths = session.download(source.location, workspace.downloads)
+        return [path for path in paths if zipfile.is_zipfile(path)]
+    if source.kind == "microsoft":
+        from dogs_vs_cats.kaggle import downloads
+
+        path = workspace.downloads / (Path(urlsplit(source.location).path).name or "photos.zip")
+        return [downloads.obtain(lambda: source.location, path)]
+    path = Path(source.location)
+    if path.is_file():
+        return [path]
+    zips = [path / name for name in ZIPS if (path / name).is_file()]
+    roles = {zip.stem.rstrip("1") for zip in zips}
+    for name in "train", "test", "test1":
+        if zips and name.rstrip("1") not in roles and (path / name).is_dir():
+            raise UserError(
+                f"{path} has {zips[0].name} beside the folder {name}/; train and test must be both "
+                f"zips or both unpacked. Unpack {zips[0].name}, or zip {name}/."
+            )
+    return zips
+
+
+def listed_groups(
+    source: Source, workspace: Workspace, folder: Path, photos: list[Path]
+) -> list[str]:
+    """Return the group that groups.csv gives each photo, "" for none.
+
+    The file lies with the photos, in a folder above them, or beside the zips they came in.
+    """
+    folders = {folder, workspace.downloads}
+    if source.kind == "path":
+        raw = Path(source.location)
+        folders.add(raw.parent if raw.is_file() else raw)
+    for parent in {photo.parent for photo in photos}:
+        folders |= {x for x in (parent, *parent.parents) if x.is_relative_to(folder)}
+    path = groups_csv.find(sorted(folders))
+    return groups_csv.read(path, folder, photos) if path else [""] * len(photos)
+
+
+def sample_submission(source: Source, workspace: Workspace, folder: Path) -> str | None:
+    """Return the text of Kaggle's sample submission, zipped or not; None if there is none."""
+    folders = [folder, workspace.downloads]
+    folders += [Path(source.location)] if source.kind == "path" else []
+    for parent in folders:
+        for name in SAMPLE_SUBMISSIONS:
+            for path in sorted(parent.rglob(name)) if parent.is_dir() else []:
+                if path.is_file():
+                    return path.read_text(encoding="utf-8", errors="replace")
+            archive = parent / f"{name}.zip"
+            if archive.is_file():
+                return _read_zipped(archive, name)
+    return None
+
+
+def _read_zipped(archive: Path, name: str) -> str:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.read(name).decode("utf-8", errors="replace")
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise UserError(
+            f"{archive} is damaged or has no {name}: {error}. Download it again, or remove it."
+        ) from error
