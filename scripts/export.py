@@ -1,7 +1,7 @@
 """Write a trained recipe as one ONNX file, from pixels to probabilities, and check it."""
 
 from dogs_vs_cats import console, files
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.export import onnx_export
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.workspace import current_workspace
@@ -11,7 +11,7 @@ def main() -> None:
     parser = console.arguments(__doc__)
     parser.add_argument("--check", action="store_true", help="only say whether the recipe can be")
     args = parser.parse_args()
-    recipe = recipes.read(args.recipe)
+    recipe = recipe_files.read(args.recipe)
     onnx_export.require(recipe)
     if args.check:
         return

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dogs_vs_cats import console, files
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Recipe
 from dogs_vs_cats.features import cache, timings
@@ -16,7 +16,7 @@ def main() -> None:
         "--batch", type=console.positive, help="photos a step (default: what suits the machine)"
     )
     args = parser.parse_args()
-    recipe = recipes.read(args.recipe)
+    recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
     for member in recipes.members(recipe):

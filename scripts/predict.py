@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from dogs_vs_cats import console, progress
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import layout
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.modeling import blend
@@ -23,7 +23,7 @@ def main() -> None:
     require_files({"CSV": args.csv, "JSON": args.json})
     if args.check:
         return
-    recipe = recipes.read(args.recipe)
+    recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
     blend.require(workspace, recipe, engine, args.recipe)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from dogs_vs_cats import console
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import dataset, sources
 from dogs_vs_cats.kaggle.uploads import REHEARSAL
 from dogs_vs_cats.workspace import Workspace, check_dataset_name
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--photos", help="a name for the source's own dataset")
     parser.add_argument("--batch", type=console.positive, help="photos a step")
     args = parser.parse_args()
-    recipes.read(args.recipe)
+    recipe_files.read(args.recipe)
     engines.choose(args.engine, args.precision)
     source = sources.parse(args.source)
     photos = Workspace(check_dataset_name(args.photos or source.name))

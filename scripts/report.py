@@ -1,7 +1,7 @@
 """Write what was run and what it sees as one page that opens from the disk."""
 
 from dogs_vs_cats import console, files
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.report import page
 from dogs_vs_cats.workspace import current_workspace
@@ -9,7 +9,7 @@ from dogs_vs_cats.workspace import current_workspace
 
 def main() -> None:
     args = console.arguments(__doc__).parse_args()
-    recipe = recipes.read(args.recipe)
+    recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
     blend.require(workspace, recipe, engine, args.recipe)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dogs_vs_cats import console
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.workspace import current_workspace
 
 
@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_argument("--space", type=Path, help="a .toml file of keys and values to try")
     parser.add_argument("--nested", action="store_true", help="a search for each reported fold")
     args = parser.parse_args()
-    recipe = recipes.read(args.recipe)
+    recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
 

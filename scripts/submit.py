@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from dogs_vs_cats import artifacts, console, files
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--upload", choices=("0", "1"), default="1", help="0 never uploads")
     parser.add_argument("--again", action="store_true", help="upload the same CSV once more")
     args = parser.parse_args()
-    recipe = recipes.read(args.recipe)
+    recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
     trained = blend.summary(workspace, recipe, engine)

@@ -1,7 +1,7 @@
 """Train a recipe's heads, one a fold, and predict each photo by the head that never saw it."""
 
 from dogs_vs_cats import console
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.modeling import blend, training
@@ -10,7 +10,7 @@ from dogs_vs_cats.workspace import Workspace, current_workspace
 
 def main() -> None:
     args = console.arguments(__doc__).parse_args()
-    recipe = recipes.read(args.recipe)
+    recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
     for member in recipes.members(recipe):

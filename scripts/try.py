@@ -3,7 +3,7 @@
 import argparse
 
 from dogs_vs_cats import console, environment, progress
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.workspace import current_workspace
 
@@ -14,7 +14,7 @@ def main() -> None:
     parser = console.arguments(__doc__)
     parser.add_argument("--port", type=port, default=PORT, help=f"0 takes any (default: {PORT})")
     args = parser.parse_args()
-    recipe = recipes.read(args.recipe)
+    recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
     environment.versions("flask", "waitress", setup="make setup EXTRAS=try")

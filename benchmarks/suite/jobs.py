@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.suite.material import Material, source_of
 from benchmarks.suite.plan import Plan
 from dogs_vs_cats import environment
-from dogs_vs_cats.config import recipes
+from dogs_vs_cats.config import recipe_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import weights_folder
 
@@ -79,7 +79,7 @@ def _rates_of(engine: str, precision: str) -> str:
 
 
 def _size(plan: Plan) -> int:
-    return recipes.read(plan.recipe).features.size
+    return recipe_files.read(plan.recipe).features.size
 
 
 def _rates(plan: Plan, material: Material) -> list[Job]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.suite.plan import Plan
 from dogs_vs_cats import files, progress
-from dogs_vs_cats.config import recipes
+from dogs_vs_cats.config import recipe_files
 from dogs_vs_cats.data import dataset, sources
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
@@ -51,7 +51,7 @@ def prepare(source: str, plan: Plan, folder: Path) -> Material:
     progress.say(f"bench: photos of {source}, repeated as needed")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    recipe = recipes.find(plan.recipe).resolve()
+    recipe = recipe_files.find(plan.recipe).resolve()
     wanted = sources.parse(str(Path(source).resolve()) if Path(source).exists() else source)
     with contextlib.chdir(folder):
         dataset.build(wanted, Workspace("all"))

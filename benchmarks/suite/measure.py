@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.suite import peers
 from dogs_vs_cats import files
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.data import photos, pixels
 from dogs_vs_cats.features import cache, keras_backend, rows, store
 from dogs_vs_cats.modeling import heads, training
@@ -39,7 +39,7 @@ def decode(dataset: str, size: int) -> dict:
 
 def model(dataset: str, recipe: str, engine: str, precision: str, seconds: float) -> dict:
     """Return photos a second of the extractor alone, fed the same batch again and again."""
-    settings = recipes.read(recipe).features
+    settings = recipe_files.read(recipe).features
     chosen = engines.choose(engine, precision)
     workspace, batch = Workspace(dataset), chosen.batch(settings.size)
     extract = cache.extractor_of(workspace, settings, chosen, batch, None)
@@ -66,7 +66,7 @@ def model(dataset: str, recipe: str, engine: str, precision: str, seconds: float
 
 def stage(dataset: str, recipe: str, engine: str, precision: str) -> dict:
     """Return photos a second from JPEG files to the finished cache, and where the time went."""
-    settings = recipes.read(recipe).features
+    settings = recipe_files.read(recipe).features
     chosen = engines.choose(engine, precision)
     workspace = Workspace(dataset)
     for path in cache.stores(workspace, settings, chosen).values():
@@ -82,7 +82,7 @@ def stage(dataset: str, recipe: str, engine: str, precision: str) -> dict:
 
 def out_of_fold(dataset: str, recipe: str, engine: str, precision: str) -> dict:
     """Return the out-of-fold metrics of a recipe on the features of an engine."""
-    found = recipes.read(recipe)
+    found = recipe_files.read(recipe)
     workspace, chosen = Workspace(dataset), engines.choose(engine, precision)
     cache.build(workspace, found.features, chosen, cache.Run(), roles=("train",))
     return training.build(workspace, found, chosen)
@@ -94,7 +94,7 @@ def head(recipe: str, count: int) -> dict:
     `seconds` is of the first head of a process, which starts and traces much that the `second`
     finds there, as those of the other folds do in `make train`.
     """
-    found = recipes.read(recipe)
+    found = recipe_files.read(recipe)
     made = _made_up(_with_held_out(count), found.features)
     keras_backend.start()
     seconds = []
@@ -119,7 +119,7 @@ def _split(fold: int, count: int, views: tuple[str, ...]) -> heads.Split:
     return heads.Split(fold, np.setdiff1d(everything, held_out), held_out, views, views[0])
 
 
-def _made_up(count: int, settings: recipes.Features) -> rows.Rows:
+def _made_up(count: int, settings: recipes.FeatureSettings) -> rows.Rows:
     """Return `count` rows of noise, of the right shape, in which one number tells the class."""
     rng = np.random.default_rng(0)
     dimension = settings.dimension()
@@ -136,7 +136,7 @@ def streamed(recipe: str, count: int) -> dict:
     `training` is on `count` rows, `validation` on those held out. They are the last of three
     epochs, when all is compiled. The system forgets the array before each, so both read the disk.
     """
-    found = recipes.read(recipe)
+    found = recipe_files.read(recipe)
     view = found.features.train_views[0]
     split = _split(0, count, (view,))
     with tempfile.TemporaryDirectory(dir=".") as folder:

@@ -10,7 +10,7 @@ from test_training import HEAD
 
 from dogs_vs_cats.analysis import grad_cam
 from dogs_vs_cats.analysis.grad_cam import Heatmaps
-from dogs_vs_cats.config import recipes
+from dogs_vs_cats.config import recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import keras_backend, networks, weights
@@ -101,7 +101,7 @@ def test_channel_weights_are_the_backends_gradient(classes, pooling):
 
 def recipe(here, text: str) -> recipes.Recipe:
     (here / "mine.toml").write_text(text)
-    return recipes.read("mine.toml")
+    return recipe_files.read("mine.toml")
 
 
 def decided_by(numbers: list[int], dimension: int) -> None:

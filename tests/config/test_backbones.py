@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from dogs_vs_cats.config import engines, recipes
-from dogs_vs_cats.config.backbones import BACKBONES, TABLE
+from dogs_vs_cats.config import backbones, engines, recipe_files, recipes
+from dogs_vs_cats.config.backbones import TABLE
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache, extractor, keras_backend
 from dogs_vs_cats.workspace import Workspace
@@ -53,23 +53,23 @@ def table():
 
 
 def settings(name: str, size: int, tap: str | None = None, pooling: str = "avgmax"):
-    tap = tap or list(BACKBONES[name].taps)[-1]
-    return recipes.Features(name, tap, pooling, size, ("plain",), ("plain",))
+    tap = tap or list(backbones.table()[name].taps)[-1]
+    return recipes.FeatureSettings(name, tap, pooling, size, ("plain",), ("plain",))
 
 
 @functools.cache
 def reference(name: str, size: int):
-    """Return keras.applications' own network, as for ImageNet weights, with random ones."""
+    """Return keras.titles' own network, as for ImageNet weights, with random ones."""
     keras = keras_backend.start()
     from keras.src.utils import file_utils
 
-    backbone = BACKBONES[name]
+    backbone = backbones.table()[name]
     with (
         warnings.catch_warnings(action="ignore"),  # MobileNet's files are for some sizes
         mock.patch.object(file_utils, "get_file"),
         mock.patch.object(keras.Model, "load_weights"),
     ):
-        network = getattr(keras.applications, backbone.application)(
+        network = getattr(keras.titles, backbone.title)(
             weights="imagenet", include_top=False, input_shape=(size, size, 3)
         )
     rng = np.random.default_rng(1)
@@ -80,7 +80,7 @@ def reference(name: str, size: int):
         elif len(variable.shape) == 4 and variable.shape[-1] == 1:
             # Depthwise: some of Keras' first values are so low that no picture gets through.
             variable.assign(rng.normal(0, 0.4, variable.shape).astype("float32"))
-    return network, getattr(keras.applications, backbone.module).preprocess_input
+    return network, getattr(keras.titles, backbone.module).preprocess_input
 
 
 def written(network, path: Path) -> Path:
@@ -100,10 +100,10 @@ def photos(size: int, n: int = 2) -> np.ndarray:
 
 
 def test_the_table_has_all_backbones_of_keras(table):
-    assert {n: (b.module, b.application) for n, b in BACKBONES.items()} == table.builders()
+    assert {n: (b.module, b.title) for n, b in backbones.table().items()} == table.builders()
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", backbones.table())
 def test_the_table_is_what_the_pinned_keras_has(table, name):
     there = json.loads(TABLE.read_text())[name]
     assert there == table.entry(there["module"], there["application"])
@@ -111,11 +111,11 @@ def test_the_table_is_what_the_pinned_keras_has(table, name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_maps_side_follows_from_any_size_from_the_smallest_on(table, name):
-    backbone = BACKBONES[name]
+    backbone = backbones.table()[name]
     with pytest.raises(ValueError, match="at least"):
-        table.network(backbone.application, backbone.smallest - 1)
+        table.network(backbone.title, backbone.smallest - 1)
     size = 118  # its halves are odd, even, odd, even
-    network = table.network(backbone.application, size)
+    network = table.network(backbone.title, size)
     # Without the ImageNet weights EfficientNet has one layer less, at its beginning.
     missing = 1 if backbone.module == "efficientnet" else 0
     for name_of, tap in backbone.taps.items():
@@ -127,7 +127,7 @@ def test_a_maps_side_follows_from_any_size_from_the_smallest_on(table, name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_each_backbone_is_fed_the_range_it_wants(table, name):
-    module = getattr(table.keras.applications, BACKBONES[name].module)
+    module = getattr(table.keras.titles, backbones.table()[name].module)
     extremes = np.array([0, 255], np.float32)[:, None, None, None] * np.ones((1, 2, 2, 3))
     fed = np.asarray(module.preprocess_input(extremes))
     least, most = FAMILIES[name][1]
@@ -148,16 +148,18 @@ CASES = [(name, FAMILIES[name][0], "flatten") for name in COMPUTED] + [
 @pytest.mark.parametrize(("name", "tap", "pooling"), CASES)
 def test_the_features_are_those_of_keras_applications(name, tap, pooling, tmp_path):
     """Preprocessing, weights from a file, tap and pooling, in float32, at the smallest size."""
-    keras, size = keras_backend.start(), BACKBONES[name].smallest
+    keras, size = keras_backend.start(), backbones.table()[name].smallest
     network, preprocess_input = reference(name, size)
-    path = written(network, tmp_path / BACKBONES[name].file)
-    output = network.layers[BACKBONES[name].taps[tap].index].output if tap else network.output
+    path = written(network, tmp_path / backbones.table()[name].file)
+    output = (
+        network.layers[backbones.table()[name].taps[tap].index].output if tap else network.output
+    )
     images = photos(size)
     maps = keras.Model(network.input, output)(preprocess_input(images.astype("float32")))
     expected = POOLED[pooling](np.asarray(maps))
     one = settings(name, size, tap, pooling)
     found = np.asarray(extractor.model(one, "float32", path)(images))
-    assert found.shape == (2, BACKBONES[name].dimension(one.tap, pooling, size))
+    assert found.shape == (2, backbones.table()[name].dimension(one.tap, pooling, size))
     assert np.allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
     assert not np.allclose(found[0], found[1], rtol=1e-3)
 
@@ -204,23 +206,23 @@ def test_openvino_agrees_with_keras_where_activations_are_swish(tmp_path, monkey
 def test_a_keras_that_is_not_the_tables_is_refused(monkeypatch, tmp_path):
     network, _ = reference("mobilenetv3small", 32)
     path = written(network, tmp_path / "weights.h5")
-    right = BACKBONES["mobilenetv3small"]
+    right = backbones.table()["mobilenetv3small"]
     for wrong in {"index": 4}, {"depth": 8}, {"stride": 16}:
         taps = {**right.taps, "conv": dataclasses.replace(right.taps["conv"], **wrong)}
         changed = dataclasses.replace(right, taps=taps)
-        monkeypatch.setitem(BACKBONES, "mobilenetv3small", changed)
+        monkeypatch.setitem(backbones.table(), "mobilenetv3small", changed)
         with pytest.raises(UserError, match=r"Expected layer .* conv.*Received.*make setup"):
             extractor.model(settings("mobilenetv3small", 32, "conv"), "float32", path)
 
 
 def test_make_features_finds_the_file_in_the_weights_folder(here, run, monkeypatch):
     network, preprocess_input = reference("mobilenetv3small", 32)
-    backbone, folder = BACKBONES["mobilenetv3small"], here / "kept"
+    backbone, folder = backbones.table()["mobilenetv3small"], here / "kept"
     folder.mkdir()
     path = written(network, folder / backbone.file)
     digest = hashlib.md5(path.read_bytes()).hexdigest()
     changed = dataclasses.replace(backbone, hash=digest)
-    monkeypatch.setitem(BACKBONES, "mobilenetv3small", changed)
+    monkeypatch.setitem(backbones.table(), "mobilenetv3small", changed)
     text = TINY.replace('"vgg16"', '"mobilenetv3small"').replace('"avgmax"', '"flatten"')
     tap = list(backbone.taps)[-1]
     (here / "small.toml").write_text(text.replace('"block5_pool"', f'"{tap}"'))
@@ -229,7 +231,7 @@ def test_make_features_finds_the_file_in_the_weights_folder(here, run, monkeypat
     run("features", *given, WEIGHTS=str(folder))
     from dogs_vs_cats.data import photos, pixels
 
-    workspace, recipe = Workspace("source"), recipes.read("small.toml")
+    workspace, recipe = Workspace("source"), recipe_files.read("small.toml")
     stored = cache.load(workspace, recipe.features, engines.choose("keras", "float32"), "test")
     row = photos.test(photos.read(workspace)).iloc[0]
     image = pixels.pixels(Path(row["path"]), 32).astype(np.float32)
@@ -237,13 +239,13 @@ def test_make_features_finds_the_file_in_the_weights_folder(here, run, monkeypat
     found = stored["plain"].array[stored["plain"].rows_of([row["sha256"]], [row["id"]])[0]]
     assert np.allclose(found, expected, rtol=2e-3, atol=2e-3)
     # Other weights, other cache.
-    monkeypatch.setitem(BACKBONES, "mobilenetv3small", backbone)
+    monkeypatch.setitem(backbones.table(), "mobilenetv3small", backbone)
     assert cache.summary(workspace, recipe.features, engines.choose("keras", "float32")) is None
 
 
 def test_asking_for_backbones_and_taps_takes_the_standard_library_alone():
     code = (
-        "import sys; from dogs_vs_cats.config import recipes; recipes.read('fast'); "
+        "import sys; from dogs_vs_cats.config import recipes; recipe_files.read('fast'); "
         "print(*{'keras', 'tensorflow', 'numpy', 'h5py'} & set(sys.modules))"
     )
     done = subprocess.run(

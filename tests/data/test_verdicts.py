@@ -11,8 +11,8 @@ from sklearn.metrics import log_loss
 from test_training import HEAD, VIEWS, made_up
 
 from dogs_vs_cats import artifacts
-from dogs_vs_cats.config import engines, recipes
-from dogs_vs_cats.config.recipes import Features, Recipe
+from dogs_vs_cats.config import engines, recipe_files
+from dogs_vs_cats.config.recipes import FeatureSettings, Recipe
 from dogs_vs_cats.data import photos, verdicts
 from dogs_vs_cats.data.verdicts import Verdict
 from dogs_vs_cats.errors import UserError
@@ -158,7 +158,7 @@ def test_a_dropped_photo_reaches_no_head_and_a_relabelled_one_as_its_new_class(s
     relabelled = np.arange(8, 60, 5)  # all but one of fold 3
     taught[[3, 21]], taught[relabelled] = -1, 1 - known.labels[relabelled]
     rows = Rows(known.views, known.index, known.labels, block, taught)
-    features = Features("vgg16", "block5_pool", "avgmax", 32, VIEWS, VIEWS)
+    features = FeatureSettings("vgg16", "block5_pool", "avgmax", 32, VIEWS, VIEWS)
     head = dataclasses.replace(HEAD, learning_rate=0.03, epochs=6)
     recipe, fold_of, predicted = Recipe("made-up", "", features, head), np.arange(60) % 5, set()
     for one in cross_validation.run(recipe, rows, fold_of, 2, [1, 3]):
@@ -232,7 +232,7 @@ def test_training_obeys_and_scores_on_the_labels_as_they_came(made, run, shown):
     for one in metrics["folds"]:
         assert one["trained_on"] + one["n"] == (24 if one["fold"] == fold else 23)
     # A search's trials as well.
-    recipe, engine = recipes.read("tiny.toml"), engines.choose("keras", "auto")
+    recipe, engine = recipe_files.read("tiny.toml"), engines.choose("keras", "auto")
     searched = head_search._photos(PLACE, recipe, engine)
     assert searched.rows.targets[number["cat.3"]] == -1
     assert searched.rows.labels[number["cat.3"]] == 0

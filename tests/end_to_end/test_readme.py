@@ -5,7 +5,7 @@ import shlex
 import subprocess
 import sys
 
-from dogs_vs_cats.config import recipes
+from dogs_vs_cats.config import recipe_files
 from support.commands import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -65,8 +65,8 @@ def test_help_is_one_screen_and_lists_every_target():
 
 
 def test_every_recipe_is_read_and_is_in_the_readme():
-    for name in recipes.names():
-        assert recipes.read(name).about
+    for name in recipe_files.names():
+        assert recipe_files.read(name).about
         assert f"`{name}`" in README
 
 

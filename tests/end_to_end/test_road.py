@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from dogs_vs_cats.analysis import label_issues
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.modeling import training
 from dogs_vs_cats.workspace import Workspace
@@ -102,7 +102,7 @@ def flipped_labels_are_among_the_first_suspects(dataset: str) -> None:
     table.loc[chosen, "label"] = table.loc[chosen, "label"].map({"cat": "dog", "dog": "cat"})
     table["fold"] = table["fold"].replace(-1, "")
     photos.write(workspace, table)
-    training.build(workspace, recipes.read("fast"), engine)
+    training.build(workspace, recipe_files.read("fast"), engine)
     first = [one.id for one in label_issues.ranked(workspace, "fast", engine=engine)[:30]]
     print(f"of 10 flipped labels among the first 30: {len(set(flipped) & set(first))}")
     assert len(set(flipped) & set(first)) >= 9

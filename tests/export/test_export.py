@@ -17,7 +17,7 @@ from PIL import Image
 from test_fine_tuning import DEEP
 
 from dogs_vs_cats import environment
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.views import View
 from dogs_vs_cats.data import dataset, pixels, sources
 from dogs_vs_cats.errors import UserError
@@ -56,8 +56,8 @@ def made(tmp_path_factory) -> Path:
     for name, text in NAMES.items():
         (folder / f"{name}.toml").write_text(text)
     with contextlib.chdir(folder):
-        train(source, *(recipes.read(f"{name}.toml") for name in NAMES))
-        blend = recipes.read("tiny.toml flat.toml")
+        train(source, *(recipe_files.read(f"{name}.toml") for name in NAMES))
+        blend = recipe_files.read("tiny.toml flat.toml")
         blend.build(current_workspace(None), blend)
     return folder
 
@@ -135,7 +135,7 @@ def test_the_file_says_what_the_pipeline_says_of_any_number_of_photos(done):
 
     paths = [write(Path("own") / f"{seed}.png", 500 + seed) for seed in range(7)]
     shown = np.stack([pixels.pixels(path, 32) for path in paths])
-    asked = predictor.load(done, recipes.read("tiny.toml"), engines.choose("keras", "float32"))
+    asked = predictor.load(done, recipe_files.read("tiny.toml"), engines.choose("keras", "float32"))
     expected = np.stack([answer.probabilities for answer in asked.predict(paths)])
     found = said(path, shown)
     assert found.dtype == np.float32
@@ -174,14 +174,14 @@ def test_a_second_export_does_nothing_with_the_standard_library_alone(done):
 
 
 def test_a_changed_file_or_head_is_exported_again(done):
-    recipe = recipes.read("tiny.toml")
+    recipe = recipe_files.read("tiny.toml")
     assert onnx_export.summary(done, recipe)
     os.utime(onnx_export.path(done, recipe))
     assert onnx_export.summary(done, recipe) is None
 
 
 def test_heads_trained_again_are_exported_again(done):
-    recipe = recipes.read("tiny.toml")
+    recipe = recipe_files.read("tiny.toml")
     stamp = Path("models/source/tiny/stamp.json")
     stamp.write_text(stamp.read_text() + "\n")
     assert onnx_export.summary(done, recipe) is None
@@ -191,7 +191,7 @@ def test_heads_trained_again_are_exported_again(done):
 
 @pytest.mark.parametrize("name", ["flat.toml", "deep.toml", "tiny.toml flat.toml"])
 def test_other_recipes_and_blends_of_one_size_are_one_file_too(work, name):
-    recipe = recipes.read(name)
+    recipe = recipe_files.read(name)
     found = onnx_export.build(work, recipe, engine())
     assert found["float32"] < 5e-5
     # bfloat16 heads, and features where the processor computes them.
@@ -203,7 +203,7 @@ def test_three_classes_are_exported_in_the_order_of_the_class_table(here):
         for each in range(10):
             write(Path("source") / name / f"{each}.jpg", 100 * number + each)
     Path("tiny.toml").write_text(TINY)
-    recipe = recipes.read("tiny.toml")
+    recipe = recipe_files.read("tiny.toml")
     workspace = train(Path("source").resolve(), recipe)
     found = onnx_export.build(workspace, recipe, engine())
     assert found["float32"] < 1e-5
@@ -263,13 +263,13 @@ def test_a_broken_mirror_is_refused_and_no_file_is_kept(work, monkeypatch):
         onnx_graph, "VIEWS", dict.fromkeys(("plain", "mirror"), View("plain", False))
     )
     with pytest.raises(UserError, match=r"Expected ONNX Runtime to agree .* Received a difference"):
-        onnx_export.build(work, recipes.read("tiny.toml"), engine())
+        onnx_export.build(work, recipe_files.read("tiny.toml"), engine())
     assert list(Path("exports/source").iterdir()) == []
     assert not Path("models/source/tiny/export.json").exists()
 
 
 def test_another_calibration_or_no_number_at_all_is_a_disagreement(done, monkeypatch):
-    recipe = recipes.read("tiny.toml")
+    recipe = recipe_files.read("tiny.toml")
     file = onnx_export.path(done, recipe)
     fitted = Path("models/source/tiny/calibration.json")
     before = fitted.read_text()
@@ -293,7 +293,7 @@ def test_test_photos_are_checked_first_then_others_always_the_same(work, monkeyp
 
 
 def test_a_photo_that_changed_is_named(done):
-    recipe = recipes.read("tiny.toml")
+    recipe = recipe_files.read("tiny.toml")
     path, _ = parity._photos(done)[0]
     path.write_bytes(path.read_bytes() + b"more")
     with pytest.raises(UserError, match=f"Expected {path} as `make data` found it"):
@@ -322,7 +322,7 @@ def test_a_package_that_is_missing_is_named_with_how_to_install_it(here, monkeyp
 
     monkeypatch.setattr(environment.metadata, "version", version)
     with pytest.raises(UserError, match=r"onnxruntime .*make setup EXTRAS=onnx"):
-        onnx_export.require(recipes.read("tiny.toml"))
+        onnx_export.require(recipe_files.read("tiny.toml"))
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,9 @@ def test_the_lines_in_the_readme_say_what_the_pipeline_says(done):
     shown = python(code)
     assert shown.stderr == ""
     exact = engines.choose("keras", "float32")
-    (answer,) = predictor.load(done, recipes.read("tiny.toml"), exact).predict([Path("photo.jpg")])
+    (answer,) = predictor.load(done, recipe_files.read("tiny.toml"), exact).predict(
+        [Path("photo.jpg")]
+    )
     found = dict(line.split() for line in shown.stdout.splitlines())
     assert list(found) == ["cat", "dog"]
     for text, expected in zip(found.values(), answer.probabilities, strict=True):

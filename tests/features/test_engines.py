@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dogs_vs_cats import environment, files
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos, pixels
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache, extractor
@@ -49,7 +49,7 @@ def made(here, run):
 
 def stored(engine: engines.Engine, view: str = "plain") -> np.ndarray:
     """Return the training photos' features (n, dimension), in the order of photos.csv."""
-    found = cache.load(PLACE, recipes.read("tiny.toml").features, engine, "train")[view]
+    found = cache.load(PLACE, recipe_files.read("tiny.toml").features, engine, "train")[view]
     table = photos.train(photos.read(PLACE))
     rows = found.rows_of(table["sha256"].tolist(), table["id"].tolist())
     return found.array[rows].astype(np.float64)
@@ -82,7 +82,7 @@ def test_openvino_goes_on_with_the_very_network_it_began_with(made, run):
     options = ["--recipe", "tiny.toml", "--engine", "openvino", "--precision", "int8"]
     run("features", *options)
     engine = engines.choose("openvino", "int8")
-    base = cache.folder(PLACE, recipes.read("tiny.toml").features, engine)
+    base = cache.folder(PLACE, recipe_files.read("tiny.toml").features, engine)
     network = base / "network.bin"
     arrays = sorted(base.glob("*/features.npy"))
     before, exported = [path.read_bytes() for path in arrays], network.stat().st_mtime_ns
@@ -122,7 +122,7 @@ def test_killed_at_random_moments_openvinos_arrays_are_byte_identical(here):
 def test_openvinos_batch_and_threads_change_no_byte(made, run, precision):
     options = ["--recipe", "tiny.toml", "--engine", "openvino", "--precision", precision]
     engine = engines.choose("openvino", precision)
-    base = cache.folder(PLACE, recipes.read("tiny.toml").features, engine)
+    base = cache.folder(PLACE, recipe_files.read("tiny.toml").features, engine)
     results = set()
     for more in [], ["--batch", "5"], ["--batch", "32", "--threads", "1"]:
         run("features", *options, *more)
@@ -133,7 +133,7 @@ def test_openvinos_batch_and_threads_change_no_byte(made, run, precision):
 
 @needs_openvino
 def test_int8s_photos_are_part_of_the_key(made):
-    settings = recipes.read("tiny.toml").features
+    settings = recipe_files.read("tiny.toml").features
     int8, bfloat16 = (engines.choose("openvino", p) for p in ("int8", "bfloat16"))
     before = {e: cache.folder(PLACE, settings, e) for e in (int8, bfloat16)}
     chosen = cache.calibration(PLACE)
@@ -163,7 +163,7 @@ def test_another_backend_agrees_with_tensorflow_and_never_imports_it(made, here,
     for script in "features", "train", "submit":
         done = command(script, *options, KERAS_BACKEND=backend, PYTHONPATH=path)
         assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
-    settings, engine = recipes.read("tiny.toml").features, engines.choose("keras", "float32")
+    settings, engine = recipe_files.read("tiny.toml").features, engines.choose("keras", "float32")
     folder, tensorflow = cache.folder(PLACE, settings, engine), stored(engine)
     with mock.patch.dict(os.environ, {"KERAS_BACKEND": backend}):
         engine = engines.choose("keras", "float32")
@@ -207,7 +207,7 @@ def test_photos_are_decoded_while_the_network_computes(here, run, monkeypatch):
     monkeypatch.setattr(pixels, "crops", counted)
     monkeypatch.setattr(extractor, "build", lambda *_: extractor.Extract(compute, 1))
     engine = engines.choose("keras", "float32")
-    settings = recipes.read("tiny.toml").features
+    settings = recipe_files.read("tiny.toml").features
     done = cache.build(PLACE, settings, engine, cache.Run(batch=4, threads=2))
     assert sum(seen) >= sum(done["computed"].values())
     assert len(decoded) == len(set(decoded))  # once for all views
@@ -225,7 +225,7 @@ def test_an_error_in_the_network_or_a_photo_ends_the_run_at_once(here, run, monk
     engine = engines.choose("keras", "float32")
     before = threading.active_count()
     with pytest.raises(UserError, match="Expected this"):
-        cache.build(PLACE, recipes.read("tiny.toml").features, engine, cache.Run(batch=4))
+        cache.build(PLACE, recipe_files.read("tiny.toml").features, engine, cache.Run(batch=4))
     assert threading.active_count() <= before + 1  # tqdm may have a monitor
 
 
@@ -480,7 +480,7 @@ def test_auto_on_a_processor_is_what_it_computes_natively(monkeypatch, flags, pr
 
 
 def test_the_engine_is_part_of_the_key():
-    settings = recipes.read("fast").features
+    settings = recipe_files.read("fast").features
     chosen = [
         engines.Engine("keras", p, d) for p in ("float32", "bfloat16") for d in ("cpu", "gpu")
     ]

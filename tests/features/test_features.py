@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from dogs_vs_cats import files
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos, pixels
 from dogs_vs_cats.features import cache, keras_backend, weights
 from dogs_vs_cats.workspace import Workspace, weights_folder
@@ -32,7 +32,7 @@ def made(here, run):
 
 
 def stored(role: str, precision: str = "auto") -> dict:
-    recipe = recipes.read("tiny.toml")
+    recipe = recipe_files.read("tiny.toml")
     return cache.load(PLACE, recipe.features, engines.choose("keras", precision), role)
 
 
@@ -170,7 +170,7 @@ def test_too_little_disk_is_an_error_before_the_work(made, monkeypatch):
 
     usage = shutil.disk_usage(".")
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    recipe = recipes.read("tiny.toml")
+    recipe = recipe_files.read("tiny.toml")
     monkeypatch.setattr(cache, "extractor_of", None)  # called, it would be another error
     with pytest.raises(UserError, match="free disk"):
         cache.build(PLACE, recipe.features, engines.choose("keras", "float32"), cache.Run())
@@ -201,7 +201,7 @@ def test_a_disk_that_fills_up_is_one_line_and_nothing_is_lost(here, run):
 
 
 def test_a_second_run_on_the_same_cache_waits_and_says_so(made, run):
-    recipe = recipes.read("tiny.toml")
+    recipe = recipe_files.read("tiny.toml")
     base = cache.folder(PLACE, recipe.features, engines.choose("keras", "auto"))
     base.mkdir(parents=True)
     with filelock.FileLock(base / ".lock"):
@@ -280,7 +280,7 @@ def test_memory_does_not_grow_with_the_number_of_photos(here):
 
 
 def test_other_settings_have_another_folder():
-    fast, best = recipes.read("fast").features, recipes.read("best").features
+    fast, best = recipe_files.read("fast").features, recipe_files.read("best").features
     folders = {
         cache.folder(PLACE, f, engines.choose("keras", p))
         for f in (fast, best)

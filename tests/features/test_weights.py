@@ -13,12 +13,12 @@ import h5py
 import numpy as np
 import pytest
 
-from dogs_vs_cats.config.backbones import BACKBONES
+from dogs_vs_cats.config import backbones
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import weights
 from dogs_vs_cats.workspace import weights_folder
 
-VGG16 = BACKBONES["vgg16"]
+VGG16 = backbones.table()["vgg16"]
 
 
 @pytest.fixture
@@ -110,8 +110,8 @@ def published(here, tmp_path, monkeypatch):
     path.parent.mkdir()
     path.write_bytes(b"weights" * 1000)
     digest = hashlib.md5(path.read_bytes()).hexdigest()
-    changed = dataclasses.replace(BACKBONES["resnet50"], hash=digest)
-    monkeypatch.setitem(BACKBONES, "resnet50", changed)
+    changed = dataclasses.replace(backbones.table()["resnet50"], hash=digest)
+    monkeypatch.setitem(backbones.table(), "resnet50", changed)
     return path
 
 
@@ -123,7 +123,7 @@ def test_another_backbones_file_is_fetched_once_proven_and_kept_under_its_name(h
 
 
 def test_a_file_put_into_the_folder_by_hand_is_used_without_a_network(here, published):
-    kept = here / "kept" / BACKBONES["resnet50"].file
+    kept = here / "kept" / backbones.table()["resnet50"].file
     kept.parent.mkdir()
     shutil.copy(published, kept)
     assert weights.load("resnet50", here / "kept", official="http://127.0.0.1:9/none") == kept
@@ -131,8 +131,8 @@ def test_a_file_put_into_the_folder_by_hand_is_used_without_a_network(here, publ
 
 def test_a_hash_of_64_digits_is_sha256(here, published, monkeypatch):
     digest = hashlib.sha256(published.read_bytes()).hexdigest()
-    changed = dataclasses.replace(BACKBONES["convnexttiny"], hash=digest)
-    monkeypatch.setitem(BACKBONES, "convnexttiny", changed)
+    changed = dataclasses.replace(backbones.table()["convnexttiny"], hash=digest)
+    monkeypatch.setitem(backbones.table(), "convnexttiny", changed)
     found = weights.load("convnexttiny", here / "kept", official=published.as_uri())
     assert found.name == "convnext_tiny_notop.h5"
 
@@ -155,15 +155,17 @@ def test_a_damaged_file_is_noticed_and_fetched_again(here, published, capsys):
 def test_where_no_file_can_be_had_the_error_says_which_to_put_where(here):
     with pytest.raises(UserError, match="Expected to fetch the weights of nasnetmobile") as error:
         weights.load("nasnetmobile", here / "kept", official="http://127.0.0.1:9/none")
-    backbone = BACKBONES["nasnetmobile"]
+    backbone = backbones.table()["nasnetmobile"]
     assert f"download {backbone.url} elsewhere" in str(error.value)
     assert f"put it into {here / 'kept'} as nasnet_mobile_no_top.h5" in str(error.value)
 
 
 def test_a_fingerprint_is_the_backbones_own():
-    assert len({backbone.fingerprint() for backbone in BACKBONES.values()}) == len(BACKBONES)
-    assert BACKBONES["resnet50"].fingerprint() == "4d473c1dd8becc155b73f8504c6f6626"
-    assert BACKBONES["vgg16"].fingerprint().startswith("7cf0e8fdadeb")
+    assert len({backbone.fingerprint() for backbone in backbones.table().values()}) == len(
+        backbones.table()
+    )
+    assert backbones.table()["resnet50"].fingerprint() == "4d473c1dd8becc155b73f8504c6f6626"
+    assert backbones.table()["vgg16"].fingerprint().startswith("7cf0e8fdadeb")
 
 
 def test_a_host_that_never_answers_is_given_up_and_no_source_says_why(here, monkeypatch):

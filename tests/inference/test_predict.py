@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import layout
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import keras_backend
@@ -86,7 +86,7 @@ def test_whatever_computes_one_photo_gets_the_submissions_number(here, package, 
 
 def test_heads_say_the_same_of_a_photo_in_any_company(here):
     """At the widths of real recipes, where a matrix product depends on its number of rows."""
-    recipe = recipes.read("fast")
+    recipe = recipe_files.read("fast")
     for dimension in 1024, 25_088:
         rng = np.random.default_rng(1)
         features = (rng.random((300, dimension)) ** 4 * 9).astype(np.float16)
@@ -153,7 +153,7 @@ def test_batches_that_lose_photos_lose_no_others(trained):
     """Few a batch, so that failures fall on every place of a batch, and whole batches fail."""
     paths = [Path("source/test", f"{n}.jpg") for n in range(1, 25)]
     engine = engines.choose("keras", "auto")
-    found = predictor.load(PLACE, recipes.read("tiny.toml"), engine, at_once=3)
+    found = predictor.load(PLACE, recipe_files.read("tiny.toml"), engine, at_once=3)
     expected = commands.submitted("tiny")
     for gone in [0], [2], [3, 4, 5], [0, 1, 2, 5, 8, 9, 23], [*range(23)], [*range(24)]:
         asked = [Path("none.jpg") if i in gone else path for i, path in enumerate(paths)]
@@ -174,7 +174,7 @@ def test_batches_that_lose_photos_lose_no_others(trained):
 
 def test_a_photo_is_the_same_in_bytes_in_a_file_and_twice(trained):
     path = Path("source/test/2.jpg")
-    found = predictor.load(PLACE, recipes.read("tiny.toml"), engines.choose("keras", "auto"))
+    found = predictor.load(PLACE, recipe_files.read("tiny.toml"), engines.choose("keras", "auto"))
     one, upload, two = found.predict([path, predictor.Upload("a", path.read_bytes()), path])
     assert np.array_equal(one.probabilities, upload.probabilities)
     assert np.array_equal(one.probabilities, two.probabilities)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.modeling import blend, calibration, metrics, opinion_pool, out_of_fold
 from dogs_vs_cats.modeling.calibration import Calibration
@@ -297,54 +297,6 @@ def test_members_that_differ_in_their_classes_alone_are_told_so(here, classes):
     assert f"whose classes are {', '.join(CLASSES)} and {', '.join(classes)}." in str(error.value)
 
 
-BLENDS = {
-    "one member": ('["tiny.toml"]', "two recipes or more"),
-    "no list": ('"tiny.toml"', "two recipes or more"),
-    "numbers": ("[1, 2]", "two recipes or more"),
-    "twice the same": ('["tiny.toml", "tiny.toml"]', "Received tiny twice"),
-    "a name for two files": ('["tiny.toml", "elsewhere/tiny.toml"]', "Received tiny twice"),
-    "its own name": ('["tiny.toml", "elsewhere/mix.toml"]', "Received mix twice"),
-    "a blend of blends": ('["tiny.toml", "blend"]', "Received blend, a blend"),
-    "itself": ('["tiny.toml", "mix.toml"]', "Received mix, a blend"),
-    "a name that is none": ('["tiny.toml", "fastest"]', "Received 'fastest'"),
-    "a key too much": ('["fast", "tiny.toml"]\nweights = [1, 2]', "'weights'"),
-}
-
-
-@pytest.mark.parametrize("case", BLENDS)
-def test_a_bad_blend_is_refused(here, case):
-    members, words = BLENDS[case]
-    (here / "elsewhere").mkdir()
-    for name in "tiny", "mix":
-        (here / "elsewhere" / f"{name}.toml").write_text(TINY)
-    (here / "mix.toml").write_text(f'about = "mixed"\nmembers = {members}\n')
-    with pytest.raises(UserError, match=r"^Expected .* Received") as error:
-        recipes.read("mix.toml")
-    assert words in str(error.value)
-
-
-def test_a_blend_is_a_file_or_several_names(here):
-    (here / "mix.toml").write_text('about = "mixed"\nmembers = ["tiny.toml", "fast"]\n')
-    mixed = recipes.read("mix.toml")
-    tiny, fast = recipes.read("tiny.toml"), recipes.read("fast")
-    assert mixed == recipes.Blend("mix", "mixed", (tiny, fast))
-    named = recipes.read(" fast  tiny.toml ")
-    assert (named.name, named.members) == ("fast+tiny", (fast, tiny))
-    assert recipes.members(named) == (fast, tiny)
-    assert recipes.members(fast) == (fast,)
-    with pytest.raises(UserError, match="Received fast twice"):
-        recipes.read("fast fast")
-    with pytest.raises(UserError, match="Received blend, a blend"):
-        recipes.read("fast blend")
-    (here / "a b.toml").write_text(TINY)
-    with pytest.raises(UserError, match="name of its own"):
-        recipes.read("a b.toml")
-    (here / "a b").mkdir()
-    (here / "a b" / "mine.toml").write_text(TINY)
-    assert recipes.read("a b/mine.toml").name == "mine", "a path may hold blanks"
-    assert isinstance(recipes.read("blend"), recipes.Blend)
-
-
 @pytest.fixture
 def made(here, run):
     """A dataset, and two tiny recipes for it."""
@@ -396,11 +348,11 @@ def assert_test_photos_are_mixed_by_name(csv: Path) -> None:
     mixed = 0
     for name, one in members.items():
         calibration.write(Path("models/source", name, "calibration.json"), one, {})
-        path, _ = submission_csv.build(PLACE, recipes.read(f"{name}.toml"), engine)
+        path, _ = submission_csv.build(PLACE, recipe_files.read(f"{name}.toml"), engine)
         p = pd.read_csv(path).set_index("id")["label"]
         mixed = mixed + pool.weights[name] * p
     opinion_pool.write(FOLDER, pool, {})
-    path, rows = submission_csv.build(PLACE, recipes.read(BOTH[1]), engine)
+    path, rows = submission_csv.build(PLACE, recipe_files.read(BOTH[1]), engine)
     found = pd.read_csv(path).set_index("id")["label"]
     two = np.stack([1 - mixed, mixed], axis=1)
     assert (rows, found.nunique()) == (5, 5)
@@ -461,7 +413,7 @@ def test_the_whole_road_twice_is_the_same_csv_and_then_rests(made, run):
 @pytest.mark.parametrize("leak", ["weights", "member", "blend", "all of it"])
 def test_a_leak_in_the_stage_is_caught_by_what_it_wrote(here, monkeypatch, leak):
     (here / "other.toml").write_text(TINY)
-    both = recipes.read("tiny.toml other.toml")
+    both = recipe_files.read("tiny.toml other.toml")
     trained("tiny")
     trained("other", np.arange(40)[::-1])
     blend.build(PLACE, both)
@@ -494,5 +446,5 @@ def test_it_is_fitted_again_when_a_member_is_trained_again(made, run, refuse):
     table.loc[0, "fold"] = (table.loc[0, "fold"] + 1) % 5
     table.to_csv("models/source/tiny/out-of-fold.csv", index=False)
     with pytest.raises(UserError, match="differ in 1 photos"):
-        blend.build(PLACE, recipes.read("tiny.toml other.toml"))
+        blend.build(PLACE, recipe_files.read("tiny.toml other.toml"))
     assert not FOLDER.with_name(".tiny+other.partial").joinpath("stamp.json").exists()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.modeling import calibration, heads, out_of_fold, training
@@ -62,7 +62,7 @@ def test_three_classes_of_any_names_from_folders_to_a_score(here, run):
     assert np.allclose(table[CLASSES].sum(axis=1), 1, atol=1e-9)
     assert "12 rows" in run("check", "--csv", str(path))
     # Each photo's row is what the heads say of that photo, computed again by its id.
-    recipe, tests = recipes.read("tiny.toml"), photos.test(photos.read(workspace))
+    recipe, tests = recipe_files.read("tiny.toml"), photos.test(photos.read(workspace))
     models = [heads.load(p) for p in sorted(workspace.model("tiny").glob("*.keras"))]
     fitted = calibration.read(workspace.model("tiny") / "calibration.json")
     for number in 1, 7, 12:

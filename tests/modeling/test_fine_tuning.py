@@ -9,9 +9,8 @@ from test_backbones import photos, reference, settings, written
 from test_recipes import RETRAIN
 from test_training import HEAD
 
-from dogs_vs_cats.config import recipes
-from dogs_vs_cats.config.backbones import BACKBONES
-from dogs_vs_cats.config.recipes import Recipe, Retrain
+from dogs_vs_cats.config import backbones, recipe_files
+from dogs_vs_cats.config.recipes import FineTuning, Recipe
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import extractor, keras_backend, weights
 from dogs_vs_cats.features.rows import Rows
@@ -33,17 +32,17 @@ DEEP = TINY.replace('"avgmax"', '"none"').replace('"block5_pool"', '"block4_pool
 
 
 def recipe(features, **changes) -> Recipe:
-    again = Retrain("avgmax", 1e-3, 8, 2, "float32")
+    again = FineTuning("avgmax", 1e-3, 8, 2, "float32")
     return Recipe("deep", "", features, HEAD, dataclasses.replace(again, **changes))
 
 
 @pytest.mark.parametrize("name", TAPS)
 def test_a_network_cut_at_a_tap_is_the_whole_network(name, tmp_path):
-    network, _ = reference(name, BACKBONES[name].smallest)
-    path = written(network, tmp_path / BACKBONES[name].file)
-    lower = settings(name, BACKBONES[name].smallest, TAPS[name], "none")
+    network, _ = reference(name, backbones.table()[name].smallest)
+    path = written(network, tmp_path / backbones.table()[name].file)
+    lower = settings(name, backbones.table()[name].smallest, TAPS[name], "none")
     maps = np.asarray(extractor.model(lower, "float32", path)(photos(lower.size)))
-    whole = dataclasses.replace(lower, tap=list(BACKBONES[name].taps)[-1], pooling="avgmax")
+    whole = dataclasses.replace(lower, tap=list(backbones.table()[name].taps)[-1], pooling="avgmax")
     expected = np.asarray(extractor.model(whole, "float32", path)(photos(lower.size)))
     layers = fine_tuning.layers_after_tap(recipe(lower), path)
     # As they are cached, in float16.
@@ -71,7 +70,7 @@ def made_up(n: int, block: int = 1) -> Rows:
 
 def deep(here, **changes) -> Recipe:
     (here / "deep.toml").write_text(DEEP)
-    found = recipes.read("deep.toml")
+    found = recipe_files.read("deep.toml")
     return dataclasses.replace(found, retrain=dataclasses.replace(found.retrain, **changes))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.modeling import calibration, cross_validation, training
@@ -39,7 +39,7 @@ def said(table: pd.DataFrame) -> pd.DataFrame:
     kept = table.copy()
     kept["fold"] = kept["fold"].replace(-1, "")
     photos.write(PLACE, kept)
-    training.build(PLACE, recipes.read("tiny.toml"), engines.choose("keras", "auto"))
+    training.build(PLACE, recipe_files.read("tiny.toml"), engines.choose("keras", "auto"))
     return pd.read_csv("models/source/tiny/out-of-fold.csv").set_index("id")
 
 

@@ -14,14 +14,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from dogs_vs_cats.config import recipes
-from dogs_vs_cats.config.recipes import Head
+from dogs_vs_cats.config import recipe_files, recipes
+from dogs_vs_cats.config.recipes import KerasHead
 from dogs_vs_cats.modeling import calibration, cross_validation, feature_table, heads, training
 from dogs_vs_cats.workspace import Workspace
 from support.commands import TINY, called
 from support.pictures import kaggle_folder
 
-HEAD = Head(
+HEAD = KerasHead(
     standardise=True,
     hidden=(32,),
     dropout=0.2,
@@ -54,7 +54,7 @@ def made_up(n: int, classes: int = 2, signal: float = 1.5) -> heads.Rows:
     return heads.Rows(views, index, labels)
 
 
-def fit(rows: heads.Rows, settings: Head = HEAD, fold: int = 0, classes: int = 2):
+def fit(rows: heads.Rows, settings: KerasHead = HEAD, fold: int = 0, classes: int = 2):
     everything = np.arange(len(rows.labels))
     held_out = everything[everything % 5 == fold]
     chosen = everything[everything % 5 != fold]
@@ -206,7 +206,7 @@ def test_a_saved_head_says_the_same_and_is_no_larger_than_its_weights(tmp_path):
 
 
 def test_the_seed_head_is_the_2017_network():
-    model = heads.build(recipes.read("seed").head, 25_088, 2, None)
+    model = heads.build(recipe_files.read("seed").head, 25_088, 2, None)
     layers = [(type(layer).__name__, layer.get_config()) for layer in model.layers]
     assert [name for name, _ in layers] == ["InputLayer", "Dense", "Dropout", "Dense"]
     assert (layers[1][1]["units"], layers[1][1]["activation"]) == (256, "relu")
@@ -270,7 +270,7 @@ def test_each_photo_is_predicted_by_the_heads_of_its_own_fold(here, made, run):
     """Recomputed from the saved heads: fold f's photos by its two, which did not train on them."""
     (here / "tiny.toml").write_text(TINY.replace("seeds = [1]", "seeds = [1, 2]"))
     assert "10 heads in" in run("train", "--recipe", "tiny.toml")
-    recipe, workspace = recipes.read("tiny.toml"), Workspace("source")
+    recipe, workspace = recipe_files.read("tiny.toml"), Workspace("source")
     from dogs_vs_cats.config import engines
     from dogs_vs_cats.data import photos
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dogs_vs_cats.config import engines, recipes
-from dogs_vs_cats.config.recipes import Head
+from dogs_vs_cats.config import engines, recipe_files
+from dogs_vs_cats.config.recipes import KerasHead
 from dogs_vs_cats.data import folds, photos
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features.rows import Rows
@@ -20,7 +20,7 @@ from dogs_vs_cats.workspace import Workspace
 from support.commands import TINY
 from support.pictures import encoded, kaggle_folder, picture
 
-HEAD = Head(
+HEAD = KerasHead(
     standardise=True,
     hidden=(8,),
     dropout=0.2,
@@ -45,16 +45,16 @@ def test_our_space_is_read_in_its_order_and_is_no_recipe():
     found = head_search.read_space(head_search.SPACE)
     assert list(found)[:3] == ["hidden", "dropout", "learning_rate"]
     assert (found["hidden"][0], found["hidden"][2]) == ((), (256,))
-    assert head_search.SPACE.is_relative_to(recipes.FOLDER)
-    assert "heads" not in recipes.names()
+    assert head_search.SPACE.is_relative_to(recipe_files.FOLDER)
+    assert "heads" not in recipe_files.names()
 
 
 BAD = {
     "unknown key": ("size = [224]", r"only keys of \[head\].*'size'"),
     "no list": ("dropout = 0.3", "dropout in space.toml to be a list of the values"),
     "no value": ("dropout = []", "dropout in space.toml to be a list of the values"),
-    "a width is no list": ("hidden = [128, 256]", "each hidden in space.toml .* Received 128"),
-    "bad value": ("dropout = [0.3, 1.0]", r"each dropout .* below 1. Received 1.0"),
+    "a width is no list": ("hidden = [128, 256]", "each hidden in space.toml .*, not 128"),
+    "bad value": ("dropout = [0.3, 1.0]", r"each dropout .* below 1, not 1.0"),
     "bad word": ('schedule = ["linear"]', "each schedule .* constant, cosine"),
     "nothing": ("", "Received none"),
     "not toml": ("dropout = [", "TOML"),
@@ -64,16 +64,14 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_space_is_refused_with_the_key_and_what_is_allowed(here, case):
     text, words = BAD[case]
-    with pytest.raises(UserError, match=words) as error:
+    with pytest.raises(UserError, match=words):
         space(here, text)
-    assert str(error.value).startswith("Expected ")
-    assert "Received" in str(error.value)
 
 
 def judging(worth, log=None):
     """Return a judge: worth(head) gives (n,) losses, a photo each; `log` notes the heads."""
 
-    def judge(head: Head) -> Trial:
+    def judge(head: KerasHead) -> Trial:
         if log is not None:
             log.append(head)
         losses = worth(head)
@@ -92,7 +90,7 @@ def test_a_planted_better_value_is_kept_and_is_there_for_the_next_key():
     """Each photo has its own loss; dropout 0.6 takes 0.01 off, the width of 32 adds 0.01."""
     seen = []
 
-    def worth(head: Head) -> np.ndarray:
+    def worth(head: KerasHead) -> np.ndarray:
         planted = -0.01 * (head.dropout == 0.6) + 0.01 * (head.hidden == (32,))
         return 0.3 + scattered(0, 0.1) + planted + scattered(int(head.dropout * 100), 0.001)
 
@@ -113,7 +111,7 @@ def test_a_difference_within_its_standard_error_is_not_kept_and_twins_count_once
     noise = scattered(1, 1.0)
     alone = noise.std(ddof=1) / math.sqrt(400)
 
-    def worth(head: Head) -> np.ndarray:
+    def worth(head: KerasHead) -> np.ndarray:
         return 2 + (head.epochs == 12) * (noise - 1.2 * alone)
 
     choices = {"epochs": (12,)}
@@ -125,7 +123,7 @@ def test_a_difference_within_its_standard_error_is_not_kept_and_twins_count_once
 
 
 def test_a_tie_keeps_what_is_there_and_a_diverged_value_is_never_kept():
-    def worth(head: Head):
+    def worth(head: KerasHead):
         return None if head.learning_rate > 1 else np.full(400, 0.3)
 
     choices = {"learning_rate": (10.0, 1e-3), "hidden": ((), (16,))}
@@ -180,7 +178,7 @@ class MadeUp(Trials):
     """Trials on rows that are in no dataset; `losses` are those of each held-out fold's trials."""
 
     def __init__(self) -> None:
-        self.recipe, self.threads, self.given = recipes.read("tiny.toml"), None, {}
+        self.recipe, self.threads, self.given = recipe_files.read("tiny.toml"), None, {}
         self.known, self.made, self.journal = {}, 0, Path("journal.jsonl")
         self.losses = {}
 
@@ -282,7 +280,7 @@ def test_what_is_judged_is_calibrated_out_of_fold_on_other_folds_than_train_repo
         assert np.array_equal(fold_of, expected)
         assert (fold_of != table["fold"]).mean() > 0.5
         assert {len(set(fold_of[table["group"] == group])) for group in groups} == {1}
-    recipe, engine = recipes.read("tiny.toml"), engines.choose("keras", "auto")
+    recipe, engine = recipe_files.read("tiny.toml"), engines.choose("keras", "auto")
     rows = training.rows_of(made, recipe, engine, "train", table, names)
     said = np.empty((len(ids), 2))
     for one in original(recipe, rows, expected, 2):

@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from dogs_vs_cats import files
-from dogs_vs_cats.config import engines, recipes
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle.uploads import REHEARSAL
@@ -56,7 +56,7 @@ def test_rows_are_the_test_photos_in_order_with_their_own_predictions(here, run)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     assert path.name == f"source-tiny-{sha256[:8]}.csv"
     # Each value, computed again for one photo alone, by its id.
-    recipe = recipes.read("tiny.toml")
+    recipe = recipe_files.read("tiny.toml")
     tests = photos.test(photos.read(PLACE))
     models = [heads.load(p) for p in sorted(Path("models/source/tiny").glob("*.keras"))]
     calibrated = calibration.read(Path("models/source/tiny/calibration.json"))
@@ -94,7 +94,7 @@ def test_an_old_csv_of_other_classes_does_not_count_for_a_competition(here, run,
 def test_a_csv_is_made_and_checked_again_for_another_sample_competition_or_scorer(
     workspace, run, monkeypatch
 ):
-    recipe, every = recipes.read("tiny.toml"), []
+    recipe, every = recipe_files.read("tiny.toml"), []
     workspace.model("tiny").mkdir(parents=True)
     (workspace.model("tiny") / "stamp.json").touch()
     every.append(submission_csv.inputs(workspace, recipe))

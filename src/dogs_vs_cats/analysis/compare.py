@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dogs_vs_cats import artifacts, files
-from dogs_vs_cats.config.recipes import Features
+from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.data import verdicts
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache, timings
@@ -113,7 +113,7 @@ def _read(workspace: Workspace, folder: Path) -> Trained:
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     caches = []
     if "cache" in record:
-        names = cache.names(Features(**record["features"])).values()
+        names = cache.names(FeatureSettings(**record["features"])).values()
         caches = [workspace.cache / record["cache"] / name for name in names]
     given = artifacts.read(folder / "stamp.json")["inputs"]
     return Trained(folder.name, folder, caches, given, figures, out_of_fold.read(folder))

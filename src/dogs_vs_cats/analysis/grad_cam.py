@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dogs_vs_cats.config import engines
-from dogs_vs_cats.config.backbones import BACKBONES
+from dogs_vs_cats.config import backbones, engines
 from dogs_vs_cats.config.engines import Engine
-from dogs_vs_cats.config.recipes import Features, Recipe
+from dogs_vs_cats.config.recipes import FeatureSettings, Recipe
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import extractor, keras_backend, weights
 from dogs_vs_cats.modeling import heads
@@ -176,9 +175,9 @@ def _network(recipe: Recipe, precision: str) -> Network:
     return run
 
 
-def _shape(settings: Features) -> tuple[int, int]:
+def _shape(settings: FeatureSettings) -> tuple[int, int]:
     """Return the side and the depth of the tap's maps."""
-    tap = BACKBONES[settings.backbone].taps[settings.tap]
+    tap = backbones.table()[settings.backbone].taps[settings.tap]
     return tap.side(settings.size), tap.depth
 
 

@@ -4,6 +4,7 @@ All of keras.applications, as a table that is derived from Keras (tests/backbone
 checked against it. Asking which backbones and taps there are starts no Keras.
 """
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Tap:
 class Backbone:
     """One network of keras.applications, without its top.
 
-    application: its builder's name there. module: the submodule that holds its own
+    title: its builder's name there. module: the submodule that holds its own
     preprocess_input. smallest, default: the input's least and usual height and width in pixels.
     file, url, hash: what keras.applications downloads for it, the ImageNet weights (of the two
     first MobileNets those for 224 px, whatever the size); md5 or, where it has 64 digits, sha256.
@@ -64,7 +65,7 @@ class Backbone:
     kernel and bias; for VGG16 alone, whose weights have a second source.
     """
 
-    application: str
+    title: str
     module: str
     smallest: int
     default: int
@@ -88,14 +89,14 @@ class Backbone:
         return {"avg": depth, "avgmax": 2 * depth}[pooling]
 
 
-def _read() -> dict[str, Backbone]:
-    table = json.loads(TABLE.read_text(encoding="utf-8"))
-    found = {}
-    for name, fields in table.items():
+@functools.cache
+def table() -> dict[str, Backbone]:
+    """Return name -> backbone, for all there are; read once, when it is first asked for."""
+    entries = json.loads(TABLE.read_text(encoding="utf-8"))
+    backbones = {}
+    for name, fields in entries.items():
+        fields["title"] = fields.pop("application")
         fields["taps"] = {tap: Tap(*numbers) for tap, *numbers in fields["taps"]}
         tensors = VGG16_IMAGENET if name == "vgg16" else {}
-        found[name] = Backbone(**fields, tensors=tensors)
-    return found
-
-
-BACKBONES = _read()
+        backbones[name] = Backbone(**fields, tensors=tensors)
+    return backbones

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from dogs_vs_cats import artifacts, code_keys, environment, files, progress
-from dogs_vs_cats.config.backbones import BACKBONES
+from dogs_vs_cats.config import backbones
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.config.views import VIEWS
@@ -88,7 +88,9 @@ def inputs(workspace: Workspace, recipe: Recipe | Blend) -> dict:
     """
     return {
         "heads": files.digest(workspace.model(recipe.name) / "stamp.json"),
-        "weights": [BACKBONES[one.features.backbone].fingerprint() for one in members(recipe)],
+        "weights": [
+            backbones.table()[one.features.backbone].fingerprint() for one in members(recipe)
+        ],
         "code": code_keys.code_key(*CODE),
         "packages": environment.versions("keras", *PACKAGES, setup=SETUP)
         | environment.backend_version(),

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dogs_vs_cats import artifacts, code_keys, files, progress
-from dogs_vs_cats.config.backbones import BACKBONES
+from dogs_vs_cats.config import backbones
 from dogs_vs_cats.config.engines import Engine
-from dogs_vs_cats.config.recipes import Features
+from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class Run:
     threads: int | None = None
 
 
-def made_from(workspace: Workspace, settings: Features, engine: Engine) -> dict:
+def made_from(workspace: Workspace, settings: FeatureSettings, engine: Engine) -> dict:
     """Return all that decides the bytes of a feature, ready for JSON."""
     vino = ["features.openvino_extractor"] if engine.name == "openvino" else []
     found = {
         **settings.bytes_decided_by(),
-        "weights": BACKBONES[settings.backbone].fingerprint(),
+        "weights": backbones.table()[settings.backbone].fingerprint(),
         "code": code_keys.code_key(
             "data.pixels",
             "config.views",
@@ -77,7 +77,7 @@ def calibration(workspace: Workspace) -> dict[str, str]:
     return {digest: found[digest] for digest in sorted(found)[:CALIBRATION]}
 
 
-def folder(workspace: Workspace, settings: Features, engine: Engine) -> Path:
+def folder(workspace: Workspace, settings: FeatureSettings, engine: Engine) -> Path:
     """Return the cache's folder: cache/<dataset>/<backbone-size-pooling-key>."""
     text = json.dumps(made_from(workspace, settings, engine), sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:10]
@@ -85,18 +85,20 @@ def folder(workspace: Workspace, settings: Features, engine: Engine) -> Path:
     return workspace.cache / name
 
 
-def stores(workspace: Workspace, settings: Features, engine: Engine) -> dict[tuple[str, str], Path]:
+def stores(
+    workspace: Workspace, settings: FeatureSettings, engine: Engine
+) -> dict[tuple[str, str], Path]:
     """Return (role, view) -> the folder of its store, for all that a recipe needs."""
     base = folder(workspace, settings, engine)
     return {key: base / name for key, name in names(settings).items()}
 
 
-def names(settings: Features) -> dict[tuple[str, str], str]:
+def names(settings: FeatureSettings) -> dict[tuple[str, str], str]:
     """Return (role, view) -> the name of its store's folder, for all that a recipe needs."""
     return {(role, view): f"{role}-{view}" for role in ROLES for view in settings.views(role)}
 
 
-def summary(workspace: Workspace, settings: Features, engine: Engine) -> dict | None:
+def summary(workspace: Workspace, settings: FeatureSettings, engine: Engine) -> dict | None:
     """Return what is cached if all of it is up to date for photos.csv, else None."""
     inputs = {"photos": files.digest(workspace.table)}
     found = [
@@ -110,7 +112,7 @@ def summary(workspace: Workspace, settings: Features, engine: Engine) -> dict | 
 
 def build(
     workspace: Workspace,
-    settings: Features,
+    settings: FeatureSettings,
     engine: Engine,
     run: Run,
     roles: tuple[str, ...] = ROLES,
@@ -128,7 +130,7 @@ def build(
 
 def _build(
     workspace: Workspace,
-    settings: Features,
+    settings: FeatureSettings,
     engine: Engine,
     run: Run,
     base: Path,
@@ -196,7 +198,7 @@ def _fill(
     workspace: Workspace,
     drafts: dict,
     paths: dict[str, str],
-    settings: Features,
+    settings: FeatureSettings,
     engine: Engine,
     run: Run,
     times: "Times",
@@ -236,7 +238,7 @@ def _fill(
 
 def extractor_of(
     workspace: Workspace,
-    settings: Features,
+    settings: FeatureSettings,
     engine: Engine,
     batch: int,
     threads: int | None,
@@ -270,7 +272,7 @@ def extractor_of(
     return extract
 
 
-def load(workspace: Workspace, settings: Features, engine: Engine, role: str) -> dict:
+def load(workspace: Workspace, settings: FeatureSettings, engine: Engine, role: str) -> dict:
     """Return view -> Stored features of the `train` or `test` photos, every chunk verified."""
     from dogs_vs_cats.features import store
 

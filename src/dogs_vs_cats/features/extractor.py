@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dogs_vs_cats.config.backbones import BACKBONES
+from dogs_vs_cats.config import backbones
 from dogs_vs_cats.config.engines import Engine
-from dogs_vs_cats.config.recipes import Features
+from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.features import keras_backend, networks
 from dogs_vs_cats.features.weights import Weights
 
@@ -23,7 +23,9 @@ class Extract:
     streams: int
 
 
-def build(settings: Features, engine: Engine, weights: Weights, threads: int | None) -> Extract:
+def build(
+    settings: FeatureSettings, engine: Engine, weights: Weights, threads: int | None
+) -> Extract:
     """Return the extractor on the Keras backend.
 
     With bfloat16 the weights stay float32, the arithmetic of the convolutions is bfloat16 with
@@ -38,14 +40,14 @@ def build(settings: Features, engine: Engine, weights: Weights, threads: int | N
     return Extract(lambda x: np.asarray(built.predict_on_batch(x), dtype=np.float32), streams=1)
 
 
-def model(settings: Features, precision: str, weights: Weights):
+def model(settings: FeatureSettings, precision: str, weights: Weights):
     """Return the extractor as a Keras model, from uint8 RGB photos to float32 features.
 
     The backbone's own preprocessing is inside. Frozen layers run in inference mode. UserError if
     the backbone of this version of Keras is not the one in the table.
     """
     keras = keras_backend.start()
-    module = getattr(keras.applications, BACKBONES[settings.backbone].module)
+    module = getattr(keras.titles, backbones.table()[settings.backbone].module)
     network = networks.build(settings.backbone, settings.size, precision, weights)
     network.trainable = False
     photos = keras.Input((settings.size, settings.size, 3), dtype="uint8")

@@ -1,10 +1,11 @@
-"""Networks: a backbone of keras.applications with its ImageNet weights, cut at the tap."""
+"""Networks: a backbone of keras.titles with its ImageNet weights, cut at the tap."""
 
 import math
 import re
 from pathlib import Path
 
-from dogs_vs_cats.config.backbones import BACKBONES, Backbone
+from dogs_vs_cats.config import backbones
+from dogs_vs_cats.config.backbones import Backbone
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.weights import Weights
@@ -18,7 +19,7 @@ def build(name: str, size: int, precision: str, weights: Weights):
     With bfloat16 the weights stay float32 and the arithmetic of its layers is bfloat16.
     """
     keras = keras_backend.start()
-    backbone = BACKBONES[name]
+    backbone = backbones.table()[name]
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     try:
@@ -35,7 +36,7 @@ def build(name: str, size: int, precision: str, weights: Weights):
 
 def _architecture(keras, backbone: Backbone, shape: tuple[int, int, int]):
     """Return the layers that the backbone's ImageNet weights belong to, with random weights."""
-    network = getattr(keras.applications, backbone.application)(
+    network = getattr(keras.titles, backbone.title)(
         weights=None, include_top=False, input_shape=shape
     )
     if backbone.module != "efficientnet":
@@ -58,14 +59,14 @@ def tap_of(network, name: str, tap: str, size: int):
 
     UserError if the backbone of this version of Keras is not the one in the table.
     """
-    backbone = BACKBONES[name]
+    backbone = backbones.table()[name]
     expected = backbone.taps[tap]
     layer, side = network.layers[expected.index], expected.side(size)
     # Where Keras numbers layers, the number counts on from other networks of this process.
     same = _unnumbered(layer.name) == _unnumbered(tap)
     if not same or layer.output.shape[1:] != (side, side, expected.depth):
         raise UserError(
-            f"Expected layer {expected.index} of {backbone.application} to be {tap}, "
+            f"Expected layer {expected.index} of {backbone.title} to be {tap}, "
             f"{(side, side, expected.depth)}. Received {layer.name}, {layer.output.shape[1:]}: "
             "this is not the Keras of requirements.txt. Run `make setup`."
         )

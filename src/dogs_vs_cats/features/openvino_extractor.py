@@ -18,7 +18,7 @@ import numpy as np
 
 from dogs_vs_cats import artifacts, environment, progress
 from dogs_vs_cats.config.engines import Engine
-from dogs_vs_cats.config.recipes import Features
+from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.features import extractor, keras_backend, weights
 from dogs_vs_cats.features.extractor import Extract
 from dogs_vs_cats.workspace import weights_folder
@@ -28,7 +28,7 @@ HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
 
 def build(
-    settings: Features,
+    settings: FeatureSettings,
     engine: Engine,
     folder: Path,
     photos: Callable[[], list[np.ndarray]],
@@ -69,7 +69,7 @@ def build(
 
 
 def _export(
-    settings: Features,
+    settings: FeatureSettings,
     engine: Engine,
     path: Path,
     photos: Callable[[], list[np.ndarray]],

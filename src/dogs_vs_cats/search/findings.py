@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from dogs_vs_cats.config.recipes import Head
+from dogs_vs_cats.config.recipes import KerasHead
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Found:
     gap: end minus start, paired by photo.
     """
 
-    head: Head
+    head: KerasHead
     start: Figure
     steps: list[Step]
     end: Figure

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from dogs_vs_cats import files, progress
-from dogs_vs_cats.config import recipes
+from dogs_vs_cats.config import recipe_files
 from dogs_vs_cats.config.engines import Engine
-from dogs_vs_cats.config.recipes import Blend, Head, Recipe
+from dogs_vs_cats.config.recipes import Blend, KerasHead, Recipe
 from dogs_vs_cats.data import folds, photos
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache
@@ -25,7 +25,7 @@ from dogs_vs_cats.search.findings import Choice, Figure, Found, Nested, Step
 from dogs_vs_cats.search.trials import Photos, Trial, Trials
 from dogs_vs_cats.workspace import Workspace
 
-SPACE = recipes.FOLDER / "spaces" / "heads.toml"
+SPACE = recipe_files.FOLDER / "spaces" / "heads.toml"
 SEED = folds.SEED + 1  # of the search's own folds; those that are reported have folds.SEED
 
 
@@ -36,7 +36,8 @@ def read_space(path: Path) -> dict[str, tuple]:
     """
     if not path.is_file():
         raise UserError(f"Expected SPACE to be a .toml file. Received {str(path)!r}: none there.")
-    table, known = recipes.parsed(path), [field.name for field in dataclasses.fields(Head)]
+    table = recipe_files.parsed(path)
+    known = [field.name for field in dataclasses.fields(KerasHead) if field.name != "kind"]
     for key, values in table.items():
         if key not in known:
             raise UserError(
@@ -54,7 +55,7 @@ def read_space(path: Path) -> dict[str, tuple]:
             "dropout = [0.3, 0.6]. Received none."
         )
     return {
-        key: tuple(recipes.head_value(path, key, value) for value in values)
+        key: tuple(recipe_files.head_value(path, KerasHead, key, value) for value in values)
         for key, values in table.items()
     }
 
@@ -124,10 +125,10 @@ def _names(shown: Photos) -> list[str]:
     return [str(label) for label in shown.rows.labels]
 
 
-def _search(head: Head, space: dict[str, tuple], shown: Photos, trials: Trials) -> Found:
+def _search(head: KerasHead, space: dict[str, tuple], shown: Photos, trials: Trials) -> Found:
     with progress.bar(size(head, space), "search", " trials") as bar:
 
-        def judge(candidate: Head) -> Trial:
+        def judge(candidate: KerasHead) -> Trial:
             trial = trials.out_of_fold(candidate, shown)
             bar.update()
             return trial
@@ -135,7 +136,9 @@ def _search(head: Head, space: dict[str, tuple], shown: Photos, trials: Trials) 
         return coordinate(head, space, shown.groups, judge)[0]
 
 
-def search_nested(head: Head, space: dict[str, tuple], shown: Photos, trials: Trials) -> Nested:
+def search_nested(
+    head: KerasHead, space: dict[str, tuple], shown: Photos, trials: Trials
+) -> Nested:
     """Search for each fold on the other folds alone, then judge what was found on the fold.
 
     Neither the choice, nor the head, nor the calibration of a fold's predictions has seen a
@@ -147,7 +150,7 @@ def search_nested(head: Head, space: dict[str, tuple], shown: Photos, trials: Tr
         for fold in numbers:
             others, mine = shown.without(fold), shown.fold_of == fold
 
-            def judge(candidate: Head, others=others) -> Trial:
+            def judge(candidate: KerasHead, others=others) -> Trial:
                 trial = trials.out_of_fold(candidate, others)
                 bar.update()
                 return trial
@@ -164,13 +167,13 @@ def search_nested(head: Head, space: dict[str, tuple], shown: Photos, trials: Tr
     return Nested(choices, *figures)
 
 
-def size(head: Head, space: dict[str, tuple]) -> int:
+def size(head: KerasHead, space: dict[str, tuple]) -> int:
     """Return how many trials a search takes: the head as it is, and each other value."""
     return 1 + sum(value != getattr(head, key) for key in space for value in space[key])
 
 
 def coordinate(
-    head: Head, space: dict[str, tuple], groups: list[str], judge: Callable[[Head], Trial]
+    head: KerasHead, space: dict[str, tuple], groups: list[str], judge: Callable[[KerasHead], Trial]
 ) -> tuple[Found, Trial, Trial]:
     """Return what was found, the trial of `head` as it is, and that of what was found.
 

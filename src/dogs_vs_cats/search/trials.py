@@ -14,7 +14,7 @@ import numpy as np
 
 from dogs_vs_cats import code_keys
 from dogs_vs_cats.config.engines import Engine
-from dogs_vs_cats.config.recipes import Head, Recipe
+from dogs_vs_cats.config.recipes import KerasHead, Recipe
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import calibration, cross_validation, metrics, training
@@ -84,7 +84,7 @@ class Trials:
         self.known = _read(journal)
         self.made = 0
 
-    def out_of_fold(self, head: Head, photos: Photos) -> Trial:
+    def out_of_fold(self, head: KerasHead, photos: Photos) -> Trial:
         """Return what `head` is worth on the photos, each predicted by the head of its fold.
 
         A fold's calibration is fitted on the other folds' predictions (calibration.out_of_fold).
@@ -92,12 +92,12 @@ class Trials:
         settings = {"folds": photos.digest()}
         return self._noted(head, settings, lambda recipe: _out_of_fold(recipe, photos))
 
-    def held_out(self, head: Head, photos: Photos, fold: int, fitted: Calibration) -> Trial:
+    def held_out(self, head: KerasHead, photos: Photos, fold: int, fitted: Calibration) -> Trial:
         """Return what `head`, trained on the other folds, is worth on this one, calibrated so."""
         settings = {"folds": photos.digest(), "fold": fold, "by": dataclasses.asdict(fitted)}
         return self._noted(head, settings, lambda recipe: _held_out(recipe, photos, fold, fitted))
 
-    def _noted(self, head: Head, settings: dict, make: Callable[[Recipe], Trial]) -> Trial:
+    def _noted(self, head: KerasHead, settings: dict, make: Callable[[Recipe], Trial]) -> Trial:
         """Return the trial that is in the journal, or make and note it."""
         # Beside all that decides training, of which nothing may be hidden by a key of ours.
         assert not self.given.keys() & settings.keys()

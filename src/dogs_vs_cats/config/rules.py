@@ -1,0 +1,120 @@
+"""Rules: what a value in a recipe may be.
+
+A rule is called with the value and with all values of its section. It returns None if the value
+is allowed, else what was expected.
+"""
+
+import difflib
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from dogs_vs_cats.config import backbones
+from dogs_vs_cats.config.backbones import Backbone
+
+Rule = Callable[[Any, Mapping[str, Any]], str | None]
+
+SHOWN = 24  # taps that an error lists one by one
+
+
+def one_of(choices: Collection[str]) -> Rule:
+    def rule(value: Any, section: Mapping[str, Any]) -> str | None:
+        good = isinstance(value, str) and value in choices
+        return None if good else f"one of {', '.join(choices)}"
+
+    return rule
+
+
+def some_of(choices: Collection[str]) -> Rule:
+    """A list of at least one of the choices, each at most once."""
+
+    def rule(value: Any, section: Mapping[str, Any]) -> str | None:
+        good = isinstance(value, list) and value and all(isinstance(x, str) for x in value)
+        good = good and len(set(value)) == len(value) and set(value) <= set(choices)
+        return None if good else f"a list of different ones of {', '.join(choices)}"
+
+    return rule
+
+
+def whole_number(least: int, most: int) -> Rule:
+    def rule(value: Any, section: Mapping[str, Any]) -> str | None:
+        good = is_int(value) and least <= value <= most
+        return None if good else f"a whole number, {least} to {most}"
+
+    return rule
+
+
+def number_above_0(most: int) -> Rule:
+    def rule(value: Any, section: Mapping[str, Any]) -> str | None:
+        good = _is_number(value) and 0 < value <= most
+        return None if good else f"a number above 0, at most {most}"
+
+    return rule
+
+
+def text(value: Any, section: Mapping[str, Any]) -> str | None:
+    return None if isinstance(value, str) else "a text"
+
+
+def true_or_false(value: Any, section: Mapping[str, Any]) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
+def share(value: Any, section: Mapping[str, Any]) -> str | None:
+    return None if _is_number(value) and 0 <= value < 1 else "a number from 0 to below 1"
+
+
+def widths(value: Any, section: Mapping[str, Any]) -> str | None:
+    good = isinstance(value, list) and all(is_int(x) and 1 <= x <= 65536 for x in value)
+    return None if good else "a list of layer widths, such as [256] (or [] for none)"
+
+
+def seeds(value: Any, section: Mapping[str, Any]) -> str | None:
+    good = isinstance(value, list) and bool(value) and len(set(map(str, value))) == len(value)
+    good = good and all(is_int(x) and 0 <= x < 2**31 for x in value)
+    return None if good else "a list of different whole numbers from 0, such as [2017]"
+
+
+def backbone_name(value: Any, section: Mapping[str, Any]) -> str | None:
+    return one_of(backbones.table())(value, section)
+
+
+def tap_of_backbone(value: Any, section: Mapping[str, Any]) -> str | None:
+    backbone = _backbone(section)
+    if backbone is None or (isinstance(value, str) and value in backbone.taps):
+        return None
+    return _listed(tuple(backbone.taps), value)
+
+
+def size_of_backbone(value: Any, section: Mapping[str, Any]) -> str | None:
+    backbone = _backbone(section)
+    if backbone is None:
+        return None
+    expected = whole_number(backbone.smallest, 2048)(value, section)
+    return expected and f"{expected} ({backbone.title} has {backbone.default} by itself)"
+
+
+def _backbone(section: Mapping[str, Any]) -> Backbone | None:
+    """Return the section's backbone, or None if it is unknown: then that is the error to report."""
+    name = section["backbone"]
+    return backbones.table().get(name) if isinstance(name, str) else None
+
+
+def _listed(taps: tuple[str, ...], value: object) -> str:
+    """Return the taps as a list to read; of a long one those like `value`, and the last ones."""
+    if len(taps) <= SHOWN:
+        return f"one of {', '.join(taps)}"
+    like = difflib.get_close_matches(str(value), taps, SHOWN // 2)
+    shown = [tap for tap in taps if tap in like or tap in taps[-SHOWN // 4 :]]
+    return (
+        f"a layer that every path through the network takes, padding aside: {', '.join(shown)} or "
+        f"{len(taps) - len(shown)} others, all in {os.path.relpath(backbones.TABLE)}"
+    )
+
+
+def is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
