@@ -345,9 +345,9 @@ def test_a_conversion_that_is_killed_is_no_defect_of_ours(here, monkeypatch, end
         onnx_export._convert(here / "saved", here / "converted.onnx")
 
 
-def test_the_lines_in_the_readme_say_what_the_pipeline_says(done):
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"### ONNX\n.*?```python\n(.*?)```", readme, re.S)
+def test_the_lines_in_the_docs_predict_as_the_pipeline_does(done):
+    page = (PROJECT / "docs/predict-and-export.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"## ONNX\n.*?```python\n(.*?)```", page, re.S)
     shutil.copy("exports/source/tiny.onnx", "fast.onnx")
     exif = Image.Exif()
     exif[274] = 6  # to be turned by a quarter

@@ -1,6 +1,6 @@
 """make data and make submit as users run them, with the real client, against the rehearsal.
 
-FAULTS is the README's table: each is ordered from the server, each must end in one line and
+FAULTS is the table in docs/kaggle.md: each is ordered from the server, each must end in one line and
 status 1, or be overcome, and a second run without the fault must recover.
 """
 
@@ -232,10 +232,10 @@ def test_a_fault_ends_in_one_line_or_is_overcome_and_a_rerun_recovers(ready, nam
             assert table["sha256"].tolist() == expected["sha256"].tolist()
 
 
-def test_every_fault_is_in_the_readme():
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_every_fault_is_in_the_docs():
+    page = (PROJECT / "docs/kaggle.md").read_text(encoding="utf-8")
     for name in FAULTS:
-        assert f"| {name} |" in readme, name
+        assert f"| {name} |" in page, name
 
 
 def test_the_rehearsals_score_is_the_one_computed_by_hand(rehearsed):
