@@ -1,7 +1,7 @@
 """make data and make submit as users run them, with the real client, against the rehearsal.
 
-FAULTS is the table in docs/kaggle.md: each is ordered from the server, each must end in one line and
-status 1, or be overcome, and a second run without the fault must recover.
+FAULTS is the table in docs/kaggle.md: each is ordered from the server, each must end in one line
+and status 1, or be overcome, and a second run without the fault must recover.
 """
 
 import csv
