@@ -23,7 +23,7 @@ def rows(labels: np.ndarray, taught: np.ndarray | None = None, seed: int = 0) ->
         features = rng.normal(0, 0.3, (60, 8))
         features[np.arange(60), truth] += 2
         views[view] = features.astype(np.float16)
-    return Rows(views, dict.fromkeys(views, np.arange(60)), labels, taught=taught)
+    return Rows(views, dict.fromkeys(views, np.arange(60)), labels, corrected=taught)
 
 
 TRUTH = np.arange(60) % 3

@@ -134,7 +134,7 @@ def shown(monkeypatch):
     """What heads are shown, as they are trained: (photo's position, its target), and moments'."""
     seen, moments = [], []
 
-    class Recorded(heads.Order):
+    class Recorded(heads.TrainingOrder):
         def batch(self, part):
             features, targets = super().batch(part)
             seen.append(set(zip(self.photos[part].tolist(), targets.tolist(), strict=True)))
@@ -144,7 +144,7 @@ def shown(monkeypatch):
         moments.append(set(chosen.tolist()))
         return known(rows, chosen, views)
 
-    monkeypatch.setattr(heads, "Order", Recorded)
+    monkeypatch.setattr(heads, "TrainingOrder", Recorded)
     monkeypatch.setattr(heads, "standardisation", recorded)
     return seen, moments
 
@@ -180,7 +180,7 @@ def test_a_dropped_photo_reaches_no_head_and_a_relabelled_one_as_its_new_class(s
 def test_what_is_taught_goes_along_where_rows_are_taken_apart():
     rows = made_up(20)
     taught = np.arange(20) % 3 - 1
-    rows = Rows(rows.views, rows.index, rows.labels, taught=taught)
+    rows = Rows(rows.views, rows.index, rows.labels, corrected=taught)
     ids = [str(n) for n in range(20)]
     others = Photos(ids, ids, rows, np.arange(20) % 5, 2).without(1)
     kept = [int(photo) for photo in others.ids]

@@ -10,7 +10,8 @@ import pytest
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.modeling import calibration, heads, out_of_fold, training
+from dogs_vs_cats.features.join import join
+from dogs_vs_cats.modeling import calibration, heads, out_of_fold
 from dogs_vs_cats.submission import holdout_score, submission_csv
 from dogs_vs_cats.workspace import Workspace
 from support.commands import TINY
@@ -68,7 +69,7 @@ def test_three_classes_of_any_names_from_folders_to_a_score(here, run):
     for number in 1, 7, 12:
         row = tests[tests["id"] == str(number)]
         engine = engines.choose("keras", "auto")
-        rows = training.rows_of(workspace, recipe, engine, "test", row, CLASSES)
+        rows = join(workspace, recipe, engine, "test", row, CLASSES)
         said = fitted.apply(heads.predict(models, rows, np.arange(1), ("plain", "mirror")))
         assert np.allclose(table.set_index("id").loc[number, CLASSES], said[0], atol=1e-6)
     # The score, by hand: the class of a photo is the folder it lies in.

@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss
 
 from dogs_vs_cats.config import recipe_files, recipes
 from dogs_vs_cats.config.recipes import KerasHead
+from dogs_vs_cats.features.join import join
 from dogs_vs_cats.modeling import calibration, cross_validation, feature_table, heads, training
 from dogs_vs_cats.workspace import Workspace
 from support.commands import TINY, called
@@ -154,7 +155,7 @@ def test_arrays_are_copied_into_a_table_once_and_others_into_another():
     fit(rows)
     table = feature_table._last[2]
     assert np.array_equal(table, np.concatenate([rows.views[view] for view in VIEWS]))
-    fit(dataclasses.replace(rows, taught=rows.labels), fold=1)
+    fit(dataclasses.replace(rows, corrected=rows.labels), fold=1)
     assert feature_table._last[2] is table
     fit(others)
     expected = np.concatenate([others.views[view] for view in VIEWS])
@@ -275,9 +276,7 @@ def test_each_photo_is_predicted_by_the_heads_of_its_own_fold(here, made, run):
     from dogs_vs_cats.data import photos
 
     table = photos.train(photos.read(workspace))
-    rows = training.rows_of(
-        workspace, recipe, engines.choose("keras", "auto"), "train", table, ["cat", "dog"]
-    )
+    rows = join(workspace, recipe, engines.choose("keras", "auto"), "train", table, ["cat", "dog"])
     predicted = pd.read_csv("models/source/tiny/out-of-fold.csv").set_index("id")
     for fold in range(5):
         paths = [Path(f"models/source/tiny/head-{fold}-{seed}.keras") for seed in (1, 2)]

@@ -12,8 +12,9 @@ from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.config.recipes import KerasHead
 from dogs_vs_cats.data import folds, photos
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.features.join import join
 from dogs_vs_cats.features.rows import Rows
-from dogs_vs_cats.modeling import calibration, cross_validation, heads, metrics, training
+from dogs_vs_cats.modeling import calibration, cross_validation, heads, metrics
 from dogs_vs_cats.search import head_search
 from dogs_vs_cats.search.trials import Photos, Trial, Trials
 from dogs_vs_cats.workspace import Workspace
@@ -281,7 +282,7 @@ def test_what_is_judged_is_calibrated_out_of_fold_on_other_folds_than_train_repo
         assert (fold_of != table["fold"]).mean() > 0.5
         assert {len(set(fold_of[table["group"] == group])) for group in groups} == {1}
     recipe, engine = recipe_files.read("tiny.toml"), engines.choose("keras", "auto")
-    rows = training.rows_of(made, recipe, engine, "train", table, names)
+    rows = join(made, recipe, engine, "train", table, names)
     said = np.empty((len(ids), 2))
     for one in original(recipe, rows, expected, 2):
         said[one.split.held_out] = one.probabilities

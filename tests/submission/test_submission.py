@@ -15,8 +15,9 @@ from dogs_vs_cats import files
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.features.join import join
 from dogs_vs_cats.kaggle.uploads import REHEARSAL
-from dogs_vs_cats.modeling import calibration, heads, training
+from dogs_vs_cats.modeling import calibration, heads
 from dogs_vs_cats.submission import holdout_score, submission_csv
 from dogs_vs_cats.workspace import Workspace
 from support.commands import called
@@ -62,9 +63,7 @@ def test_rows_are_the_test_photos_in_order_with_their_own_predictions(here, run)
     calibrated = calibration.read(Path("models/source/tiny/calibration.json"))
     for number in 1, 4, 12:
         row = tests[tests["id"] == str(number)]
-        rows = training.rows_of(
-            PLACE, recipe, engines.choose("keras", "auto"), "test", row, ["cat", "dog"]
-        )
+        rows = join(PLACE, recipe, engines.choose("keras", "auto"), "test", row, ["cat", "dog"])
         said = [heads.predict([m], rows, np.arange(1), ("plain", "mirror")) for m in models]
         alone = np.mean(said, axis=0)
         assert values[number] == pytest.approx(calibrated.apply(alone)[0, 1], abs=1e-6)

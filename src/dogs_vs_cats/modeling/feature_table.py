@@ -48,7 +48,7 @@ def put_before(model, rows: Rows, views: tuple[str, ...]):
         numbers[view] = np.arange(first, first + count, dtype=np.int32)[:, None]
         first += count
     index = {view: rows.index[view] for view in views}
-    return Learner(), Rows(numbers, index, rows.labels, rows.block, rows.taught)
+    return Learner(), Rows(numbers, index, rows.labels, rows.block, rows.corrected)
 
 
 def _table(rows: Rows, views: tuple[str, ...]):

@@ -11,10 +11,11 @@ import numpy as np
 
 from dogs_vs_cats.config.recipes import Recipe
 from dogs_vs_cats.features import keras_backend, networks, store
-from dogs_vs_cats.features.rows import Order, Rows
+from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.features.weights import Weights
 from dogs_vs_cats.modeling import heads
 from dogs_vs_cats.modeling.heads import Split
+from dogs_vs_cats.modeling.training_order import TrainingOrder
 
 
 def layers_after_tap(recipe: Recipe, weights: Weights):
@@ -55,7 +56,7 @@ def pooled(layers, rows: Rows, views: tuple[str, ...], tick: Callable[[int], Non
             part = photos[start : start + step]
             found[view][part] = store.narrowed(frozen.predict_on_batch(rows.take(part, view)))
             tick(len(part))
-    return Rows(found, dict.fromkeys(views, photos), rows.labels, taught=rows.taught)
+    return Rows(found, dict.fromkeys(views, photos), rows.labels, corrected=rows.corrected)
 
 
 def train(
@@ -86,6 +87,6 @@ def train(
     steps = -(-len(split.chosen) // settings.batch_size) * settings.epochs
     heads.compile_for(model, recipe.head, settings.learning_rate, classes, steps, 1)
     rng = np.random.default_rng([seed, split.fold, 1])
-    order = Order(rows, split.chosen, split.views, rng)
+    order = TrainingOrder(rows, split.chosen, split.views, rng)
     measure = functools.partial(heads.measured, model, rows, split)
     return model, heads.fit(model, order, measure, settings.batch_size, settings.epochs, tick)

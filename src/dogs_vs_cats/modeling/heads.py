@@ -10,8 +10,9 @@ import numpy as np
 
 from dogs_vs_cats.config.recipes import KerasHead
 from dogs_vs_cats.features import keras_backend
-from dogs_vs_cats.features.rows import Order, Rows
+from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import feature_table, metrics
+from dogs_vs_cats.modeling.training_order import TrainingOrder
 
 # What a step of predicting and measuring takes at most, in rows and in bytes of their features;
 # fixed, as it decides a last bit. Not more of wide rows: one photo costs as much as a step.
@@ -135,7 +136,9 @@ def train(
         learner, shown = feature_table.put_before(model, rows, split.views)
         at_once = STEPS_LOOKING_UP
     compile_for(learner, settings, settings.learning_rate, classes, steps, at_once)
-    order = Order(shown, split.chosen, split.views, np.random.default_rng([seed, split.fold]))
+    order = TrainingOrder(
+        shown, split.chosen, split.views, np.random.default_rng([seed, split.fold])
+    )
     measure = functools.partial(measured, model, rows, split)
     return model, fit(learner, order, measure, settings.batch_size, settings.epochs, tick)
 
@@ -156,7 +159,7 @@ def measured(model, rows: Rows, split: Split) -> tuple[float, float]:
 
 def fit(
     learner,
-    order: Order,
+    order: TrainingOrder,
     measure: Callable[[], tuple[float, float]],
     batch_size: int,
     epochs: int,
@@ -164,7 +167,7 @@ def fit(
 ) -> dict[str, list[float]]:
     """Train a compiled model; return its losses and accuracies, a number an epoch each.
 
-    Each epoch shows each chosen photo once, in a new order, in a view drawn by chance (`Order`
+    Each epoch shows each chosen photo once, in a new order, in a random view (`TrainingOrder`
     says how); then `measure` returns log loss and accuracy of held-out photos.
     """
     keras = keras_backend.start()
@@ -194,7 +197,7 @@ def fit(
     return {**history, "val_loss": losses, "val_accuracy": accuracies}
 
 
-def _sequence(order: Order, size: int):
+def _sequence(order: TrainingOrder, size: int):
     """Return a Keras dataset of an order, `size` rows a batch; the last has its own size."""
     keras = keras_backend.start()
 

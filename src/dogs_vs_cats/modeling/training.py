@@ -21,10 +21,6 @@ from dogs_vs_cats.workspace import Workspace
 if TYPE_CHECKING:
     from dogs_vs_cats.modeling.cross_validation import Fold
 
-# Bytes. Arrays up to this are read into memory, larger ones stay on the disk and are read in
-# blocks. Not a share of this machine's memory: the order of training would depend on it.
-IN_MEMORY = 1 << 30
-
 
 def inputs(workspace: Workspace, recipe: Recipe, engine: Engine) -> dict:
     """Return all that decides the heads, ready for a stamp; UserError for a broken verdicts.csv."""
@@ -47,9 +43,11 @@ def inputs(workspace: Workspace, recipe: Recipe, engine: Engine) -> dict:
             "features.networks",
             "modeling.out_of_fold",
             "modeling.fine_tuning",
+            "features.join",
             "features.rows",
             "features.store",
             "modeling.training",
+            "modeling.training_order",
             "data.verdicts",
         ),
         "engine": engine.versions() | environment.versions("numpy", "scipy"),
@@ -201,38 +199,16 @@ def _keep_without(old: Path, folder: Path, given: dict) -> None:
 
 
 def taught_rows_of(workspace: Workspace, recipe: Recipe, engine: Engine, table, classes: list[str]):
-    """Return rows_of all training photos, taught as verdicts.csv says, and the verdicts.
+    """Return the Rows of all training photos, corrected as verdicts.csv says, and the verdicts.
 
     UserError for a wrong verdict.
     """
+    from dogs_vs_cats.features.join import join
+
     decided = verdicts.read(workspace, table, classes)
-    rows = rows_of(workspace, recipe, engine, "train", table, classes)
+    rows = join(workspace, recipe, engine, "train", table, classes)
     taught = verdicts.taught(decided, table, classes)
-    return dataclasses.replace(rows, taught=taught), decided
-
-
-def rows_of(
-    workspace: Workspace, recipe: Recipe, engine: Engine, role: str, table, classes: list[str]
-):
-    """Return rows.Rows of the photos in `table`, joined to their features by sha256.
-
-    Test photos have no label; their labels are -1. Small arrays are read into memory, others
-    stay on the disk.
-    """
-    import numpy as np
-
-    from dogs_vs_cats.features import store
-    from dogs_vs_cats.features.rows import Rows
-
-    stored = cache.load(workspace, recipe.features, engine, role)
-    ids, digests = table["id"].tolist(), table["sha256"].tolist()
-    size = sum(one.array.nbytes for one in stored.values())
-    small = size <= IN_MEMORY
-    views = {view: np.array(one.array) if small else one.array for view, one in stored.items()}
-    index = {view: one.rows_of(digests, ids) for view, one in stored.items()}
-    numbers = {name: number for number, name in enumerate(classes)} | {"": -1}
-    labels = np.array([numbers[label] for label in table["label"]], dtype=np.int64)
-    return Rows(views, index, labels, 1 if small else store.CHUNK)
+    return dataclasses.replace(rows, corrected=taught), decided
 
 
 def _record(path: Path, recipe: Recipe | Blend, given: dict) -> None:

@@ -38,11 +38,11 @@ class Photos:
         """Return the photos of the other folds alone, with nothing of this fold's labels."""
         kept = np.flatnonzero(self.fold_of != fold)
         index = {view: rows[kept] for view, rows in self.rows.index.items()}
-        labels, taught = self.rows.labels[kept], self.rows.targets[kept]
+        labels, corrected = self.rows.labels[kept], self.rows.targets[kept]
         return Photos(
             [self.ids[i] for i in kept],
             [self.groups[i] for i in kept],
-            dataclasses.replace(self.rows, index=index, labels=labels, taught=taught),
+            dataclasses.replace(self.rows, index=index, labels=labels, corrected=corrected),
             self.fold_of[kept],
             self.classes,
         )

@@ -38,6 +38,7 @@ def inputs(workspace: Workspace, recipe: Recipe | Blend) -> dict:
         "submission.expected_score",
         "modeling.heads",
         "data.layout",
+        "features.join",
         "features.rows",
         "submission.holdout_score",
     ]
@@ -140,7 +141,8 @@ def _predict(
     """Return id -> (classes,) probabilities, for the test photos that can be read."""
     from dogs_vs_cats import progress
     from dogs_vs_cats.features import keras_backend
-    from dogs_vs_cats.modeling import ensemble, training
+    from dogs_vs_cats.features.join import join
+    from dogs_vs_cats.modeling import ensemble
 
     if good.empty:
         return {}
@@ -148,7 +150,7 @@ def _predict(
     found = ensemble.load(workspace, recipe)
     said = {}  # name -> (n, classes), in the order of `good`
     for one in members(recipe):
-        rows = training.rows_of(workspace, one, engine, "test", good, classes)
+        rows = join(workspace, one, engine, "test", good, classes)
         with progress.bar(len(good), "predicting") as bar:
             said[one.name] = found.averaged(one, rows, bar.update)
     p = found.probabilities(said)  # (n, classes)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dogs_vs_cats.features import rows
-from dogs_vs_cats.features.rows import Order, Rows
+from dogs_vs_cats.features.rows import Rows
+from dogs_vs_cats.modeling import training_order
+from dogs_vs_cats.modeling.training_order import TrainingOrder
 
 VIEWS = ("plain", "mirror")
 
@@ -21,7 +22,7 @@ def made(n: int, block: int, arrays=None) -> Rows:
     return Rows(arrays or views, index, np.arange(n) % 2, block)
 
 
-def epoch(order: Order, size: int) -> tuple[np.ndarray, np.ndarray]:
+def epoch(order: TrainingOrder, size: int) -> tuple[np.ndarray, np.ndarray]:
     parts = [order.batch(slice(i, min(i + size, len(order)))) for i in range(0, len(order), size)]
     assert [len(x) for x, _ in parts[:-1]] == [size] * (len(parts) - 1)
     return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
@@ -30,10 +31,10 @@ def epoch(order: Order, size: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("block", [1, 8, 64])
 @pytest.mark.parametrize("size", [7, 32, 500])
 def test_an_epoch_shows_each_chosen_photo_once_with_its_own_label(block, size, monkeypatch):
-    monkeypatch.setattr(rows, "WINDOW", 128 * 2 * 3)
+    monkeypatch.setattr(training_order, "WINDOW", 128 * 2 * 3)
     found = made(1000, block)
     chosen = np.flatnonzero(np.arange(1000) % 5)
-    order = Order(found, chosen, VIEWS, np.random.default_rng(1))
+    order = TrainingOrder(found, chosen, VIEWS, np.random.default_rng(1))
     seen = []
     for _ in range(3):
         features, labels = epoch(order, size)
@@ -44,7 +45,7 @@ def test_an_epoch_shows_each_chosen_photo_once_with_its_own_label(block, size, m
         seen.append(photos)
         order.begin()
     assert not np.array_equal(seen[0], seen[1])
-    again = Order(found, chosen, VIEWS, np.random.default_rng(1))
+    again = TrainingOrder(found, chosen, VIEWS, np.random.default_rng(1))
     assert np.array_equal(epoch(again, size)[0][:, 0].astype(int), seen[0])
 
 
@@ -60,13 +61,13 @@ class Counted(np.ndarray):
 
 
 def test_blocks_are_read_in_long_ascending_runs_and_still_mixed(monkeypatch):
-    monkeypatch.setattr(rows, "WINDOW", 512 * 2 * 3)
+    monkeypatch.setattr(training_order, "WINDOW", 512 * 2 * 3)
     n, block = 4096, 64
     array = np.zeros((n, 3), np.float16).view(Counted)
     np.asarray(array)[:, 0] = np.arange(n)
     array.reads = []
     found = Rows({"plain": array}, {"plain": np.arange(n)}, np.arange(n) // (n // 2), block)
-    order = Order(found, np.arange(n), ("plain",), np.random.default_rng(0))
+    order = TrainingOrder(found, np.arange(n), ("plain",), np.random.default_rng(0))
     order.begin()
     _, labels = epoch(order, 128)
     assert len(array.reads) == n // 512  # a window at a time, each once
@@ -81,12 +82,12 @@ def test_blocks_are_read_in_long_ascending_runs_and_still_mixed(monkeypatch):
 
 
 def test_the_next_window_is_read_while_one_is_trained_on(monkeypatch):
-    monkeypatch.setattr(rows, "WINDOW", 512 * 2 * 3)
+    monkeypatch.setattr(training_order, "WINDOW", 512 * 2 * 3)
     n = 2048
     array = np.zeros((n, 3), np.float16).view(Counted)
     array.reads = []
     found = Rows({"plain": array}, {"plain": np.arange(n)}, np.arange(n) % 2, 64)
-    order = Order(found, np.arange(n), ("plain",), np.random.default_rng(0))
+    order = TrainingOrder(found, np.arange(n), ("plain",), np.random.default_rng(0))
     order.batch(slice(0, 128))  # as Keras does, to learn the shape
     assert [len(read) for read in array.reads] == [128]
     array.reads.clear()
@@ -104,12 +105,12 @@ def test_the_next_window_is_read_while_one_is_trained_on(monkeypatch):
 
 
 def test_a_window_is_copied_in_pieces_to_the_same_bytes(monkeypatch):
-    monkeypatch.setattr(rows, "WINDOW", 512 * 2 * 3)
+    monkeypatch.setattr(training_order, "WINDOW", 512 * 2 * 3)
     found = made(1000, 64)
     shown = []
     for piece in 1 << 24, 7 * 2 * 3:
-        monkeypatch.setattr(rows, "PIECE", piece)
-        order = Order(found, np.arange(1000), VIEWS, np.random.default_rng(0))
+        monkeypatch.setattr(training_order, "PIECE", piece)
+        order = TrainingOrder(found, np.arange(1000), VIEWS, np.random.default_rng(0))
         order.begin()
         shown.append(epoch(order, 128)[0])
     assert np.array_equal(*shown)
