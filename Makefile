@@ -11,7 +11,7 @@ SHELL := /bin/sh
 # What a choice takes besides requirements.txt is installed when it is first chosen.
 EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
           $(filter try,$(MAKECMDGOALS)) $(if $(filter export,$(MAKECMDGOALS)),onnx) \
-          $(if $(filter bench,$(MAKECMDGOALS)),openvino)
+          $(if $(filter bench,$(MAKECMDGOALS)),$(if $(filter-out tensorflow,$(KERAS_BACKEND)),,openvino))
 BLANK := $() $()
 # PYTHON=python uses the interpreter you are in; otherwise .venv is made when it is first needed.
 ifdef PYTHON

@@ -1,8 +1,8 @@
 """Install the pinned packages that the current interpreter lacks (for `make setup PYTHON=...`).
 
-For notebooks and conda, where what is there stays as it is: only what can't be imported comes.
-With KERAS_BACKEND=jax or torch TensorFlow is not asked for. An interpreter that is too old for all
-else can still read this file, and say so: Python 3.8 is enough for it.
+For notebooks and conda: installed packages stay as they are; only those that can't be imported are
+installed. With KERAS_BACKEND=jax or torch TensorFlow is not required. This file runs on Python 3.8,
+so that an interpreter that is too old for the rest gets a clear message.
 """
 
 import argparse
@@ -45,14 +45,14 @@ IMPORTS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="install nothing, only say")
-    parser.add_argument("extras", nargs="*", choices=[[], *EXTRAS], help="what else is chosen")
+    parser.add_argument("--check", action="store_true", help="only report what is missing")
+    parser.add_argument("extras", nargs="*", choices=[[], *EXTRAS], help="optional features")
     args = parser.parse_args()
     version = sys.version_info[:2]
     if not (3, 11) <= version <= (3, 13):
         print(
-            f"error: Expected {sys.executable} to be 3.11, 3.12 or 3.13. Received "
-            f"{version[0]}.{version[1]}. Name another: make ... PYTHON=python3.12",
+            f"error: {sys.executable} is Python {version[0]}.{version[1]}; 3.11, 3.12 or 3.13 is "
+            "needed. Name another: make ... PYTHON=python3.12",
             file=sys.stderr,
         )
         return 1
@@ -70,8 +70,8 @@ def main() -> int:
         extras += f" KERAS_BACKEND={backend}" if backend else ""
         python = shlex.quote(sys.executable)
         print(
-            f"error: Expected {sys.executable} to have all packages. Received one without "
-            f"{', '.join(sorted(missing))}. Run `make setup PYTHON={python}{extras}`.",
+            f"error: {sys.executable} lacks {', '.join(sorted(missing))}. "
+            f"Run `make setup PYTHON={python}{extras}`.",
             file=sys.stderr,
         )
         return 1

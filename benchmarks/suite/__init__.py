@@ -1,1 +1,1 @@
-"""make bench: how fast every stage is on this machine, beside what others do."""
+"""make bench: how fast every stage is on this machine, compared with other ways to do it."""

@@ -1,10 +1,11 @@
-"""The bench: how fast it all is on this machine, side by side with what others do."""
+"""Run all measurements of the bench: how fast this project and its peers are on this machine."""
 
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from benchmarks.suite import jobs, material
 from benchmarks.suite.plan import Plan, Results
@@ -14,19 +15,22 @@ from dogs_vs_cats.workspace import as_folder_name
 
 
 def run(
-    source: str, plan: Plan, folder: Path, keep: Callable[[Results], object] = lambda found: None
+    source: str,
+    plan: Plan,
+    folder: Path,
+    on_round: Callable[[Results], object] = lambda results: None,
 ) -> Results:
-    """Measure everything on the photos of `source`; what it needs meanwhile is in `folder`.
+    """Measure everything on the photos of `source`, with `folder` for temporary files.
 
-    A measurement that fails is noted, and the others go on; `keep` is given what there is after
-    each round. UserError if there are no photos.
+    A measurement that fails is noted, and the others go on. `on_round` gets the results so far
+    after each round. UserError if there are no photos.
     """
     rounds = jobs.rounds(plan, material.prepare(source, plan, folder))
     total = sum(map(len, rounds))
     results = Results(left=total)
     with progress.bar(total, "bench", " measurements") as bar:
-        for part in rounds:
-            for name, job in part:
+        for round_jobs in rounds:
+            for name, job in round_jobs:
                 started = time.monotonic()
                 try:
                     results.add(name, job())
@@ -37,18 +41,18 @@ def run(
                 results.left -= 1
                 bar.update()
                 progress.say(f"bench: {total - results.left} of {total}: {name}, {outcome}")
-            keep(results)
+            on_round(results)
     return results
 
 
 def machine_slug() -> str:
-    """Return the name of the results of this machine (a GPU is part of it) and backend."""
+    """Return the file name for results of this machine (its GPU included) and Keras backend."""
     backend = "" if environment.backend() == "tensorflow" else f"-{environment.backend()}"
     return as_folder_name(f"{environment.processor()}-{environment.cores()}-cores{backend}").lower()
 
 
-def described(source: str, plan: Plan) -> dict:
-    """Return what was measured on what, ready for JSON."""
+def description(source: str, plan: Plan) -> dict[str, Any]:
+    """Return the machine, packages, photos and plan of a bench, ready for JSON."""
     versions = environment.versions("keras", "pillow", "numpy") | environment.backend_version()
     for package in "openvino", "nncf", "torch":
         if find_spec(package):

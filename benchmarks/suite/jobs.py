@@ -1,4 +1,4 @@
-"""The bench's measurements, in rounds: each is a name and what returns its result."""
+"""The jobs of the bench, in rounds: a name, and a function that measures."""
 
 import json
 import os
@@ -9,27 +9,28 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from benchmarks.suite.material import Material, source_of
+from benchmarks.suite.material import Material, single_recipe, source_of
 from benchmarks.suite.plan import Plan
 from dogs_vs_cats import environment
-from dogs_vs_cats.config import recipe_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import weights_folder
 
 PROJECT = Path(__file__).parents[2]
 STAGES = ("data", "features", "train", "submit")
-# What make takes from its surroundings, and `make bench` would pass on: not ours to measure by.
+# Variables that `make bench` would pass on to the measured stages.
 INHERITED = {
     *("MAKEFLAGS", "MFLAGS", "MAKELEVEL"),
     *("AGAIN", "BATCH", "COMPETITION", "ENGINE", "PRECISION", "THREADS"),
 }
 
-Job = tuple[str, Callable[[], dict]]
+Measure = Callable[[], dict[str, Any]]
+Job = tuple[str, Measure]
 
 
 def rounds(plan: Plan, material: Material) -> list[list[Job]]:
-    """Return (name, job), in the order in which they run; a job raises UserError if it fails."""
+    """Return the jobs of each round, in order. A job that fails raises UserError."""
     rates = [_rates(plan, material) + _heads(plan, material) for _ in range(plan.rounds)]
     rates[0] = _photos(plan, material) + rates[0]
     many = [(f"memory {name}", _stage(plan, material, name)) for name in ("few", "many")]
@@ -38,9 +39,9 @@ def rounds(plan: Plan, material: Material) -> list[list[Job]]:
 
 
 def engines(plan: Plan) -> list[tuple[str, str]]:
-    """Return the (engine, precision) pairs to measure that this machine has the packages for."""
+    """Return the (engine, precision) pairs whose packages are installed."""
     pairs = [("keras", "auto")]
-    # OpenVINO's networks are exported from Keras on TensorFlow.
+    # OpenVINO networks are exported from Keras with the TensorFlow backend.
     if plan.openvino and environment.backend() == "tensorflow" and find_spec("openvino"):
         pairs.append(("openvino", "auto"))
         if find_spec("nncf"):
@@ -49,49 +50,55 @@ def engines(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _photos(plan: Plan, material: Material) -> list[Job]:
-    """Return the jobs that lay out each engine's photos, by a first look at its rate."""
-    found = [("decode", _measured(material, "decode", dataset="few", size=_size(plan)))]
+    """Return the jobs that create each engine's dataset, sized by a first measure of its rate."""
+    jobs: list[Job] = [("decode", _measured(material, "decode", dataset="few", size=_size(plan)))]
     for engine, precision in engines(plan):
-        how = {"dataset": "few", "engine": engine, "precision": precision}
-        look = _measured(material, "model", recipe=material.recipe, seconds=plan.seconds / 3, **how)
-        found.append((f"photos {engine} {precision}", _laid_out(plan, material, how, look)))
-    return found
+        options = {"dataset": "few", "engine": engine, "precision": precision}
+        first = _measured(
+            material, "model", recipe=material.recipe, seconds=plan.seconds / 3, **options
+        )
+        name = f"{engine} {precision}"
+        jobs.append((f"photos {name}", _sized_dataset(plan, material, name, first)))
+    return jobs
 
 
-def _laid_out(plan: Plan, material: Material, how: dict, look: Callable) -> Callable[[], dict]:
-    """Return a job that lays out as many photos as suit the rate that `look` finds."""
+def _sized_dataset(plan: Plan, material: Material, name: str, first: Measure) -> Measure:
+    """Return a job that creates a dataset as large as the rate that `first` measures calls for.
 
-    def job() -> dict:
+    name: "<engine> <precision>".
+    """
+
+    def job() -> dict[str, Any]:
         count = plan.photos[0]
         try:
-            found = look()
-            count = plan.count(found["photos_a_second"], found["batch"])
-        finally:  # the peers need photos even where our engine fails
-            material.lay_out(_rates_of(how["engine"], how["precision"]), count)
-        return found | {"photos": count}
+            rate = first()
+            count = plan.count(rate["photos_a_second"], rate["batch"])
+        finally:  # the peers need photos even if our engine fails
+            material.lay_out(_rates_dataset(*name.split()), count)
+        return rate | {"photos": count}
 
     return job
 
 
-def _rates_of(engine: str, precision: str) -> str:
+def _rates_dataset(engine: str, precision: str) -> str:
     """Return the name of the dataset that an engine's rates are measured on."""
     return f"rates-{engine}-{precision}"
 
 
 def _size(plan: Plan) -> int:
-    return recipe_files.read(plan.recipe).features.size
+    return single_recipe(plan.recipe).features.size
 
 
 def _rates(plan: Plan, material: Material) -> list[Job]:
     """Return the jobs of a round that measure photos a second."""
     jobs = []
     for engine, precision in engines(plan):
-        how = {"recipe": material.recipe, "engine": engine, "precision": precision}
-        how["dataset"] = _rates_of(engine, precision)
-        model = _measured(material, "model", seconds=plan.seconds, **how)
+        options = {"recipe": material.recipe, "engine": engine, "precision": precision}
+        options["dataset"] = _rates_dataset(engine, precision)
+        model = _measured(material, "model", seconds=plan.seconds, **options)
         jobs.append((f"model {engine} {precision}", model))
-        jobs.append((f"stage {engine} {precision}", _measured(material, "stage", **how)))
-    photos = (material.folder / source_of(_rates_of(*engines(plan)[0]))).resolve()
+        jobs.append((f"stage {engine} {precision}", _measured(material, "stage", **options)))
+    photos = (material.folder / source_of(_rates_dataset(*engines(plan)[0]))).resolve()
     weights = str(weights_folder().resolve())
     peer = {"folder": str(photos), "size": _size(plan), "weights": weights}
     if find_spec("tensorflow"):
@@ -109,77 +116,82 @@ def _heads(plan: Plan, material: Material) -> list[Job]:
     ]
 
 
-def _stage(plan: Plan, material: Material, name: str) -> Callable[[], dict]:
-    how = {"dataset": name, "engine": "keras", "precision": "auto"}
-    return _measured(material, "stage", recipe=material.recipe, **how)
+def _stage(plan: Plan, material: Material, dataset: str) -> Measure:
+    options = {"dataset": dataset, "engine": "keras", "precision": "auto"}
+    return _measured(material, "stage", recipe=material.recipe, **options)
 
 
 def _accuracy(plan: Plan, material: Material) -> list[Job]:
-    """Return the jobs on what int8 costs, beside the default engine; no clock is read."""
+    """Return the jobs that compare out-of-fold metrics of int8 features with the default's."""
     pairs = [("keras", "auto"), ("openvino", "int8")]
     if not plan.accuracy or not set(pairs) <= set(engines(plan)):
         return []
-    how = {"dataset": "all", "recipe": plan.recipe}
+    options = {"dataset": "all", "recipe": plan.recipe}
     return [
         (
             f"out of fold {engine} {precision}",
-            _measured(material, "out_of_fold", engine=engine, precision=precision, **how),
+            _measured(material, "out_of_fold", engine=engine, precision=precision, **options),
         )
         for engine, precision in pairs
     ]
 
 
-def _measured(material: Material, name: str, **arguments) -> Callable[[], dict]:
+def _measured(material: Material, name: str, **arguments: object) -> Measure:
     return lambda: child(material.folder, name, arguments)
 
 
-def child(folder: Path, name: str, arguments: dict) -> dict:
-    """Run one measurement in a process of its own; return its result.
+def child(folder: Path, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Run one measurement in its own process and return its result.
 
-    UserError has the last line of one that fails.
+    If it fails, UserError has the last line of its stderr.
     """
     command = [sys.executable, "-m", "benchmarks.suite.measure", name, json.dumps(arguments)]
-    # The tutorial's datasets are TensorFlow's, whatever the backend is.
+    # The tutorial's datasets need TensorFlow, whichever backend is chosen.
     done = _run(folder, command, {"KERAS_BACKEND": "tensorflow"} if name == "tutorial" else {})
     if done.returncode:
         raise UserError(
-            f"Expected to measure {name}. Received status {done.returncode}: {_last(done)}. To "
-            f"see all of it, run `{' '.join(command[1:4])} '{command[4]}'` in {folder}."
+            f"{name} could not be measured, status {done.returncode}: {_last_line(done)}. To see "
+            f"all of it, run `{' '.join(command[1:4])} '{command[4]}'` in {folder}."
         )
-    return json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def _run(
     folder: Path, command: list[str], variables: dict[str, str]
-) -> subprocess.CompletedProcess:
-    """Run a command in `folder` with our code and weights; return what it printed, its status."""
-    ours = {
-        "PYTHONPATH": str(PROJECT / "src"),
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in `folder` with this project's code and weights; return its output."""
+    own = {
+        "PYTHONPATH": os.pathsep.join([str(PROJECT / "src"), str(PROJECT)]),
         "WEIGHTS": str(weights_folder().resolve()),
     }
-    kept = {name: x for name, x in os.environ.items() if name not in INHERITED}
-    environment = {**kept, **ours, **variables}
+    kept = {name: value for name, value in os.environ.items() if name not in INHERITED}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env={**kept, **own, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
-def _idle(material: Material) -> dict:
-    """Return the seconds of what has nothing to do: each stage, and `all` of them.
+def _idle(material: Material) -> dict[str, float]:
+    """Return the seconds that each stage, and `all`, take with nothing to do, on dataset `many`.
 
-    `all` is one `make data features train submit` (`make` is 1) where there is make, else the
-    sum of the four scripts. On the dataset `many`.
+    `all` is one `make data features train submit` (then `make` is 1), or the sum of the four
+    scripts where make is not installed.
     """
     scripts = {stage: _script(material, stage) for stage in STAGES}
     for command in scripts.values():
-        _seconds(material, command)  # does what there is to do
-    found = {stage: _seconds(material, command) for stage, command in scripts.items()}
+        _seconds(material, command)  # brings everything up to date
+    seconds = {stage: _seconds(material, command) for stage, command in scripts.items()}
     if shutil.which("make") is None:
-        return {**found, "all": sum(found.values()), "make": 0}
+        return {**seconds, "all": sum(seconds.values()), "make": 0}
     for name in "Makefile", "src", "scripts", "recipes":
         if not (material.folder / name).exists():
             (material.folder / name).symlink_to(PROJECT / name)
-    return {**found, "all": _seconds(material, make(material.recipe)), "make": 1}
+    return {**seconds, "all": _seconds(material, make(material.recipe)), "make": 1}
 
 
 def _script(material: Material, stage: str) -> list[str]:
@@ -192,33 +204,33 @@ def _script(material: Material, stage: str) -> list[str]:
 
 
 def make(recipe: str) -> list[str]:
-    """Return the command that a user gives, for the bench's dataset `many`."""
-    choices = {
+    """Return the command that a user types, for the dataset `many`."""
+    variables = {
         "PYTHON": sys.executable,
         "SOURCE": source_of("many"),
         "DATASET": "many",
         "RECIPE": recipe,
         "UPLOAD": "0",
     }
-    words = [f"{name}={value}" for name, value in choices.items()]
+    words = [f"{name}={value}" for name, value in variables.items()]
     return ["make", "--no-print-directory", *STAGES, *words]
 
 
 def _seconds(material: Material, command: list[str]) -> float:
-    """Return the seconds that a command takes; UserError has the last line if it fails."""
+    """Return the seconds that a command takes; if it fails, UserError has its last line."""
     started = time.monotonic()
     done = _run(material.folder, command, {})
     if done.returncode:
         words = " ".join(command)
         raise UserError(
-            f"Expected `{words}` to run in {material.folder}. Received status {done.returncode}: "
-            f"{_last(done)}"
+            f"`{words}` failed in {material.folder} with status {done.returncode}: "
+            f"{_last_line(done)}"
         )
     return time.monotonic() - started
 
 
-def _last(done: subprocess.CompletedProcess) -> str:
-    """Return the last line on stderr but for make's own, which tell nothing."""
-    lines = done.stderr.splitlines()
-    said = [x for x in lines if x.strip() and not x.startswith(("make:", "make["))]
-    return said[-1] if said else "not a word"
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the last line of stderr that is not from make itself."""
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(("make:", "make["))]
+    return lines[-1] if lines else "no message"

@@ -1,7 +1,7 @@
-"""One measurement in a process of its own: `python -m benchmarks.suite.measure NAME JSON`.
+"""Take one measurement: `python -m benchmarks.suite.measure NAME JSON`.
 
-A process each, because memory is measured and because Keras, OpenVINO and PyTorch would share
-threads otherwise. The last line of stdout is the result as JSON.
+Each runs in its own process: peak memory is measured, and Keras, OpenVINO and PyTorch would
+share threads otherwise. The last line of stdout is the result as JSON.
 """
 
 import dataclasses
@@ -13,23 +13,27 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.suite import peers
+from benchmarks.suite.material import single_recipe
 from dogs_vs_cats import files
-from dogs_vs_cats.config import engines, recipe_files, recipes
+from dogs_vs_cats.config import engines
+from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.data import photos, pixels
 from dogs_vs_cats.features import cache, keras_backend, rows, store
 from dogs_vs_cats.modeling import heads, training
 from dogs_vs_cats.workspace import Workspace
 
 
-def decode(dataset: str, size: int) -> dict:
-    """Return the milliseconds of one core to turn a JPEG file into (size, size, 3) pixels."""
+def decode(dataset: str, size: int) -> dict[str, Any]:
+    """Return the milliseconds that one core takes to decode a JPEG file to (size, size, 3)."""
     paths = [Path(path) for path in photos.read(Workspace(dataset))["path"]]
     started = time.thread_time()
     for path in paths:
@@ -37,9 +41,9 @@ def decode(dataset: str, size: int) -> dict:
     return {"milliseconds": 1000 * (time.thread_time() - started) / len(paths)}
 
 
-def model(dataset: str, recipe: str, engine: str, precision: str, seconds: float) -> dict:
-    """Return photos a second of the extractor alone, fed the same batch again and again."""
-    settings = recipe_files.read(recipe).features
+def model(dataset: str, recipe: str, engine: str, precision: str, seconds: float) -> dict[str, Any]:
+    """Return photos a second of the extractor alone, which gets the same batch repeatedly."""
+    settings = single_recipe(recipe).features
     chosen = engines.choose(engine, precision)
     workspace, batch = Workspace(dataset), chosen.batch(settings.size)
     extract = cache.extractor_of(workspace, settings, chosen, batch, None)
@@ -59,14 +63,17 @@ def model(dataset: str, recipe: str, engine: str, precision: str, seconds: float
     started = time.monotonic()
     with ThreadPoolExecutor(extract.streams) as pool:
         done = sum(pool.map(lambda _: work(), range(extract.streams)))
-    rate = done / (time.monotonic() - started)
-    about = {"precision": chosen.precision, "device": chosen.device, "batch": batch}
-    return {"photos_a_second": rate, **about}
+    return {
+        "photos_a_second": done / (time.monotonic() - started),
+        "precision": chosen.precision,
+        "device": chosen.device,
+        "batch": batch,
+    }
 
 
-def stage(dataset: str, recipe: str, engine: str, precision: str) -> dict:
-    """Return photos a second from JPEG files to the finished cache, and where the time went."""
-    settings = recipe_files.read(recipe).features
+def stage(dataset: str, recipe: str, engine: str, precision: str) -> dict[str, Any]:
+    """Return photos a second from JPEG files to the finished cache, and how the time was spent."""
+    settings = single_recipe(recipe).features
     chosen = engines.choose(engine, precision)
     workspace = Workspace(dataset)
     for path in cache.stores(workspace, settings, chosen).values():
@@ -76,51 +83,55 @@ def stage(dataset: str, recipe: str, engine: str, precision: str) -> dict:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1 if sys.platform == "darwin" else 1024
     )
-    found = {"photos": count, "photos_a_second": count / done["total"], "peak_bytes": peak}
-    return {**done, **found}
+    return {
+        **done,
+        "photos": count,
+        "photos_a_second": count / done["total"],
+        "peak_bytes": peak,
+    }
 
 
-def out_of_fold(dataset: str, recipe: str, engine: str, precision: str) -> dict:
+def out_of_fold(dataset: str, recipe: str, engine: str, precision: str) -> dict[str, Any]:
     """Return the out-of-fold metrics of a recipe on the features of an engine."""
-    found = recipe_files.read(recipe)
+    trained = single_recipe(recipe)
     workspace, chosen = Workspace(dataset), engines.choose(engine, precision)
-    cache.build(workspace, found.features, chosen, cache.Run(), roles=("train",))
-    return training.build(workspace, found, chosen)
+    cache.build(workspace, trained.features, chosen, cache.Run(), roles=("train",))
+    return training.build(workspace, trained, chosen)
 
 
-def head(recipe: str, count: int) -> dict:
-    """Return the seconds to train a head on `count` rows of made-up features, all of it.
+def head(recipe: str, count: int) -> dict[str, Any]:
+    """Return the seconds to train a head on `count` rows of random features.
 
-    `seconds` is of the first head of a process, which starts and traces much that the `second`
-    finds there, as those of the other folds do in `make train`.
+    `seconds`: the first head of a process, which includes start-up and tracing. `second`: the
+    next head, which reuses them, as the heads of later folds do in `make train`.
     """
-    found = recipe_files.read(recipe)
-    made = _made_up(_with_held_out(count), found.features)
+    trained = single_recipe(recipe)
+    made = _random_rows(_with_held_out(count), trained.features)
     keras_backend.start()
     seconds = []
     for fold in range(2):
         started = time.monotonic()
-        split = _split(fold, count, found.features.train_views)
-        heads.train(found.head, made, split, found.head.seeds[0], 2, lambda shown: None)
+        split = _split(fold, count, trained.features.train_views)
+        heads.train(trained.head, made, split, trained.head.seeds[0], 2, lambda steps: None)
         seconds.append(time.monotonic() - started)
-    steps = -(-count // found.head.batch_size) * found.head.epochs
+    steps = -(-count // trained.head.batch_size) * trained.head.epochs
     return {"seconds": seconds[0], "second": seconds[1], "steps": steps}
 
 
 def _with_held_out(count: int) -> int:
-    """Return how many rows there are where `count` are trained on: a fifth is held out."""
+    """Return the number of rows of which `count` are trained on and a fifth is held out."""
     return count + count // 4
 
 
 def _split(fold: int, count: int, views: tuple[str, ...]) -> heads.Split:
-    """Return a split that trains on `count` rows; those held out lie among them, as a fold's do."""
+    """Return a split that trains on `count` rows, with the held-out rows spread among them."""
     everything = np.arange(_with_held_out(count))
     held_out = everything[fold::5][: count // 4]
     return heads.Split(fold, np.setdiff1d(everything, held_out), held_out, views, views[0])
 
 
-def _made_up(count: int, settings: recipes.FeatureSettings) -> rows.Rows:
-    """Return `count` rows of noise, of the right shape, in which one number tells the class."""
+def _random_rows(count: int, settings: FeatureSettings) -> rows.Rows:
+    """Return `count` rows of noise whose first feature depends on the class."""
     rng = np.random.default_rng(0)
     dimension = settings.dimension()
     labels = np.arange(count) % 2
@@ -130,55 +141,56 @@ def _made_up(count: int, settings: recipes.FeatureSettings) -> rows.Rows:
     return rows.Rows(views, dict.fromkeys(views, np.arange(count)), labels)
 
 
-def streamed(recipe: str, count: int) -> dict:
+def streamed(recipe: str, count: int) -> dict[str, Any]:
     """Return the seconds of an epoch of a head that is trained from an array on the disk.
 
-    `training` is on `count` rows, `validation` on those held out. They are the last of three
-    epochs, when all is compiled. The system forgets the array before each, so both read the disk.
+    `training` is on `count` rows, `validation` on the held-out ones, in the last of three epochs,
+    when everything is compiled. The page cache is dropped before each, so both read the disk.
     """
-    found = recipe_files.read(recipe)
-    view = found.features.train_views[0]
+    trained = single_recipe(recipe)
+    view = trained.features.train_views[0]
     split = _split(0, count, (view,))
     with tempfile.TemporaryDirectory(dir=".") as folder:
         path = Path(folder) / "features.npy"
-        labels = _write_features(path, _with_held_out(count), found.features.dimension())
+        labels = _write_features(path, _with_held_out(count), trained.features.dimension())
         array = np.load(path, mmap_mode="r")
-        _forget(path, array)
+        _drop_page_cache(path, array)
 
-        class Forgotten(rows.Rows):
-            """Rows that lie in no memory any more once the last held-out one is taken."""
+        class Uncached(rows.Rows):
+            """Rows that leave the page cache once the last held-out row is read."""
 
             def take(self, chosen: np.ndarray, view: str) -> np.ndarray:
                 features = super().take(chosen, view)
                 if chosen[-1] == split.held_out[-1]:
-                    _forget(path, array)
+                    _drop_page_cache(path, array)
                 return features
 
-        stored = Forgotten({view: array}, {view: np.arange(len(array))}, labels, store.CHUNK)
+        stored = Uncached({view: array}, {view: np.arange(len(array))}, labels, store.CHUNK)
         keras_backend.start()
-        trained, total = [], 0
+        epoch_ends: list[float] = []
+        total = 0
 
-        def tick(shown: int) -> None:
+        def on_step(photos: int) -> None:
             nonlocal total
-            total += shown
+            total += photos
             if total % count == 0:
-                trained.append(time.monotonic())
-                _forget(path, array)
+                epoch_ends.append(time.monotonic())
+                _drop_page_cache(path, array)
 
-        thrice = dataclasses.replace(found.head, epochs=3)
-        heads.train(thrice, stored, split, found.head.seeds[0], 2, tick)
-        validation = time.monotonic() - trained[2]
+        settings = dataclasses.replace(trained.head, epochs=3)
+        heads.train(settings, stored, split, settings.seeds[0], 2, on_step)
+        validation = time.monotonic() - epoch_ends[2]
         size = path.stat().st_size
-    # From the end of one training to that of the next there is a validation, too.
-    training = trained[2] - trained[1] - validation
-    return {"training": training, "validation": validation, "bytes": size}
+    # Between the ends of training of two epochs lies a validation.
+    seconds = epoch_ends[2] - epoch_ends[1] - validation
+    return {"training": seconds, "validation": validation, "bytes": size}
 
 
 def _write_features(path: Path, count: int, dimension: int) -> np.ndarray:
-    """Write `count` rows of noise that leans to its class; return the classes, (count,) int."""
+    """Write `count` rows of noise that depends on the class; return the (count,) int classes."""
     labels = np.arange(count) % 2
     rng = np.random.default_rng(0)
-    files.require_free(path.parent, count * dimension * store.DTYPE.itemsize, "made-up features")
+    files.require_free(path.parent, count * dimension * store.DTYPE.itemsize, "random features")
     array = np.lib.format.open_memmap(path, "w+", store.DTYPE, (count, dimension))
     for start in range(0, count, store.CHUNK):
         part = labels[start : start + store.CHUNK]
@@ -188,17 +200,18 @@ def _write_features(path: Path, count: int, dimension: int) -> np.ndarray:
     return labels
 
 
-def _forget(path: Path, array: np.ndarray) -> None:
-    """Make the system drop its copy of a file, mapped as `array`, where it can be told to."""
+def _drop_page_cache(path: Path, array: np.ndarray) -> None:
+    """Drop a file, mapped as `array`, from the page cache where the system supports that."""
     if hasattr(mmap, "MADV_DONTNEED"):
-        array.base.madvise(mmap.MADV_DONTNEED)
+        mapped: Any = array.base
+        mapped.madvise(mmap.MADV_DONTNEED)
     with path.open("rb") as file:
         os.fsync(file.fileno())
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-NAMES = {
+MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "decode": decode,
     "model": model,
     "stage": stage,
@@ -210,4 +223,4 @@ NAMES = {
 }
 
 if __name__ == "__main__":
-    print(json.dumps(NAMES[sys.argv[1]](**json.loads(sys.argv[2]))))
+    print(json.dumps(MEASUREMENTS[sys.argv[1]](**json.loads(sys.argv[2]))))

@@ -1,20 +1,21 @@
-"""The peers: what others do with the same photos, written as they write it."""
+"""Peers: common other ways to compute features of the same photos."""
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 BATCH = 32
-FEWEST = 4  # batches that the tutorial way is measured on
+FEWEST = 4  # batches that the tutorial way is measured on, at least
 
 
-def tutorial(folder: str, size: int, weights: str, seconds: float) -> dict:
-    """Return photos a second of the way every tutorial takes: a Keras dataset of a folder of
-    classes, and float32 `VGG16.predict`. Warm: its first batch is not counted.
+def tutorial(folder: str, size: int, weights: str, seconds: float) -> dict[str, Any]:
+    """Return photos a second of a typical tutorial, its first batch not counted.
 
-    Where all photos would take much longer than `seconds`, a share of them by chance. `device`
-    is cpu, or what Keras calls the GPU that TensorFlow computed on.
+    It uses Keras's image_dataset_from_directory and float32 `VGG16.predict`. If all photos would
+    take much longer than `seconds`, a random sample is measured. `device` is cpu, or Keras's name
+    of the GPU that TensorFlow used.
     """
     from dogs_vs_cats.features import keras_backend
     from dogs_vs_cats.features.weights import load
@@ -38,23 +39,24 @@ def tutorial(folder: str, size: int, weights: str, seconds: float) -> dict:
     return {"photos_a_second": rate, "photos": len(maps), "device": device}
 
 
-def torch(folder: str, size: int, weights: str, seconds: float) -> dict:
-    """Return photos a second of PyTorch's VGG16 alone under bfloat16 autocast, warm.
+def torch(folder: str, size: int, weights: str, seconds: float) -> dict[str, Any]:
+    """Return photos a second of PyTorch's VGG16 under bfloat16 autocast, after a first batch.
 
-    Alone, without decoding: the most that a PyTorch pipeline could reach. `device` is cpu, or
-    the GPU's name.
+    Without decoding, so it is an upper bound for a PyTorch pipeline. `device` is cpu, or the
+    GPU's name.
     """
     import torch as pytorch
 
     from dogs_vs_cats.features.weights import load
 
-    layers, depth, block = [], 3, "1"
+    layers: list[Any] = []
+    depth, block = 3, "1"
     for name, (kernel, bias) in load("vgg16", Path(weights)).items():
         if name[5] != block:
             layers.append(pytorch.nn.MaxPool2d(2))
             block = name[5]
         convolution = pytorch.nn.Conv2d(depth, len(bias), 3, padding=1)
-        # Keras has kernels as (height, width, in, out), PyTorch as (out, in, height, width).
+        # Keras kernels are (height, width, in, out), PyTorch kernels (out, in, height, width).
         convolution.weight.data = pytorch.from_numpy(
             np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
         )

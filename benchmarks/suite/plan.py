@@ -1,20 +1,24 @@
-"""How much to measure, and what was measured."""
+"""How much the bench measures, and its results."""
 
 import math
 import statistics
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to measure. photos: for rates, at least and at most (`count` says how many);
-    memory: photos for the two peaks of memory.
+    """How much to measure.
 
-    rounds: how often each rate is measured, in turns, so that a slow minute of the machine
-    slows all of them; the median counts. seconds: how long the network alone is run each time.
-    batches: of an engine, at least; span: seconds of the network alone that photos are for.
-    rows: of made-up features, to train on. recipe: whose views are reduced to one, so that photos
-    are views.
+    rounds: how often each rate is measured; the rounds alternate between rates, so that a slow
+    minute of the machine slows all of them, and the median is reported.
+    photos: fewest and most photos for a rate (see `count`).
+    memory: numbers of photos at which peak memory is compared.
+    seconds: how long the network alone runs each time.
+    batches: fewest batches of an engine; span: seconds of the network alone that photos last.
+    rows: made-up features to train a head on.
+    recipe: its views are reduced to one, so that photos and views are the same number.
+    streamed: the recipe whose head is trained from an array on the disk.
     """
 
     rounds: int = 3
@@ -30,10 +34,10 @@ class Plan:
     openvino: bool = True
 
     def count(self, rate: float, batch: int) -> int:
-        """Return how many photos to measure an engine on that computes `rate` of them a second.
+        """Return how many photos to measure an engine on that computes `rate` photos a second.
 
-        Of fewer, on a fast machine, the first batch's decoding would be most of the time. Whole
-        batches of `batch` photos where `photos` allows: a part of one takes as long.
+        With too few on a fast machine, decoding the first batch would take most of the time. The
+        result is a multiple of `batch` where `photos` allows: a partial batch takes as long.
         """
         fewest, most = self.photos
         wanted = max(fewest, self.batches * batch, self.span * rate)
@@ -42,23 +46,24 @@ class Plan:
 
 @dataclass
 class Results:
-    """What was measured: name -> a list of what each process returned.
+    """Results by name of a measurement.
 
-    failed: name -> why it could not be measured, the last time. left: measurements to come.
+    measurements: one dict for each time it was measured. failed: why it last failed.
+    left: how many measurements are still to come.
     """
 
-    found: dict[str, list[dict]] = field(default_factory=dict)
+    measurements: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     left: int = 0
 
-    def add(self, name: str, result: dict) -> None:
-        self.found.setdefault(name, []).append(result)
+    def add(self, name: str, measurement: dict[str, Any]) -> None:
+        self.measurements.setdefault(name, []).append(measurement)
 
     def median(self, name: str, key: str) -> float | None:
-        """Return the median over rounds, or None where it was not measured."""
-        values = [one[key] for one in self.found.get(name, [])]
+        """Return the median over rounds, or None if it was not measured."""
+        values = [measurement[key] for measurement in self.measurements.get(name, [])]
         return statistics.median(values) if values else None
 
     def tried(self, name: str) -> bool:
-        """Return whether it was measured, or could not be."""
-        return name in self.found or name in self.failed
+        """Return whether it was measured or failed."""
+        return name in self.measurements or name in self.failed

@@ -1,20 +1,25 @@
-"""make bench: it measures what it says, and its table says what was measured."""
+"""make bench: it measures what it names, and its table shows what was measured."""
 
+import contextlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.suite import bench, jobs, material, measure, peers, table
-from benchmarks.suite.bench import Plan, Results
+from benchmarks.suite.plan import Plan, Results
+from benchmarks.suite.rows import SHARES, all_rows
+from benchmarks.suite.table import BenchRow
 from dogs_vs_cats import environment
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.modeling import heads
 from dogs_vs_cats.workspace import Workspace, weights_folder
-from support.commands import called, command
+from support.commands import PROJECT, called
 from support.pictures import class_folder, kaggle_folder
 
 
@@ -34,12 +39,33 @@ def plan(here):
     )
 
 
-def test_a_small_bench_measures_everything_once(here, plan, monkeypatch):
-    # As `make bench ENGINE=nonsense` would set it: no business of the stages with nothing to do.
+@pytest.fixture
+def in_process(monkeypatch):
+    """Run measurements and scripts in this process, where Keras has started; make as it is."""
+    run_process = jobs._run
+
+    def run(folder, command, variables):
+        if command[0] != sys.executable:
+            return run_process(folder, command, variables)
+        with contextlib.chdir(folder):
+            if command[1] == "-m":
+                _, _, module, name, arguments = command
+                assert module == measure.__name__
+                result = measure.MEASUREMENTS[name](**json.loads(arguments))
+                return subprocess.CompletedProcess(command, 0, json.dumps(result), "")
+            script, *options = command[1:]
+            status, out, err = called(Path(script).stem, *options, **variables)
+            return subprocess.CompletedProcess(command, status, out, err)
+
+    monkeypatch.setattr(jobs, "_run", run)
+
+
+def test_a_small_bench_measures_everything_once(here, plan, monkeypatch, in_process):
+    # As `make bench ENGINE=nonsense` sets it; the measured stages must not inherit it.
     monkeypatch.setenv("MAKEFLAGS", " -- ENGINE=nonsense")
     source = kaggle_folder(here / "source", each=12)
     results = bench.run(str(source), plan, here / "work")
-    found = results.found
+    found = results.measurements
     assert (results.failed, results.left) == ({}, 0)
     names = {"decode", "photos keras auto", "model keras auto", "stage keras auto", "idle"}
     names |= {"head", "streamed", "tutorial", "memory few", "memory many"}
@@ -55,16 +81,24 @@ def test_a_small_bench_measures_everything_once(here, plan, monkeypatch):
     assert found["streamed"][0]["validation"] > 0
     assert found["streamed"][0]["bytes"] == 200 * 1024 * 2 + 128  # a fifth is held out
     assert found["idle"][0]["make"] == bool(shutil.which("make"))
-    figures = {figure.name: figure for figure in table.figures(results, plan)}
+    rows = {row.name: row for row in all_rows(results, plan)}
     share = stage["photos_a_second"] / found["model keras auto"][0]["photos_a_second"]
-    assert figures["real stage / model alone"].value == pytest.approx(share)
-    _, measured, bound, met = figures["OpenVINO stage / the tutorial way"].row()
+    assert rows["real stage / model alone"].value == pytest.approx(share)
+    _, measured, bound, met = rows["OpenVINO stage / the tutorial way"].cells()
     assert measured.startswith("not measured")
     assert (bound, met) == ("at least 7.5", "")
-    about = bench.described(str(source), plan)
-    text = table.markdown(list(figures.values()), about)
+    about = bench.description(str(source), plan)
+    text = table.markdown(list(rows.values()), about)
     assert about["processor"] in text
     assert json.loads(json.dumps(about))["plan"]["rows"] == 160
+
+
+def test_a_measurement_runs_in_its_own_process_from_any_folder(here, run, monkeypatch):
+    run("data", "--source", str(kaggle_folder(here / "source", each=6)))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    measured = jobs.child(here, "decode", {"dataset": "source", "size": 32})
+    assert measured.keys() == {"milliseconds"}
+    assert 0 < measured["milliseconds"] < 1000
 
 
 def test_the_number_of_photos_follows_the_machine():
@@ -76,23 +110,22 @@ def test_the_number_of_photos_follows_the_machine():
     assert Plan(photos=(20, 20)).count(400, 32) == 20
 
 
-def test_photos_are_laid_out_for_the_rate_that_was_found_and_where_none_was(plan):
+def test_a_dataset_is_sized_by_the_first_rate_or_has_the_fewest_photos_without_one():
     made = []
 
-    class Laid:
-        def lay_out(self, *what) -> None:
-            made.append(what)
+    class Recorder:
+        def lay_out(self, *arguments) -> None:
+            made.append(arguments)
 
-    def look() -> dict:
+    def first() -> dict:
         return {"photos_a_second": 50.0, "batch": 8}
 
     def fail() -> dict:
         raise UserError("no such engine")
 
-    how = {"engine": "keras", "precision": "auto"}
-    assert jobs._laid_out(Plan(), Laid(), how, look)()["photos"] == 504
+    assert jobs._sized_dataset(Plan(), Recorder(), "keras auto", first)()["photos"] == 504
     with pytest.raises(UserError):
-        jobs._laid_out(Plan(), Laid(), how, fail)()
+        jobs._sized_dataset(Plan(), Recorder(), "keras auto", fail)()
     assert made == [("rates-keras-auto", 504), ("rates-keras-auto", 128)]
 
 
@@ -112,70 +145,69 @@ def test_repeated_photos_differ_in_bytes_and_not_in_pixels(here, run):
         assert [x.read_bytes() for x in fewer] == [x.read_bytes() for x in paths[:4]]
 
 
-def test_the_tutorial_may_take_a_share_of_the_photos(here):
-
+def test_the_tutorial_is_measured_on_a_sample_where_all_photos_take_too_long(here):
     folder = str(class_folder(here / "source", each=80))
     weights = str(weights_folder())
     assert peers.tutorial(folder, 32, weights, seconds=0.0)["photos"] == 128
     assert peers.tutorial(folder, 32, weights, seconds=1e6)["photos"] == 160
 
 
-def test_both_heads_are_trained_on_four_fifths_and_measured_on_the_others(here, monkeypatch):
-    asked = []
+def test_both_heads_train_on_four_fifths_and_validate_on_the_rest(here, monkeypatch):
+    trained = []
 
-    def train(settings, rows, split, seed, classes, tick) -> None:
-        asked.append((settings.epochs, split))
+    def train(settings, rows, split, seed, classes, on_step) -> None:
+        trained.append((settings.epochs, split))
         assert len(rows.labels) == 200
         for _ in range(settings.epochs):
-            tick(100)
-            tick(60)
+            on_step(100)
+            on_step(60)
 
     monkeypatch.setattr(heads, "train", train)
     done = measure.head("tiny.toml", 160)
     assert {"seconds", "second", "steps"} == set(done)
     measure.streamed("tiny.toml", 160)
-    assert [epochs for epochs, _ in asked] == [3, 3, 3]
-    for _, split in asked:
+    assert [epochs for epochs, _ in trained] == [3, 3, 3]
+    for _, split in trained:
         assert (len(split.chosen), len(split.held_out)) == (160, 40)
         assert np.array_equal(np.union1d(split.chosen, split.held_out), np.arange(200))
         assert np.diff(split.held_out).min() == 5  # they lie among those trained on
-    first, second = (split for _, split in asked[:2])
+    first, second = (split for _, split in trained[:2])
     assert not set(first.held_out) & set(second.held_out)
 
 
-def test_training_and_validation_of_an_epoch_are_told_apart_and_both_read_the_disk(
+def test_training_and_validation_of_an_epoch_are_timed_apart_and_both_read_the_disk(
     here, monkeypatch
 ):
-    clock, told = [0.0], []
+    clock, events = [0.0], []
 
-    def train(settings, rows, split, seed, classes, tick) -> None:
+    def train(settings, rows, split, seed, classes, on_step) -> None:
         for validation in 9.0, 3.0, 3.0:  # the first compiles
             clock[0] += 5.0
             rows.take(split.chosen, split.measured)
-            told.append("trained")
-            tick(160)
+            events.append("trained")
+            on_step(160)
             clock[0] += validation
             for part in split.held_out[:20], split.held_out[20:]:
                 rows.take(part, split.measured)
-            told.append("validated")
+            events.append("validated")
 
     monkeypatch.setattr(heads, "train", train)
     monkeypatch.setattr(measure.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(measure, "_forget", lambda *what: told.append("forgotten"))
+    monkeypatch.setattr(measure, "_drop_page_cache", lambda *arguments: events.append("dropped"))
     done = measure.streamed("tiny.toml", 160)
     assert (done["training"], done["validation"]) == (5.0, 3.0)
-    assert told == ["forgotten", *["trained", "forgotten", "forgotten", "validated"] * 3]
+    assert events == ["dropped", *["trained", "dropped", "dropped", "validated"] * 3]
 
 
-def test_a_figure_is_met_on_its_side_of_the_bound():
-    assert table.Figure("", 1.0, "{}", 0.9).met
-    assert not table.Figure("", 0.8, "{}", 0.9).met
-    assert table.Figure("", 0.8, "{}", 0.9, at_most=True).met
-    assert not table.Figure("", 1.0, "{}", 0.9, at_most=True).met
-    assert table.Figure("", None, "{}", 0.9).met is None
+def test_a_bound_is_a_minimum_or_a_maximum():
+    assert BenchRow("", 1.0, "{}", 0.9).met
+    assert not BenchRow("", 0.8, "{}", 0.9).met
+    assert BenchRow("", 0.8, "{}", 0.9, at_most=True).met
+    assert not BenchRow("", 1.0, "{}", 0.9, at_most=True).met
+    assert BenchRow("", None, "{}", 0.9).met is None
 
 
-def test_the_median_counts_and_int8_is_held_against_keras():
+def test_the_median_counts_and_int8_is_compared_with_keras():
     results = Results()
     for rate in 10.0, 30.0, 11.0:
         results.add("stage keras auto", {"photos_a_second": rate})
@@ -183,21 +215,21 @@ def test_the_median_counts_and_int8_is_held_against_keras():
     results.add("out of fold keras auto", {"accuracy": 0.98, "log_loss": 0.050})
     results.add("out of fold openvino int8", {"accuracy": 0.977, "log_loss": 0.053})
     results.add("head", {"seconds": 1.5, "second": 1.0, "steps": 7})
-    found = {figure.name: figure.value for figure in table.figures(results, Plan())}
+    found = {row.name: row.value for row in all_rows(results, Plan())}
     assert found["int8: loss of out-of-fold accuracy, points"] == pytest.approx(0.3)
     assert found["int8: rise of out-of-fold log loss"] == pytest.approx(0.003)
     head = "one head of fast on 25,000 rows, 7 steps, the "
     assert (found[f"{head}first of a process, s"], found[f"{head}second, s"]) == (1.5, 1.0)
 
 
-def test_a_measurement_that_fails_says_which_and_why(here):
-    with pytest.raises(UserError, match=r"Expected to measure head.*no-such"):
+def test_a_failed_measurement_names_itself_and_the_reason(here):
+    with pytest.raises(UserError, match=r"head could not be measured, status 1: .*no-such"):
         jobs.child(here, "head", {"recipe": "no-such", "count": 10})
 
 
 @pytest.fixture
 def rounds(monkeypatch):
-    """Make a bench of these rounds, of jobs that return or raise what is in the list."""
+    """Give the bench these rounds of (name, outcome): jobs that return or raise the outcome."""
 
     def job(outcome):
         def run() -> dict:
@@ -217,12 +249,12 @@ def rounds(monkeypatch):
     return given
 
 
-STAGE = {"photos_a_second": 8.0, "photos": 16} | dict.fromkeys(table.SHARES, 1.0)
+STAGE = {"photos_a_second": 8.0, "photos": 16} | dict.fromkeys(SHARES, 1.0)
 MODEL = {"photos_a_second": 10.0, "precision": "bfloat16", "device": "cpu"}
 
 
-def test_one_failed_measurement_costs_its_rows_alone(here, rounds):
-    broken = UserError("Expected to measure model. Received a crash.")
+def test_one_failed_measurement_affects_only_its_rows(here, rounds):
+    broken = UserError("model could not be measured: it crashed.")
     rounds(
         [("model keras auto", broken), ("stage keras auto", STAGE)],
         [("idle", {"all": 1.0, "make": 1, **dict.fromkeys(jobs.STAGES, 0.2)})],
@@ -230,8 +262,8 @@ def test_one_failed_measurement_costs_its_rows_alone(here, rounds):
     status, printed, complaints = called("bench")
     assert status == 1
     assert complaints.count("\n") == 1
-    assert "error: Expected to measure everything. Received nothing of model" in complaints
-    assert "1 of 3: model keras auto, not measured. Expected to measure model" in printed
+    assert "error: Some measurements failed at least once: model keras auto." in complaints
+    assert "1 of 3: model keras auto, not measured. model could not be measured" in printed
     (path,) = Path("benchmarks").glob("*.json")
     measured = json.loads(path.read_text())
     rows = {row["name"]: row for row in measured["figures"]}
@@ -245,7 +277,7 @@ def test_one_failed_measurement_costs_its_rows_alone(here, rounds):
     assert Path("benchmarks/.work").exists()  # the reason may lie there
 
 
-def test_a_bench_that_ends_well_says_so_and_leaves_its_files_alone(here, rounds):
+def test_a_finished_bench_leaves_only_its_two_files(here, rounds):
     rounds([("model keras auto", MODEL), ("stage keras auto", STAGE)])
     status, printed, complaints = called("bench")
     assert (status, complaints) == (0, "")
@@ -254,7 +286,7 @@ def test_a_bench_that_ends_well_says_so_and_leaves_its_files_alone(here, rounds)
     assert len(list(Path("benchmarks").iterdir())) == 2
 
 
-def test_what_was_measured_survives_a_kill(here, rounds):
+def test_earlier_rounds_survive_an_interrupt(here, rounds):
     rounds(
         [("model keras auto", MODEL), ("stage keras auto", STAGE)],
         [("model keras auto", KeyboardInterrupt()), ("idle", {})],
@@ -265,20 +297,21 @@ def test_what_was_measured_survives_a_kill(here, rounds):
     assert "Unfinished: 2 measurements were to come." in text
 
 
-def test_openvino_is_measured_where_it_can_be_exported(monkeypatch):
+def test_openvino_is_measured_only_with_the_tensorflow_backend(monkeypatch):
     monkeypatch.setattr(jobs, "find_spec", lambda name: True)
     assert [name for name, _ in jobs.engines(Plan())] == ["keras", "openvino", "openvino"]
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert jobs.engines(Plan()) == [("keras", "auto")]
-    names = [figure.name for figure in table.figures(Results(), Plan())]
+    names = [row.name for row in all_rows(Results(), Plan())]
     assert "real stage / the tutorial way" in names
     assert not [name for name in names if "openvino" in name.lower() or "int8" in name]
 
 
-def test_what_is_not_measured_for_want_of_a_package_names_it(monkeypatch):
+def test_a_row_without_a_value_names_the_missing_package(monkeypatch):
     missing = {"torch", "nncf"}
-    monkeypatch.setattr(table, "find_spec", lambda name: None if name in missing else name)
-    rows = dict(figure.row()[:2] for figure in table.figures(Results(), Plan()))
+    find_spec = "benchmarks.suite.rows.find_spec"
+    monkeypatch.setattr(find_spec, lambda name: None if name in missing else name)
+    rows = dict(row.cells()[:2] for row in all_rows(Results(), Plan()))
     torch = "PyTorch, bfloat16 autocast, model alone, photos/s"
     assert rows[torch] == "not measured: torch is not installed"
     lacks_nncf = "not measured: nncf is not installed"
@@ -286,17 +319,17 @@ def test_what_is_not_measured_for_want_of_a_package_names_it(monkeypatch):
     assert rows["int8: rise of out-of-fold log loss"] == lacks_nncf
     assert rows["OpenVINO stage / the tutorial way"] == "not measured"
     assert f"| {torch} | not measured: torch is not installed |" in table.markdown(
-        table.figures(Results(), Plan()),
+        all_rows(Results(), Plan()),
         {"processor": "", "machine": "", "packages": {}, "photos": "", "date": ""},
     )
     missing.clear()
     results = Results()
     results.add("torch", {"photos_a_second": 5.0, "device": "cpu"})
-    rows = dict(figure.row()[:2] for figure in table.figures(results, Plan()))
+    rows = dict(row.cells()[:2] for row in all_rows(results, Plan()))
     assert rows[torch] == "5.0"
 
 
-def test_each_backend_and_each_gpu_has_a_file_of_its_own(monkeypatch):
+def test_each_backend_and_each_gpu_has_its_own_file(monkeypatch):
     monkeypatch.setattr(environment, "processor", lambda: "EPYC amx")
     monkeypatch.setattr(environment, "cores", lambda: 2)
     assert bench.machine_slug() == "epyc-amx-2-cores"
@@ -314,21 +347,21 @@ def test_each_backend_and_each_gpu_has_a_file_of_its_own(monkeypatch):
         ("gpu", "NVIDIA T4", "the tutorial way on NVIDIA T4"),
     ],
 )
-def test_where_there_is_a_gpu_the_tutorial_says_what_it_ran_on(model, tutorial, way):
+def test_with_a_gpu_the_tutorial_names_its_device(model, tutorial, way):
     results = Results()
     results.add("model keras auto", MODEL | {"device": model})
     results.add("tutorial", {"photos_a_second": 5.0, "photos": 9, "device": tutorial})
-    names = {figure.name for figure in table.figures(results, Plan())}
+    names = {row.name for row in all_rows(results, Plan())}
     assert {f"{way}, float32, photos/s", f"real stage / {way}"} <= names
 
 
-def test_nothing_to_do_is_one_make_or_four_scripts(here, monkeypatch):
+def test_idle_time_is_of_one_make_or_of_four_scripts(here, monkeypatch):
     ran = []
     monkeypatch.setattr(jobs, "_seconds", lambda made, words: ran.append(words) or 0.25)
     made = material.Material(here, "plain.toml", None)
     monkeypatch.setattr(jobs.shutil, "which", lambda name: None)
     assert jobs._idle(made) == dict.fromkeys(jobs.STAGES, 0.25) | {"all": 1.0, "make": 0}
-    assert len(ran) == 8  # the first four do what there is to do
+    assert len(ran) == 8  # the first four bring everything up to date
     monkeypatch.setattr(jobs.shutil, "which", lambda name: f"/bin/{name}")
     assert jobs._idle(made) == dict.fromkeys(jobs.STAGES, 0.25) | {"all": 0.25, "make": 1}
     words = ran[-1]
@@ -338,14 +371,26 @@ def test_nothing_to_do_is_one_make_or_four_scripts(here, monkeypatch):
     assert (here / "Makefile").samefile(jobs.PROJECT / "Makefile")
 
 
-def test_a_make_that_fails_is_quoted_with_what_the_stage_said(here):
+def test_a_failed_make_is_quoted_with_the_message_of_the_stage(here):
     made = material.Material(here, "plain.toml", None)
     (here / "Makefile").write_text("broken:\n\t@echo error: no room >&2; exit 1\n")
-    with pytest.raises(UserError, match=r"Received status 2: error: no room$"):
+    with pytest.raises(UserError, match=r"with status 2: error: no room$"):
         jobs._seconds(made, ["make", "broken"])
 
 
-def test_photos_that_are_not_there_are_one_line(here):
-    done = command("bench", "--source", "nowhere")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert done.stderr.startswith("error: Expected")
+def test_missing_photos_are_a_one_line_error(here, refuse):
+    assert "nowhere" in refuse("bench", "--source", "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("backend", "installed"), [("", True), ("tensorflow", True), ("jax", False), ("torch", False)]
+)
+def test_make_bench_installs_openvino_only_with_the_tensorflow_backend(backend, installed):
+    done = subprocess.run(
+        ["make", "-n", "bench", "PYTHON=python", f"KERAS_BACKEND={backend}"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("openvino" in done.stdout) == installed

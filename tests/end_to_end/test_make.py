@@ -97,8 +97,8 @@ def test_an_interpreter_of_another_version_is_one_line(here, version):
         done = command("packages", *options, PYTHONPATH=str(here))
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == (
-            f"error: Expected {jobs.sys.executable} to be 3.11, 3.12 or 3.13. Received "
-            f"{version[0]}.{version[1]}. Name another: make ... PYTHON=python3.12\n"
+            f"error: {jobs.sys.executable} is Python {version[0]}.{version[1]}; 3.11, 3.12 or "
+            "3.13 is needed. Name another: make ... PYTHON=python3.12\n"
         )
 
 

@@ -37,7 +37,11 @@ seeds = [1]
 
 def command(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
     """Run scripts/<script>.py as a user would; return what it printed and its status."""
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src"), **variables}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{PROJECT / 'src'}{os.pathsep}{PROJECT}",
+        **variables,
+    }
     return subprocess.run(
         [sys.executable, str(PROJECT / "scripts" / f"{script}.py"), *arguments],
         capture_output=True,
