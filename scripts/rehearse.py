@@ -8,7 +8,7 @@ from pathlib import Path
 from dogs_vs_cats import console
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import dataset, sources
-from dogs_vs_cats.kaggle.uploads import REHEARSAL
+from dogs_vs_cats.kaggle.competitions import REHEARSAL
 from dogs_vs_cats.workspace import Workspace, check_dataset_name
 
 HERE = Path(__file__).parent

@@ -4,7 +4,7 @@ import math
 
 from dogs_vs_cats import console
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.kaggle import ledger, session, uploads
+from dogs_vs_cats.kaggle import competitions, ledger, session, uploads
 
 
 def main() -> None:
@@ -12,13 +12,13 @@ def main() -> None:
     parser.add_argument("--competition", help="its name (default: those in the ledger)")
     args = parser.parse_args()
     slugs = sorted({line["competition"] for line in ledger.read()} - {""})
-    for slug in [args.competition] if args.competition else slugs or [session.REDUX]:
+    for slug in [args.competition] if args.competition else slugs or [competitions.REDUX]:
         show(slug)
 
 
 def show(slug: str) -> None:
     # A rehearsal's server ended with its command; what it said is in the ledger.
-    there = slug != uploads.REHEARSAL or uploads.at_rehearsal()
+    there = slug != competitions.REHEARSAL or uploads.at_rehearsal()
     for sent in session.submissions(slug) if there else []:
         texts = uploads.texts(sent.scores)
         if not ledger.score(str(sent.ref), slug, texts):
@@ -26,7 +26,7 @@ def show(slug: str) -> None:
             when = sent.date.strftime("%Y-%m-%dT%H:%M:%SZ") if sent.date else ""
             line = {"competition": slug, "ref": str(sent.ref), "time": when}
             ledger.put(uploads.identified(sent) | line | texts)
-    lower = session.known(slug).lower_is_better
+    lower = competitions.facts(slug).lower_is_better
     lines = [x for x in ledger.read() if x["competition"] == slug]
     if not lines:
         raise UserError(f"Expected submissions to {slug}. Received none: run `make submit`.")

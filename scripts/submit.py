@@ -9,7 +9,7 @@ from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.kaggle import credentials, ledger, uploads
+from dogs_vs_cats.kaggle import competitions, credentials, ledger, uploads
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.submission import expected_score, submission_csv
 from dogs_vs_cats.workspace import current_workspace
@@ -43,7 +43,7 @@ def main() -> None:
     data = dataset.read(workspace)
     slug = data.competition
     foretell(found["forecast"], found["line"], slug)
-    if not slug and not found["score"] and data.classes == submission_csv.PETS:
+    if not slug and not found["score"] and competitions.matching(data.classes):
         print("submit: to upload it: make upload CSV=... COMPETITION=..., or tell make data whose")
         print("submit: photos they are: make data SOURCE=... COMPETITION=...")
     if slug and args.upload == "1":
@@ -117,7 +117,7 @@ def send(workspace, slug: str, found: dict, again: bool) -> None:
     """Upload the CSV if that is to do and can be done; print the scores."""
     path = Path(found["file"])
     done = None if again else uploads.find(path, slug)
-    if done is None and slug == uploads.REHEARSAL and not uploads.at_rehearsal():
+    if done is None and slug == competitions.REHEARSAL and not uploads.at_rehearsal():
         print("submit: these photos are of a rehearsal: `make rehearse` or `make demo` scores them")
         return
     if done is None:

@@ -6,7 +6,7 @@ import pytest
 
 from dogs_vs_cats import files
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.kaggle import credentials, ledger, session, uploads
+from dogs_vs_cats.kaggle import competitions, credentials, ledger, session, uploads
 from dogs_vs_cats.submission import expected_score
 from dogs_vs_cats.workspace import LEDGER
 from support.pictures import kaggle_folder
@@ -207,11 +207,11 @@ def recipes_csv(run) -> tuple[Path, dict[str, str]]:
 def test_a_recipes_csv_that_is_uploaded_stays_the_recipes(run, site, name):
     path, line = recipes_csv(run)
     path = path.rename(name) if name else path
-    for slug in session.REDUX, "another":
+    for slug in competitions.REDUX, "another":
         for _ in range(2):
             run("upload", "--csv", str(path), "--competition", slug)
     sent = ledger.read()
-    assert [x["competition"] for x in sent] == [session.REDUX, "another"]
+    assert [x["competition"] for x in sent] == [competitions.REDUX, "another"]
     assert all(line.items() <= x.items() and x["private_score"] == "0.06" for x in sent)
     past = expected_score.ratios(sent, {"sha256": "", "dataset": "source"}, "another", "log_loss")
     assert past == [pytest.approx(0.06 / 0.04)]
@@ -220,7 +220,7 @@ def test_a_recipes_csv_that_is_uploaded_stays_the_recipes(run, site, name):
 def test_a_csv_of_ones_own_is_no_recipes(run, site):
     path, _ = recipes_csv(run)
     Path("own.csv").write_text(path.read_text().replace("0.1", "0.7"))
-    run("upload", "--csv", "own.csv", "--competition", session.REDUX)
+    run("upload", "--csv", "own.csv", "--competition", competitions.REDUX)
     mine = ledger.read()[-1]
     assert (mine["file"], mine["recipe"], mine["oof_log_loss"]) == ("own.csv", "", "")
     assert mine["private_score"] == "0.06"
@@ -237,7 +237,7 @@ def test_a_recipes_csv_sent_by_hand_is_known_by_its_name_or_message(run, site, n
             )
         )
     for _ in range(2):
-        run("scores", "--competition", session.REDUX)
+        run("scores", "--competition", competitions.REDUX)
         mine, *others = ledger.read()
         assert line.items() <= mine.items()
         assert (mine["ref"], mine["private_score"]) == ("7", "0.06")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.kaggle import credentials, session
+from dogs_vs_cats.kaggle import competitions, credentials, session
 from dogs_vs_cats.rehearsal.small_kaggle import (
     ALWAYS,
     REMOVE,
@@ -25,7 +25,7 @@ from dogs_vs_cats.rehearsal.small_kaggle import (
 )
 from support.servers import scripted, serving
 
-SLUG = session.REDUX
+SLUG = competitions.REDUX
 SOURCE = Path(session.__file__).parents[1]
 TESTS = 40
 NAMES = ["train.zip", "test.zip", "sample_submission.csv"]
@@ -516,7 +516,7 @@ def test_an_unknown_competition_is_taken_to_be_like_redux(kaggle, tmp_path):
     kaggle.start(slug="cats-again", files=kaggle.served | {"notes.txt": notes})
     paths = session.download("cats-again", tmp_path / "data")
     assert sorted(path.name for path in paths) == sorted(NAMES)
-    assert session.known("cats-again").lower_is_better
+    assert competitions.facts("cats-again").lower_is_better
 
 
 def test_files_on_the_second_page_of_the_list_are_found(kaggle, tmp_path):

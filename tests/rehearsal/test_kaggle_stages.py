@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from dogs_vs_cats.kaggle import ledger
-from dogs_vs_cats.kaggle.uploads import REHEARSAL
+from dogs_vs_cats.kaggle.competitions import REHEARSAL
 from dogs_vs_cats.rehearsal import rehearse
 from dogs_vs_cats.rehearsal.judge import public_ids
 from dogs_vs_cats.rehearsal.small_kaggle import ALWAYS, Competition, Fault, Rehearsal, damage

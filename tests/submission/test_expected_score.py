@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
+from dogs_vs_cats.kaggle.competitions import REHEARSAL
 from dogs_vs_cats.kaggle.ledger import COLUMNS
-from dogs_vs_cats.kaggle.uploads import REHEARSAL
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 from dogs_vs_cats.submission import expected_score
 from support.pictures import kaggle_folder

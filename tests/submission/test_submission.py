@@ -16,7 +16,7 @@ from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features.join import join
-from dogs_vs_cats.kaggle.uploads import REHEARSAL
+from dogs_vs_cats.kaggle.competitions import REDUX, REHEARSAL
 from dogs_vs_cats.modeling import calibration, heads
 from dogs_vs_cats.submission import holdout_score, submission_csv
 from dogs_vs_cats.workspace import Workspace
@@ -24,7 +24,6 @@ from support.commands import called
 from support.pictures import class_folder, encoded, kaggle_folder, picture, shape_folder, write
 
 PLACE = Workspace("source")
-REDUX = "dogs-vs-cats-redux-kernels-edition"
 
 
 def road(run, source, *names) -> Path:

@@ -11,6 +11,7 @@ from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.data import sources
 from dogs_vs_cats.data.sources import Source
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
 
     from dogs_vs_cats.data import folds, layout, near_duplicates, photos, test_split
 
-    found, classes, left_out = layout.find(folder)
+    order = competitions.facts(source.competition).classes if source.competition else ()
+    found, classes, left_out = layout.find(folder, order)
     if left_out:
         progress.say(
             f"data: {left_out:,} image files are neither labelled nor test photos; left out"
@@ -196,9 +198,7 @@ def _describe(source: Source, tables: Tables, seconds: float) -> Dataset:
     sizes = train["group"].value_counts()
     metric = "log_loss"
     if source.competition:
-        from dogs_vs_cats.kaggle import session
-
-        metric = session.known(source.competition).metric
+        metric = competitions.facts(source.competition).metric
     return Dataset(
         competition=source.competition,
         metric=metric,

@@ -4,11 +4,12 @@ import glob
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.kaggle import competitions
 
 READ = frozenset(
     [".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".avif"]
@@ -16,8 +17,7 @@ READ = frozenset(
 # Phones' .heic can't be read here; it is said of each, not passed over.
 SUFFIXES = READ | {".heic", ".heif"}
 KAGGLE_NAME = re.compile(r"([A-Za-z]+)\.(\d+)")  # cat.0.jpg
-TEST_FOLDERS = ("test", "test1")
-PETS = ["cat", "dog"]  # the competition's classes, in their order
+TEST_FOLDERS = competitions.test_folders()
 RENAME = "If that folder is a class, give it another name."
 EXPECTED = (
     "Expected photos in Kaggle's layout (train/cat.0.jpg, test/1.jpg, or the zips with them) or "
@@ -34,14 +34,14 @@ class Photo:
     label: str | None
 
 
-def find(folder: Path) -> tuple[list[Photo], list[str], int]:
+def find(folder: Path, order: Sequence[str] = ()) -> tuple[list[Photo], list[str], int]:
     """Return the photos below `folder`, the class names in order, and how many files were left out.
 
     Labelled photos come first, by class and number, then test photos by id: the order in which
-    the folder lists its files does not matter. The classes are in alphabetical order, so that
-    cat is 0 and dog is 1. UserError if there are no photos, fewer than two classes, one with a
-    name that no CSV can have as a column, or two photos would have the same id. OSError names a
-    folder that can't be read.
+    the folder lists its files does not matter. The classes are in the given `order` where it
+    has just these, else in alphabetical order: cat is 0 and dog is 1. UserError if there are no
+    photos, fewer than two classes, one with a name that no CSV can have as a column, or two photos
+    would have the same id. OSError names a folder that can't be read.
     """
     by_folder = defaultdict(list)
     count = 0
@@ -54,6 +54,8 @@ def find(folder: Path) -> tuple[list[Photo], list[str], int]:
     tests = _tests(by_folder)
     labelled = _labelled(folder, by_folder, tests)
     classes = sorted({photo.label for photo in labelled})
+    if set(order) == set(classes):
+        classes = list(order)
     if len(classes) < 2:
         raise UserError(
             f"{EXPECTED} Received {folder}, where "
@@ -236,7 +238,7 @@ def _classes(by_folder: dict[Path, list[Path]], places: list[Path]) -> list[Phot
 
 def _require_class(place: Path, paths: list[Path]) -> None:
     """Raise UserError if a folder's files are Kaggle's cats and dogs: training/, part1/."""
-    if _labels(paths) == set(PETS) and all(map(_kaggle_name, paths)):
+    if _labels(paths) in competitions.class_sets() and all(map(_kaggle_name, paths)):
         raise UserError(
             f"{EXPECTED} Received both in {place}: a folder beside others, as for a class, with "
             f"{min(paths).name} to {max(paths).name}. Put what is named so directly in train/, or, "
@@ -254,8 +256,10 @@ def _class_names(by_folder: dict[Path, list[Path]], places: list[Path]) -> dict[
         paths = by_folder[place]
         few = 2 * sum(map(bool, map(_kaggle_name, paths))) < len(paths)
         found[place] = set() if few else _labels(paths)
-    if len(places) == 2 and all({name} in found.values() for name in PETS):
-        return {place: labels.pop() for place, labels in found.items()}
+    one_each = all(len(names) == 1 for names in found.values())
+    labels = set().union(*found.values())
+    if one_each and len(labels) == len(places) and labels in competitions.class_sets():
+        return {place: names.pop() for place, names in found.items()}
     return {place: place.name.lower() for place in places}
 
 

@@ -10,11 +10,8 @@ from urllib.parse import urlsplit
 from dogs_vs_cats import files
 from dogs_vs_cats.data import archives, groups_csv
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.kaggle.credentials import REDUX
+from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.workspace import Workspace, as_folder_name
-
-SAMPLE_SUBMISSIONS = ("sample_submission.csv", "sampleSubmission.csv")
-ZIPS = ("train.zip", "test.zip", "test1.zip")
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def parse(text: str, competition: str | None = None, microsoft_url: str | None =
     if text == "sample":
         return Source("sample", "sample")
     if text == "kaggle":
-        slug = competition or REDUX
+        slug = competition or competitions.REDUX
         return Source(as_folder_name(slug), "kaggle", slug, slug)
     if text == "microsoft":
         from dogs_vs_cats.kaggle import downloads
@@ -114,7 +111,7 @@ def _zips(source: Source, workspace: Workspace) -> list[Path]:
     path = Path(source.location)
     if path.is_file():
         return [path]
-    zips = [path / name for name in ZIPS if (path / name).is_file()]
+    zips = [path / name for name in competitions.archive_names() if (path / name).is_file()]
     roles = {zip.stem.rstrip("1") for zip in zips}
     for name in "train", "test", "test1":
         if zips and name.rstrip("1") not in roles and (path / name).is_dir():
@@ -147,7 +144,7 @@ def sample_submission(source: Source, workspace: Workspace, folder: Path) -> str
     folders = [folder, workspace.downloads]
     folders += [Path(source.location)] if source.kind == "path" else []
     for parent in folders:
-        for name in SAMPLE_SUBMISSIONS:
+        for name in competitions.sample_names():
             for path in sorted(parent.rglob(name)) if parent.is_dir() else []:
                 if path.is_file():
                     return path.read_text(encoding="utf-8", errors="replace")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.kaggle.competitions import REDUX
 
-REDUX = "dogs-vs-cats-redux-kernels-edition"  # the competition that still scores
 SETTINGS = "https://www.kaggle.com/settings"
 EXPECTED = '{"username": "...", "key": "..."}'
 HELP = f"""Kaggle wants to know who you are. Once is enough:

@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 from dogs_vs_cats import files, progress
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import credentials, downloads
-from dogs_vs_cats.kaggle.credentials import REDUX, SETTINGS, Found
+from dogs_vs_cats.kaggle.competitions import COMPETITIONS, REDUX
+from dogs_vs_cats.kaggle.credentials import SETTINGS, Found
 from dogs_vs_cats.kaggle.downloads import PASSING, Limits
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -30,25 +31,8 @@ PAGES = 200  # of a listing; more is a server that turns in circles
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Competition:
-    """What is known of a competition. `files` is empty where the listing must tell."""
-
-    files: tuple[str, ...]
-    metric: str  # "log_loss": label is P(dog); "accuracy": label is 0 or 1
-    columns: tuple[str, str] = ("id", "label")
-
-    @property
-    def lower_is_better(self) -> bool:
-        return self.metric == "log_loss"
-
-
-KNOWN = {
-    REDUX: Competition(("train.zip", "test.zip", "sample_submission.csv"), "log_loss"),
-    "dogs-vs-cats": Competition(("train.zip", "test1.zip", "sampleSubmission.csv"), "accuracy"),
-}
-# In a competition that isn't known, these are the files that the road from photos on needs.
-USEFUL = frozenset(name for known in KNOWN.values() for name in known.files)
+# In a competition that isn't in the table, these files are the ones to download.
+USEFUL = frozenset(name for known in COMPETITIONS.values() for name in known.files)
 
 
 class Unscorable(UserError):  # noqa: N818 - it is what the submission is
@@ -92,11 +76,6 @@ class Rank:
 
     place: int
     teams: int
-
-
-def known(slug: str) -> Competition:
-    """Return what is known of a competition; one that isn't known is taken to be like Redux."""
-    return KNOWN.get(slug) or Competition((), KNOWN[REDUX].metric)
 
 
 # Files
@@ -155,7 +134,8 @@ def _listing(line: "_Line") -> dict[str, int]:
 def _wanted(slug: str, listing: dict[str, int]) -> dict[str, int]:
     """Return the files to download: those known, else those that look like it, else the one zip."""
     by_name = {PurePosixPath(name).name: name for name in listing}
-    wanted = known(slug).files
+    known = COMPETITIONS.get(slug)
+    wanted: tuple[str, ...] = known.files if known else ()
     if not wanted or not set(wanted) <= by_name.keys():
         wanted = tuple(sorted(USEFUL & by_name.keys()))
     if "train.zip" in wanted and {"test.zip", "test1.zip"} & set(wanted):

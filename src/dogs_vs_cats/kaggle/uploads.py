@@ -14,10 +14,6 @@ from dogs_vs_cats.workspace import LEDGER
 if TYPE_CHECKING:
     from dogs_vs_cats.kaggle import session
 
-# The slug of a rehearsal. No such competition is at Kaggle, so a rehearsed submission can never
-# be taken for a real one, nor sent there.
-REHEARSAL = "dogs-vs-cats-rehearsal"
-
 
 def find(csv: Path, slug: str) -> dict[str, str] | None:
     """Return the ledger's line of a CSV that was uploaded and scored; None if either is to do."""

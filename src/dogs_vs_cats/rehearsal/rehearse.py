@@ -10,7 +10,7 @@ from pathlib import Path
 from dogs_vs_cats import files
 from dogs_vs_cats.data import dataset, groups_csv, photos
 from dogs_vs_cats.data.folds import SEED
-from dogs_vs_cats.kaggle.uploads import REHEARSAL
+from dogs_vs_cats.kaggle.competitions import REHEARSAL
 from dogs_vs_cats.rehearsal import small_kaggle
 from dogs_vs_cats.submission import submission_csv
 from dogs_vs_cats.workspace import Workspace
@@ -50,7 +50,7 @@ def competition(
     """
     table = photos.train(photos.read(source))
     classes = photos.read_classes(source)
-    submission_csv.require_pets(classes)
+    submission_csv.require_classes(classes, REHEARSAL)
     folder = workspace.rehearsal / "served"
     labelled = [(row.id, Path(row.path), classes.index(row.label)) for row in table.itertuples()]
     groups = table["group"].tolist()

@@ -7,7 +7,7 @@ import math
 import statistics
 from typing import TYPE_CHECKING
 
-from dogs_vs_cats.kaggle.uploads import REHEARSAL
+from dogs_vs_cats.kaggle.competitions import REHEARSAL
 
 if TYPE_CHECKING:
     from dogs_vs_cats.modeling.out_of_fold import Predictions

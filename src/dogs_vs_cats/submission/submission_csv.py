@@ -1,8 +1,8 @@
 """Submissions: predictions for the test photos as a checked CSV.
 
-The columns are id,label where the classes are the competition's, cat and dog: label is the
-probability of dog. For any other classes they are id and a column a class, named as the class, in
-the order of the class table.
+The columns are those of the competition (kaggle/competitions.py), such as id,label where label is
+the probability of dog. For classes of no known competition they are id and one column for each
+class, named after it, in the order of the class table.
 """
 
 import csv
@@ -14,9 +14,9 @@ from dogs_vs_cats import artifacts, code_keys, files
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.data import dataset
-from dogs_vs_cats.data.layout import PETS
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.kaggle.uploads import REHEARSAL
+from dogs_vs_cats.kaggle import competitions
+from dogs_vs_cats.kaggle.competitions import REHEARSAL
 from dogs_vs_cats.workspace import SUBMISSIONS, Workspace
 
 STAMP = "submission.json"
@@ -45,12 +45,14 @@ def inputs(workspace: Workspace, recipe: Recipe | Blend) -> dict:
     parts += ["submission.submission_csv"]
     parts += ["modeling.opinion_pool"] if isinstance(recipe, Blend) else []
     sample = workspace.sample_submission
+    data = dataset.read(workspace)
     return {
         "heads": files.digest(workspace.model(recipe.name) / "stamp.json"),
         "photos": files.digest(workspace.table),
         "sample": files.digest(sample) if sample.exists() else "",
-        "competition": dataset.read(workspace).competition,
-        "metric": metric_of(workspace),
+        "competition": data.competition,
+        "metric": data.metric,
+        "columns": columns(data.classes, data.competition),
         "code": code_keys.code_key(*parts),
     }
 
@@ -76,13 +78,15 @@ def build(
 
     table = photos.read(workspace)
     classes = photos.read_classes(workspace)
-    if dataset.read(workspace).competition:
-        require_pets(classes)
+    slug = dataset.read(workspace).competition
+    if slug:
+        require_classes(classes, slug)
     tests, labels = photos.test(table), photos.train(table)["label"]
     shares = [float((labels == name).mean()) for name in classes]
     values = dict.fromkeys(tests["id"], shares)
     values |= _predict(workspace, recipe, engine, threads, tests[tests["problem"] == ""], classes)
-    text = _text(tests["id"].tolist(), values, classes, metric_of(workspace))
+    header = columns(classes, slug)
+    text = _text(tests["id"].tolist(), values, classes, header, metric_of(workspace))
     data = text.encode(errors="surrogateescape")
     sha256 = hashlib.sha256(data).hexdigest()
     path = SUBMISSIONS / f"{workspace.dataset}-{recipe.name}-{sha256[:8]}.csv"
@@ -92,16 +96,19 @@ def build(
     return path, rows
 
 
-def columns(classes: list[str]) -> list[str]:
-    """Return the columns of a submission for a class table."""
-    return ["id", "label"] if classes == PETS else ["id", *classes]
+def columns(classes: list[str], slug: str = "") -> list[str]:
+    """Return the columns of a submission: those of the competition, if there is a known one."""
+    known = competitions.matching(classes, slug)
+    return list(known.columns) if known else ["id", *classes]
 
 
-def require_pets(classes: list[str]) -> None:
+def require_classes(classes: list[str], slug: str) -> None:
     """Raise UserError unless the classes are the competition's, which its CSV can tell apart."""
-    if classes != PETS:
+    expected = competitions.facts(slug).classes
+    if tuple(classes) != expected:
+        names = " and ".join(f"{name} {index}" for index, name in enumerate(expected))
         raise UserError(
-            "Expected the classes cat 0 and dog 1, as the competition has them. Received "
+            f"Expected the classes {names}, as the competition has them. Received "
             f"{', '.join(classes)}. Run `make submit` without a COMPETITION: its CSV has a column "
             "a class."
         )
@@ -122,16 +129,23 @@ def require_kaggles(workspace: Workspace, slug: str) -> None:
         )
 
 
-def _text(ids: list[str], values: dict[str, list[float]], classes: list[str], metric: str) -> str:
+def _text(
+    ids: list[str],
+    values: dict[str, list[float]],
+    classes: list[str],
+    header: list[str],
+    metric: str,
+) -> str:
     """Return the CSV of the photos `ids`, whose (classes,) probabilities are in `values`."""
     import pandas as pd
 
     frame = pd.DataFrame([values[photo] for photo in ids], columns=classes)  # (n, classes)
-    if classes == PETS:
-        frame = frame[["dog"]].set_axis(["label"], axis=1)
+    if len(header) == 2:
+        frame = frame[[classes[1]]]
         if metric == "accuracy":
             frame = (frame > 0.5).astype(int)
-    frame.insert(0, "id", [int(photo) for photo in ids])
+    frame = frame.set_axis(header[1:], axis=1)
+    frame.insert(0, header[0], [int(photo) for photo in ids])
     return frame.to_csv(index=False, lineterminator="\n")
 
 
@@ -157,25 +171,27 @@ def _predict(
     return dict(zip(good["id"], p.tolist(), strict=True))
 
 
-def check(path: Path, workspace: Workspace, metric: str | None = None) -> int:
+def check(path: Path, workspace: Workspace, slug: str = "") -> int:
     """Return the number of rows if `path` is a CSV that Kaggle would accept; UserError otherwise.
 
-    The columns are those of the class table; every test photo has one row, no other id has;
-    probabilities are finite and in [0, 1], and those of a row add up to 1 where there is one a
-    class. Labels are 0 and 1 alone where the metric (the dataset's, unless another is given) is
-    accuracy. The test photos are those in photos.csv whose files are there, and, where Kaggle's
-    sample submission is, exactly its ids.
+    The columns are those of competition `slug` (default: the dataset's); every test photo has one
+    row, no other id has; probabilities are finite and in [0, 1], and those of a row add up to 1
+    where there is one a class. A single label is 0 or 1 where the metric is accuracy. The
+    test photos are those in photos.csv whose files are there, and, where Kaggle's sample
+    submission is, exactly its ids.
     """
     from dogs_vs_cats.data import photos
 
     classes = photos.read_classes(workspace)
-    rows = _rows(path, columns(classes))
+    header = columns(classes, slug or dataset.read(workspace).competition)
+    rows = _rows(path, header)
     tests = photos.test(photos.read(workspace))
     expected = set(tests["id"])
     _check_ids([photo for photo, *_ in rows], expected, path.name)
     if workspace.sample_submission.exists():
         _check_ids(_sample_ids(workspace.sample_submission), expected, "Kaggle's sample submission")
-    binary = classes == PETS and (metric or metric_of(workspace)) == "accuracy"
+    metric = competitions.facts(slug).metric if slug else metric_of(workspace)
+    binary = len(header) == 2 and metric == "accuracy"
     for photo, *texts in rows:
         _check_values(photo, texts, binary, path.name)
     gone = next((p for p in tests["path"] if not Path(p).exists()), None)
