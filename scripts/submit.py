@@ -11,6 +11,7 @@ from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import competitions, credentials, ledger, uploads
 from dogs_vs_cats.modeling import blend
+from dogs_vs_cats.modeling.results import Evaluation
 from dogs_vs_cats.submission import expected_score, submission_csv
 from dogs_vs_cats.workspace import current_workspace
 
@@ -23,7 +24,7 @@ def main() -> None:
     recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
-    trained = blend.summary(workspace, recipe, engine)
+    trained = blend.fresh(workspace, recipe, engine)
     if trained is None:
         again = f"make submit RECIPE={shlex.quote(args.recipe)}"
         raise UserError(
@@ -50,7 +51,7 @@ def main() -> None:
         send(workspace, slug, found, args.again)
 
 
-def make(workspace, recipe, engine: Engine, threads: int | None, trained: dict) -> dict:
+def make(workspace, recipe, engine: Engine, threads: int | None, trained: Evaluation) -> dict:
     """Write the CSV, its line in the ledger and its stamp; return the stamp's summary."""
     from dogs_vs_cats.modeling import out_of_fold
     from dogs_vs_cats.submission import holdout_score
@@ -69,8 +70,8 @@ def make(workspace, recipe, engine: Engine, threads: int | None, trained: dict) 
             **line,
             "time": uploads.now(),
             "file": path.name,
-            "oof_accuracy": f"{trained['accuracy']:.5f}",
-            "oof_log_loss": f"{trained['log_loss']:.5f}",
+            "oof_accuracy": f"{trained.metrics.accuracy:.5f}",
+            "oof_log_loss": f"{trained.metrics.log_loss:.5f}",
             "score_accuracy": f"{score['accuracy']:.5f}" if score else "",
             "score_log_loss": f"{score['log_loss']:.5f}" if score else "",
         }
@@ -86,8 +87,8 @@ def make(workspace, recipe, engine: Engine, threads: int | None, trained: dict) 
             rows,
         ),
         "line": line,
-        "message": f"{recipe.name}: out of fold accuracy {trained['accuracy']:.2%}, log loss "
-        f"{trained['log_loss']:.4f}",
+        "message": f"{recipe.name}: out of fold accuracy {trained.metrics.accuracy:.2%}, log loss "
+        f"{trained.metrics.log_loss:.4f}",
     }
     artifacts.write(
         submission_csv.stamp(workspace, recipe),

@@ -5,6 +5,7 @@ from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.modeling import blend, training
+from dogs_vs_cats.modeling.results import BlendResult, Evaluation
 from dogs_vs_cats.workspace import Workspace, current_workspace
 
 
@@ -20,79 +21,82 @@ def main() -> None:
 
 
 def train(workspace: Workspace, recipe: Recipe, engine: Engine, threads: int | None) -> None:
-    """Train a recipe's heads if they are not up to date; print their figures."""
-    found = training.summary(workspace, recipe, engine)
+    """Train a recipe's heads if they are not up to date; print their metrics."""
+    result = training.fresh(workspace, recipe, engine)
     state = ": up to date"
-    if found is None:
-        found = training.build(workspace, recipe, engine, threads)
-        state = f" in {found['seconds']:.0f} s"
-        show_folds(found)
-    print(f"train: {workspace.dataset}, {recipe.name}: {found['heads']} heads{state}")
-    if "verdicts" in found:
-        said = ", ".join(f"{n:,} {what}" for what, n in found["verdicts"].items())
-        print(f"train: {workspace.verdicts}: {said}; all photos are scored on the labels they had")
-    show(found)
+    if result is None:
+        result = training.build(workspace, recipe, engine, threads)
+        state = f" in {result.seconds:.0f} s"
+        show_folds(result)
+    print(f"train: {workspace.dataset}, {recipe.name}: {result.heads} heads{state}")
+    if result.verdicts:
+        counts = ", ".join(f"{n:,} {what}" for what, n in result.verdicts.items())
+        print(f"train: {workspace.verdicts}: {counts}; all photos are scored on their own labels")
+    show(result)
     print(f"train: {workspace.model(recipe.name)}: heads, predictions, metrics, curves.png")
 
 
 def fit_blend(workspace: Workspace, recipe: Blend, engine: Engine) -> None:
-    """Fit a blend of trained members if it is not up to date; print its figures and theirs."""
-    found = blend.summary(workspace, recipe, engine)
+    """Fit a blend of trained members if it is not up to date; print its metrics and theirs."""
+    result = blend.fresh(workspace, recipe, engine)
     state = ": up to date"
-    if found is None:
-        found = blend.build(workspace, recipe)
-        state = f" in {found['seconds']:.0f} s"
-        show_folds(found)
-    show_members(found, recipe.name)
+    if result is None:
+        result = blend.build(workspace, recipe)
+        state = f" in {result.seconds:.0f} s"
+        show_folds(result)
+    assert isinstance(result, BlendResult)
+    show_members(result, recipe.name)
     print(
         f"train: {workspace.dataset}, {recipe.name}: "
         f"weights of {len(recipe.members)} members{state}"
     )
-    show(found)
+    show(result)
     print(f"train: {workspace.model(recipe.name)}: weights, predictions, metrics")
 
 
-def show_members(found: dict, name: str) -> None:
-    """Print a line a member and one of the blend, and how far the members err alike."""
-    members = found["members"]
-    names = [f"{one['name']:>5}" for one in members]
+def show_members(result: BlendResult, name: str) -> None:
+    """Print a line for each member and one for the blend, and how the members' errors correlate."""
+    names = [f"{member.name:>5}" for member in result.members]
     width = max(map(len, ["member", name, *names]))
     print(
         f"train: {'member':<{width}}  weight  accuracy  log loss  errors correlate with: "
         f"{'  '.join(names)}"
     )
-    for one, row in zip(members, found["error_correlations"], strict=True):
+    for member, row in zip(result.members, result.error_correlations, strict=True):
+        assert member.metrics is not None  # the blend is up to date
         shown = "  ".join(f"{r:>{len(other)}.2f}" for r, other in zip(row, names, strict=True))
         print(
-            f"train: {one['name']:<{width}}  {one['weight']:>6.3f}  {one['accuracy']:>8.2%}  "
-            f"{one['log_loss']:>8.4f}  {'':>22} {shown}"
+            f"train: {member.name:<{width}}  {member.weight:>6.3f}  "
+            f"{member.metrics.accuracy:>8.2%}  {member.metrics.log_loss:>8.4f}  {'':>22} {shown}"
         )
-    print(f"train: {name:<{width}}  {'':>6}  {found['accuracy']:>8.2%}  {found['log_loss']:>8.4f}")
+    metrics = result.metrics
+    print(f"train: {name:<{width}}  {'':>6}  {metrics.accuracy:>8.2%}  {metrics.log_loss:>8.4f}")
 
 
-def show_folds(found: dict) -> None:
-    """Print a line a fold."""
+def show_folds(result: Evaluation) -> None:
+    """Print a line for each fold."""
     print("train: fold  trained on  held out  accuracy  log loss  calibrated   T   clip")
-    for fold in found["folds"]:
+    for fold in result.folds:
         print(
-            f"train: {fold['fold']:>4}  {fold['trained_on']:>10,}  {fold['n']:>8,}  "
-            f"{fold['accuracy']:>8.2%}  {fold['uncalibrated_log_loss']:>8.4f}  "
-            f"{fold['log_loss']:>10.4f}  {fold['temperature']:>4.2f}  {fold['clip']:.4f}"
+            f"train: {fold.fold:>4}  {fold.trained_on:>10,}  {fold.metrics.n:>8,}  "
+            f"{fold.metrics.accuracy:>8.2%}  {fold.uncalibrated_log_loss:>8.4f}  "
+            f"{fold.metrics.log_loss:>10.4f}  {fold.temperature:>4.2f}  {fold.clip:.4f}"
         )
 
 
-def show(found: dict) -> None:
-    """Print the figures out of fold, and what calibration did for them."""
+def show(result: Evaluation) -> None:
+    """Print the metrics out of fold, and what calibration did for them."""
+    metrics = result.metrics
     # None where a class has no photo that can be read.
-    area = f", AUC {found['auc']:.4f} ± {found['auc_se']:.4f}" if "auc" in found else ""
+    auc = "" if metrics.auc is None else f", AUC {metrics.auc:.4f} ± {metrics.auc_se:.4f}"
     print(
-        f"train: out of fold: accuracy {found['accuracy']:.2%} ± {found['accuracy_se']:.2%}, "
-        f"log loss {found['log_loss']:.4f} ± {found['log_loss_se']:.4f}{area}"
+        f"train: out of fold: accuracy {metrics.accuracy:.2%} ± {metrics.accuracy_se:.2%}, "
+        f"log loss {metrics.log_loss:.4f} ± {metrics.log_loss_se:.4f}{auc}"
     )
     print(
-        f"train: calibrated by the other folds: log loss {found['uncalibrated_log_loss']:.4f} "
-        f"before, {found['log_loss']:.4f} after; for test photos T {found['temperature']:.2f}, "
-        f"clip {found['clip']:.4f}"
+        f"train: calibrated by the other folds: log loss {result.uncalibrated_log_loss:.4f} "
+        f"before, {metrics.log_loss:.4f} after; for test photos T {result.temperature:.2f}, "
+        f"clip {result.clip:.4f}"
     )
 
 

@@ -28,7 +28,7 @@ from dogs_vs_cats.config import engines
 from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.data import photos, pixels
 from dogs_vs_cats.features import cache, keras_backend, rows, store
-from dogs_vs_cats.modeling import heads, training
+from dogs_vs_cats.modeling import evaluation, heads, training
 from dogs_vs_cats.workspace import Workspace
 
 
@@ -96,7 +96,7 @@ def out_of_fold(dataset: str, recipe: str, engine: str, precision: str) -> dict[
     trained = single_recipe(recipe)
     workspace, chosen = Workspace(dataset), engines.choose(engine, precision)
     cache.build(workspace, trained.features, chosen, cache.Run(), roles=("train",))
-    return training.build(workspace, trained, chosen)
+    return evaluation.flat(training.build(workspace, trained, chosen))
 
 
 def head(recipe: str, count: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dogs_vs_cats.data import dataset
 from dogs_vs_cats.features import cache
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.modeling import blend, training
+from dogs_vs_cats.modeling.results import Evaluation
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
 FREED = ("cache", "models", "reports", "exports")
@@ -34,15 +35,11 @@ def lines(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> list[
         found.append(f"features  {_state(folder, cached)}")
         if cached:
             found[-1] += f", {cached['rows']:,} rows"
-        metrics = training.summary(workspace, member, engine)
-        found.append(
-            f"heads     {_state(workspace.model(member.name), metrics)}{_figures(metrics)}"
-        )
+        result = training.fresh(workspace, member, engine)
+        found.append(f"heads     {_state(workspace.model(member.name), result)}{_metrics(result)}")
     if isinstance(recipe, Blend):
-        metrics = blend.summary(workspace, recipe, engine)
-        found.append(
-            f"blend     {_state(workspace.model(recipe.name), metrics)}{_figures(metrics)}"
-        )
+        result = blend.fresh(workspace, recipe, engine)
+        found.append(f"blend     {_state(workspace.model(recipe.name), result)}{_metrics(result)}")
     sent = [
         x for x in ledger.read() if (x["dataset"], x["recipe"]) == (workspace.dataset, recipe.name)
     ]
@@ -51,18 +48,18 @@ def lines(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> list[
     return found
 
 
-def _state(folder: Path, fresh: dict | None) -> str:
+def _state(folder: Path, fresh: object) -> str:
     if not folder.exists():
         return "none yet"
     state = "up to date" if fresh else "stale: they will be made again when they are needed"
     return f"{state}, {files.size_text(files.size_of(folder))} in {folder}{_age(folder)}"
 
 
-def _figures(metrics: dict | None) -> str:
-    if metrics is None:
+def _metrics(result: Evaluation | None) -> str:
+    if result is None:
         return ""
-    accuracy, loss = metrics["accuracy"], metrics["log_loss"]
-    return f", out of fold: accuracy {accuracy:.2%}, log loss {loss:.4f}"
+    metrics = result.metrics
+    return f", out of fold: accuracy {metrics.accuracy:.2%}, log loss {metrics.log_loss:.4f}"
 
 
 def _age(path: Path) -> str:

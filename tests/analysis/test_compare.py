@@ -12,8 +12,9 @@ from dogs_vs_cats import files
 from dogs_vs_cats.analysis import compare
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import timings
-from dogs_vs_cats.modeling import metrics, out_of_fold
+from dogs_vs_cats.modeling import metrics
 from dogs_vs_cats.workspace import Workspace
+from support.models import write_model
 from support.pictures import kaggle_folder
 
 PLACE = Workspace("d")
@@ -31,19 +32,15 @@ def trained(name: str, p: np.ndarray, order=None, each: int = 1, labels=None, tu
     calibrated = np.stack([1 - shown, shown], axis=1)
     order = np.arange(n) if order is None else order
     folder = PLACE.model(name)
-    folder.mkdir(parents=True)
     PLACE.data.mkdir(parents=True, exist_ok=True)
     PLACE.table.touch()
     raw = np.full((n, 2), 0.5)
-    out_of_fold.write(folder, table.iloc[order], ["cat", "dog"], raw, calibrated[order])
-    figures = {**metrics.of(numbers, calibrated, table["group"].tolist()), "seconds": 12.3}
-    (folder / "metrics.json").write_text(json.dumps(figures))
+    write_model(folder, table.iloc[order], ["cat", "dog"], raw, calibrated[order])
     views = {"train_views": ["plain"], "test_views": ["plain"]}
     settings = {"backbone": "vgg16", "tap": "block5_pool", "pooling": "avg", "size": 32, **views}
     record = {"cache": f"key-{name}", "features": settings}
     (folder / "record.json").write_text(json.dumps(record))
     (folder / "head-0.keras").write_bytes(bytes(1_500_000))
-    (folder / "stamp.json").write_text('{"inputs": {}}')
 
 
 def hard(n: int) -> np.ndarray:
@@ -78,8 +75,8 @@ def test_recipes_are_sorted_by_log_loss_with_what_they_cost(here, run):
     assert fast[0] == "compare: fast"
     assert fast[5:] == ["more than noise", "none", "1.5 MB, 12 s"]
     shown = np.stack([1 - hard(400), hard(400)], axis=1)
-    found = metrics.of(np.ones(400, int), shown, [str(i) for i in range(400)])
-    assert best[2] == f"{found['log_loss']:.4f} ± {found['log_loss_se']:.4f}"
+    found = metrics.compute(np.ones(400, int), shown, [str(i) for i in range(400)])
+    assert best[2] == f"{found.log_loss:.4f} ± {found.log_loss_se:.4f}"
 
 
 def test_a_difference_is_paired_by_photo_not_by_row(here):
@@ -163,7 +160,8 @@ def test_other_groups_or_folds_make_another_photo_too(here):
 
 def test_recipes_that_are_behind_are_named(here):
     def given(name: str, inputs: dict) -> None:
-        (PLACE.model(name) / "stamp.json").write_text(json.dumps({"inputs": inputs}))
+        path = PLACE.model(name) / "stamp.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"inputs": inputs}))
 
     for name in "fast", "best", "both":
         trained(name, hard(50))

@@ -1,7 +1,5 @@
 """Suspects: labels that models which never saw the photo contradict come first, and why."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +8,9 @@ from dogs_vs_cats import files
 from dogs_vs_cats.analysis import compare, label_issues, linear_probe
 from dogs_vs_cats.config import engines
 from dogs_vs_cats.data import photos
-from dogs_vs_cats.modeling import out_of_fold
 from dogs_vs_cats.workspace import Workspace
 from support.datasets import record_dataset
+from support.models import write_model
 from support.pictures import picture
 
 PLACE = Workspace("d")
@@ -20,7 +18,7 @@ CLASSES = ["cat", "dog"]
 
 
 def written(
-    name: str, p: np.ndarray, labels: np.ndarray, order=None, each=1, turn=0, **figures
+    name: str, p: np.ndarray, labels: np.ndarray, order=None, each=1, turn=0, weights=None
 ) -> None:
     """Write a recipe's folder that gave raw p (n, classes) to photos p.0, p.1, ...
 
@@ -32,13 +30,9 @@ def written(
     table["group"] = [f"p.{i // each * each}" for i in range(n)]
     table["label"] = [classes[label] for label in labels]
     order = np.arange(n) if order is None else order
-    folder = PLACE.model(name)
-    folder.mkdir(parents=True)
     # What is calibrated must not be looked at: it is the same for all.
     flat = np.full(p.shape, 1 / count)
-    out_of_fold.write(folder, table.iloc[order], classes, p[order], flat)
-    (folder / "metrics.json").write_text(json.dumps(figures))
-    (folder / "stamp.json").write_text('{"inputs": {}}')
+    write_model(PLACE.model(name), table.iloc[order], classes, p[order], flat, weights=weights)
 
 
 def tabulated(n: int, labels: np.ndarray, twins: list[tuple[int, int]] = (), listed: int = 0):
@@ -104,7 +98,7 @@ def test_a_better_recipe_weighs_more_and_blends_and_other_labels_have_no_say(her
     good[20], poor[20] = [0.2, 0.8], [0.6, 0.4]
     written("good", good, truth)
     written("poor", poor, truth)
-    written("mix", poor, truth, members=[])
+    written("mix", poor, truth, weights={})
     other = truth.copy()
     other[0] = 1 - other[0]
     written("other", sure(truth), other)

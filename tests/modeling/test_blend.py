@@ -13,11 +13,13 @@ import pytest
 
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.modeling import blend, calibration, metrics, opinion_pool, out_of_fold
+from dogs_vs_cats.modeling import blend, calibration, opinion_pool, out_of_fold
 from dogs_vs_cats.modeling.calibration import Calibration
+from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.submission import submission_csv
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, TINY, command
+from support.models import write_model
 from support.pictures import kaggle_folder
 
 PLACE = Workspace("source")
@@ -41,7 +43,7 @@ def made_up(n: int = 600, members: int = 2, classes: int = 2, seed: int = 0):
 
 
 def loss(labels, probabilities) -> float:
-    return float(metrics.log_losses(labels, probabilities).mean())
+    return float(log_losses(labels, probabilities).mean())
 
 
 @pytest.mark.parametrize(("members", "classes"), [(2, 2), (3, 2), (2, 4), (3, 3)])
@@ -241,12 +243,9 @@ def trained(name: str, order=None, **columns) -> None:
     for column, values in columns.items():
         table.loc[: len(values) - 1, column] = values
     order = np.arange(40) if order is None else order
-    folder = PLACE.model(name)
-    folder.mkdir(parents=True)
     p = raw["a" if name in ("one", "tiny") else "b"]
     after = calibration.fit(labels, p).apply(p)
-    out_of_fold.write(folder, table.iloc[order], CLASSES, p[order], after[order])
-    (folder / "stamp.json").write_text('{"inputs": {}}')
+    write_model(PLACE.model(name), table.iloc[order], CLASSES, p[order], after[order])
 
 
 def joined() -> dict:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dogs_vs_cats.modeling import calibration, metrics
+from dogs_vs_cats.modeling import calibration
 from dogs_vs_cats.modeling.calibration import Calibration
+from dogs_vs_cats.modeling.log_loss import log_losses
 
 
 def overconfident(n: int, classes: int = 2, sharp: float = 4.0, wrong: float = 0.0, seed: int = 0):
@@ -23,7 +24,7 @@ def overconfident(n: int, classes: int = 2, sharp: float = 4.0, wrong: float = 0
 
 
 def loss(labels, probabilities) -> float:
-    return float(metrics.log_losses(labels, probabilities).mean())
+    return float(log_losses(labels, probabilities).mean())
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])

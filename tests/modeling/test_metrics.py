@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from dogs_vs_cats.modeling import metrics
+from dogs_vs_cats.modeling.log_loss import log_losses
 
 
 def made_up(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -20,27 +21,27 @@ def alone(n: int) -> list[str]:
 
 def test_they_agree_with_scikit_learn():
     labels, probabilities = made_up(500)
-    found = metrics.of(labels, probabilities, alone(500))
-    assert found["accuracy"] == pytest.approx(accuracy_score(labels, probabilities.argmax(1)))
-    assert found["log_loss"] == pytest.approx(log_loss(labels, probabilities))
-    assert found["auc"] == pytest.approx(roc_auc_score(labels, probabilities[:, 1]))
+    found = metrics.compute(labels, probabilities, alone(500))
+    assert found.accuracy == pytest.approx(accuracy_score(labels, probabilities.argmax(1)))
+    assert found.log_loss == pytest.approx(log_loss(labels, probabilities))
+    assert found.auc == pytest.approx(roc_auc_score(labels, probabilities[:, 1]))
 
 
 def test_standard_errors_are_those_of_resampling():
     labels, probabilities = made_up(800)
-    found = metrics.of(labels, probabilities, alone(800))
+    found = metrics.compute(labels, probabilities, alone(800))
     rng = np.random.default_rng(1)
     resampled = []
     for _ in range(400):
         chosen = rng.integers(0, len(labels), len(labels))
-        resampled.append(metrics.of(labels[chosen], probabilities[chosen], alone(800)))
+        resampled.append(metrics.compute(labels[chosen], probabilities[chosen], alone(800)))
     for name in "accuracy", "log_loss", "auc":
-        spread = np.std([one[name] for one in resampled])
-        assert found[f"{name}_se"] == pytest.approx(spread, rel=0.2)
+        spread = np.std([getattr(one, name) for one in resampled])
+        assert getattr(found, f"{name}_se") == pytest.approx(spread, rel=0.2)
 
 
 def test_a_sure_mistake_costs_what_kaggle_takes():
-    losses = metrics.log_losses(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    losses = log_losses(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
     assert losses == pytest.approx([-np.log(1e-15), 0], abs=1e-9)
 
 
@@ -48,9 +49,9 @@ def test_three_classes():
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet([1, 1, 1], 300)
     labels = rng.integers(0, 3, 300)
-    found = metrics.of(labels, probabilities, alone(300))
-    assert found["log_loss"] == pytest.approx(log_loss(labels, probabilities))
-    assert found["auc"] == pytest.approx(
+    found = metrics.compute(labels, probabilities, alone(300))
+    assert found.log_loss == pytest.approx(log_loss(labels, probabilities))
+    assert found.auc == pytest.approx(
         roc_auc_score(labels, probabilities, multi_class="ovr"), abs=1e-9
     )
 
@@ -65,13 +66,13 @@ def test_photos_that_are_alike_are_drawn_together(classes):
     logits[np.arange(1200), labels] += 1.5
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     groups = np.repeat(np.arange(120), 10)
-    found = metrics.of(labels, probabilities, groups.astype(str).tolist())
-    singly = metrics.of(labels, probabilities, alone(1200))
+    found = metrics.compute(labels, probabilities, groups.astype(str).tolist())
+    singly = metrics.compute(labels, probabilities, alone(1200))
     resampled = []
     for _ in range(300):
         chosen = np.concatenate([np.arange(10 * g, 10 * g + 10) for g in rng.integers(0, 120, 120)])
-        resampled.append(metrics.of(labels[chosen], probabilities[chosen], alone(1200)))
+        resampled.append(metrics.compute(labels[chosen], probabilities[chosen], alone(1200)))
     for name in "accuracy", "log_loss", "auc":
-        spread = np.std([one[name] for one in resampled])
-        assert found[f"{name}_se"] == pytest.approx(spread, rel=0.2)
-        assert singly[f"{name}_se"] < 0.6 * spread
+        spread = np.std([getattr(one, name) for one in resampled])
+        assert getattr(found, f"{name}_se") == pytest.approx(spread, rel=0.2)
+        assert getattr(singly, f"{name}_se") < 0.6 * spread

@@ -17,7 +17,13 @@ from sklearn.metrics import log_loss
 from dogs_vs_cats.config import recipe_files, recipes
 from dogs_vs_cats.config.recipes import KerasHead
 from dogs_vs_cats.features.join import join
-from dogs_vs_cats.modeling import calibration, cross_validation, feature_table, heads, training
+from dogs_vs_cats.modeling import (
+    calibration,
+    cross_validation,
+    feature_table,
+    heads,
+    model_folder,
+)
 from dogs_vs_cats.workspace import Workspace
 from support.commands import TINY, called
 from support.pictures import kaggle_folder
@@ -242,6 +248,7 @@ def test_everything_is_written_and_joined_by_id(here, made, run):
         "calibration.json",
         "curves.png",
         "history.csv",
+        "metrics-stamp.json",
         "metrics.json",
         "out-of-fold.csv",
         "record.json",
@@ -379,7 +386,7 @@ def test_training_that_was_stopped_goes_on_with_the_next_fold(here, made, run, m
     shutil.rmtree(FOLDER)
     stopped_before(4)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_record", mock.Mock(side_effect=KeyboardInterrupt))
+        patch.setattr(model_folder, "_record", mock.Mock(side_effect=KeyboardInterrupt))
         assert called("train", "--recipe", "tiny.toml")[0] == 130
     trained.clear()
     run("train", "--recipe", "tiny.toml")

@@ -15,6 +15,7 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features.join import join
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import calibration, cross_validation, heads, metrics
+from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.search import head_search
 from dogs_vs_cats.search.trials import Photos, Trial, Trials
 from dogs_vs_cats.workspace import Workspace
@@ -216,7 +217,7 @@ def test_a_nested_folds_loss_is_of_a_head_and_a_calibration_without_it(here, qui
     fitted = calibration.fit(others.rows.labels, said)
     one = list(cross_validation.run(recipe, shown.rows, shown.fold_of, 2))[2]
     assert set(one.split.held_out) == set(np.flatnonzero(mine))
-    losses = metrics.log_losses(shown.rows.labels[mine], fitted.apply(one.probabilities))
+    losses = log_losses(shown.rows.labels[mine], fitted.apply(one.probabilities))
     assert found.choices[2].chosen.mean == pytest.approx(losses.mean(), abs=1e-6)
     parts = [one.chosen.mean * (shown.fold_of == one.fold).sum() for one in found.choices]
     assert found.chosen.mean == pytest.approx(sum(parts) / 100)
@@ -288,7 +289,7 @@ def test_what_is_judged_is_calibrated_out_of_fold_on_other_folds_than_train_repo
         said[one.split.held_out] = one.probabilities
     calibrated, _ = calibration.out_of_fold(rows.labels, expected, said)
     found = json.loads(Path("reports/source/search-tiny.json").read_text())
-    wanted = metrics.log_losses(rows.labels, calibrated)
+    wanted = log_losses(rows.labels, calibrated)
     assert found["start"]["mean"] == pytest.approx(wanted.mean(), abs=1e-6)
     assert found["start"]["error"] == pytest.approx(metrics.group_error(wanted, groups), abs=1e-6)
 

@@ -12,8 +12,11 @@ from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.data import verdicts
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache, timings
-from dogs_vs_cats.modeling import metrics, out_of_fold
+from dogs_vs_cats.modeling import evaluation, out_of_fold
+from dogs_vs_cats.modeling.log_loss import log_losses
+from dogs_vs_cats.modeling.metrics import group_error
 from dogs_vs_cats.modeling.out_of_fold import Predictions
+from dogs_vs_cats.modeling.results import Evaluation
 from dogs_vs_cats.submission import submission_csv
 from dogs_vs_cats.workspace import Workspace
 
@@ -23,7 +26,7 @@ HEADER = ["recipe", "accuracy", "log loss", "worse by", "z", "", "features", "he
 
 @dataclass(frozen=True)
 class Trained:
-    """A recipe's folder read. given: what its stamp says it is made of; figures: metrics.json.
+    """A recipe's folder read. given: what its stamp says it is made of; result: how good it is.
 
     caches: the folders of its features, a role and view each; none for a blend, which has neither
     features nor heads of its own.
@@ -33,12 +36,12 @@ class Trained:
     folder: Path
     caches: list[Path]
     given: dict
-    figures: dict
+    result: Evaluation
     predictions: Predictions
 
     def losses(self) -> np.ndarray:
         """Return (n,) the log loss of each photo, in the order of its predictions."""
-        return metrics.log_losses(self.predictions.labels, self.predictions.probabilities)
+        return log_losses(self.predictions.labels, self.predictions.probabilities)
 
 
 def lines(workspace: Workspace) -> list[str]:
@@ -88,7 +91,7 @@ def rows(found: list[Trained]) -> list[list[str]]:
 
     All must have been trained on the same photos.
     """
-    ordered = sorted(found, key=lambda one: (one.figures["log_loss"], one.name))
+    ordered = sorted(found, key=lambda one: (one.result.metrics.log_loss, one.name))
     return [_row(one, ordered[0]) for one in ordered]
 
 
@@ -105,18 +108,18 @@ def trained(workspace: Workspace) -> list[Trained]:
 def folders(workspace: Workspace) -> list[Path]:
     """Return the folders of the trained recipes, by name; one with a broken stamp is none."""
     found = sorted(workspace.models.glob("*/stamp.json"))
-    return [path.parent for path in found if artifacts.read(path)]
+    return [path.parent for path in found if evaluation.stamped(path.parent)]
 
 
 def _read(workspace: Workspace, folder: Path) -> Trained:
-    figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     caches = []
     if "cache" in record:
         names = cache.names(FeatureSettings(**record["features"])).values()
         caches = [workspace.cache / record["cache"] / name for name in names]
     given = artifacts.read(folder / "stamp.json")["inputs"]
-    return Trained(folder.name, folder, caches, given, figures, out_of_fold.read(folder))
+    predictions = out_of_fold.read(folder)
+    return Trained(folder.name, folder, caches, given, evaluation.read(folder), predictions)
 
 
 def _require_same_photos(found: list[Trained]) -> None:
@@ -149,11 +152,11 @@ def difference(one: Trained, other: Trained) -> tuple[float, float]:
     row = {photo: i for i, photo in enumerate(other.predictions.ids)}
     order = [row[photo] for photo in one.predictions.ids]
     paired = one.losses() - other.losses()[order]  # (n,)
-    return float(paired.mean()), metrics.group_error(paired, one.predictions.groups)
+    return float(paired.mean()), group_error(paired, one.predictions.groups)
 
 
 def _row(one: Trained, best: Trained) -> list[str]:
-    figures = one.figures
+    metrics = one.result.metrics
     worse = z = verdict = ""
     if one is not best:
         gap, error = difference(one, best)
@@ -165,13 +168,13 @@ def _row(one: Trained, best: Trained) -> list[str]:
     heads = sum(path.stat().st_size for path in one.folder.glob("head-*.keras"))
     return [
         one.name,
-        f"{figures['accuracy']:.2%} ± {figures['accuracy_se']:.2%}",
-        f"{figures['log_loss']:.4f} ± {figures['log_loss_se']:.4f}",
+        f"{metrics.accuracy:.2%} ± {metrics.accuracy_se:.2%}",
+        f"{metrics.log_loss:.4f} ± {metrics.log_loss_se:.4f}",
         worse,
         z,
         verdict,
         _features(one.caches),
-        _cost(heads, figures["seconds"]),
+        _cost(heads, one.result.seconds),
         _submit(one.folder),
     ]
 

@@ -7,7 +7,6 @@ relabelled here.
 """
 
 import itertools
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,10 @@ from dogs_vs_cats import progress
 from dogs_vs_cats.analysis import compare, linear_probe
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.data import dataset, near_duplicates, photos
-from dogs_vs_cats.modeling import metrics, out_of_fold
+from dogs_vs_cats.modeling import evaluation, out_of_fold
+from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.out_of_fold import Predictions
+from dogs_vs_cats.modeling.results import FittedBlend
 from dogs_vs_cats.workspace import Workspace
 
 SCORE = (
@@ -110,16 +111,12 @@ def of_same_photos(workspace: Workspace, recipe: str) -> dict[str, Predictions]:
     wanted = first.described()
     found = {}
     for folder in compare.folders(workspace):
-        if _is_blend(folder):
+        if isinstance(evaluation.stamped(folder), FittedBlend):
             continue
         one = out_of_fold.read(folder)
         if one.classes == first.classes and one.described() == wanted:
             found[folder.name] = _ordered(one, first.ids)
     return found or {recipe: first}
-
-
-def _is_blend(folder: Path) -> bool:
-    return "members" in json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
 
 
 def _ordered(found: Predictions, ids: list[str]) -> Predictions:
@@ -139,7 +136,7 @@ def weights(labels: np.ndarray, said: dict[str, np.ndarray]) -> np.ndarray:
     for. It is not called: its search refuses labels that lack a class and divides by 0 where all
     losses are high, and with any weights it refuses labels of one class.
     """
-    losses = np.array([metrics.log_losses(labels, one).mean() for one in said.values()])
+    losses = np.array([log_losses(labels, one).mean() for one in said.values()])
     share = np.exp(-SHARPNESS * (losses - losses.min()))
     return share / share.sum()
 

@@ -4,48 +4,56 @@ Asking whether a blend is up to date uses the standard library alone.
 """
 
 import dataclasses
-import json
 import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dogs_vs_cats import artifacts, code_keys, environment, files
+from dogs_vs_cats import code_keys, environment, files
+from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.modeling import training
+from dogs_vs_cats.modeling import evaluation, model_folder, training
+from dogs_vs_cats.modeling.results import BlendResult, FittedBlend, TrainingResult
 from dogs_vs_cats.workspace import Workspace
 
 if TYPE_CHECKING:
     from dogs_vs_cats.modeling.out_of_fold import Predictions
 
+# What decides weights, calibrations and predictions.
+CODE = (
+    "modeling.blend",
+    "modeling.calibration",
+    "modeling.opinion_pool",
+    "modeling.out_of_fold",
+)
 
-def inputs(workspace: Workspace, blend: Blend) -> dict:
-    """Return all that decides a blend, ready for a stamp: its trained members and our code."""
-    return {
+
+def artifact(workspace: Workspace, blend: Blend) -> Artifact[FittedBlend]:
+    """Return a blend of the trained members that there are, fresh or not."""
+    inputs = {
         "members": [
             [member.name, files.digest(workspace.model(member.name) / "stamp.json")]
             for member in blend.members
         ],
-        "code": code_keys.code_key(
-            "modeling.opinion_pool",
-            "modeling.blend",
-            "modeling.calibration",
-            "modeling.metrics",
-            "modeling.out_of_fold",
-        ),
+        "code": code_keys.code_key(*CODE),
         "packages": environment.versions("numpy", "scipy"),
     }
+    return Artifact(workspace.model(blend.name) / "stamp.json", inputs, FittedBlend)
 
 
-def summary(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict | None:
-    """Return the metrics of a recipe, or of a blend and its members, if up to date, else None."""
+def fresh(
+    workspace: Workspace, recipe: Recipe | Blend, engine: Engine
+) -> TrainingResult | BlendResult | None:
+    """Return the result of a recipe, or of a blend, if it and its members are fresh, else None."""
     if isinstance(recipe, Recipe):
-        return training.summary(workspace, recipe, engine)
-    if any(training.summary(workspace, member, engine) is None for member in recipe.members):
+        return training.fresh(workspace, recipe, engine)
+    if any(training.fresh(workspace, member, engine) is None for member in recipe.members):
         return None
-    return artifacts.fresh(workspace.model(recipe.name) / "stamp.json", inputs(workspace, recipe))
+    if artifact(workspace, recipe).fresh() is None:
+        return None
+    return evaluation.read(workspace.model(recipe.name))
 
 
 def require(workspace: Workspace, recipe: Recipe | Blend, engine: Engine, called: str) -> None:
@@ -53,56 +61,52 @@ def require(workspace: Workspace, recipe: Recipe | Blend, engine: Engine, called
 
     `called` is RECIPE as the user gave it.
     """
-    if summary(workspace, recipe, engine) is None:
+    if fresh(workspace, recipe, engine) is None:
         raise UserError(
             f"Expected heads of {recipe.name} that fit the photos and features. Received none, or "
             f"stale ones. Run `make train RECIPE={shlex.quote(called)}` first."
         )
 
 
-def build(workspace: Workspace, blend: Blend) -> dict:
-    """Fit a blend of trained members; write its weights, metrics and predictions; return metrics.
+def build(workspace: Workspace, blend: Blend) -> BlendResult:
+    """Fit a blend of trained members; write its weights and predictions; return its metrics.
 
-    The metrics are as those of a recipe, each fold blended and calibrated by what was fitted on
-    the others. UserError if the members differ in photos, labels, groups or folds.
+    Each fold is blended and calibrated by what was fitted on the others. UserError if the members
+    differ in photos, labels, groups or folds.
     """
 
-    def make(folder: Path, given: dict) -> dict:
-        return _build(workspace, blend, folder)
+    def fill(folder: Path, wanted: Artifact[FittedBlend]) -> FittedBlend:
+        return _fit(workspace, blend, folder)
 
-    return training.put(workspace, blend, lambda: inputs(workspace, blend), make)
+    model_folder.make(workspace, blend, lambda: artifact(workspace, blend), fill)
+    result = evaluation.read(workspace.model(blend.name))
+    assert isinstance(result, BlendResult)
+    return result
 
 
-def _build(workspace: Workspace, blend: Blend, folder: Path) -> dict:
+def _fit(workspace: Workspace, blend: Blend, folder: Path) -> FittedBlend:
     import pandas as pd
 
-    from dogs_vs_cats.modeling import calibration, metrics, out_of_fold
-    from dogs_vs_cats.modeling import opinion_pool as pools
+    from dogs_vs_cats.modeling import opinion_pool, out_of_fold
 
     started = time.monotonic()
-    found = joined({one.name: out_of_fold.read(workspace.model(one.name)) for one in blend.members})
-    first = next(iter(found.values()))
-    labels, groups, folds = first.labels, first.groups, first.folds
-    raw = {name: one.raw for name, one in found.items()}
-    mixed, blended, by_fold = pools.out_of_fold(labels, folds, raw)
-    final = pools.fit(labels, raw)
-    calibrations = {fold: one.calibration for fold, one in by_fold.items()}
-    figures = calibration.report(labels, groups, folds, mixed, blended, calibrations)
-    figures |= dataclasses.asdict(final.calibration)
-    figures["members"] = [
-        {"name": name, "weight": final.weights[name]}
-        | metrics.of(labels, one.probabilities, groups)
-        for name, one in found.items()
-    ]
-    calibrated = {name: one.probabilities for name, one in found.items()}
-    figures["error_correlations"] = pools.correlations(labels, calibrated)
-    figures["seconds"] = round(time.monotonic() - started, 1)
-    table = pd.DataFrame({"id": first.ids, "group": first.groups, "fold": folds})
-    table["label"] = [first.classes[label] for label in labels]
-    files.write_text(folder / "metrics.json", json.dumps(figures, indent=1) + "\n")
+    members = joined(
+        {member.name: out_of_fold.read(workspace.model(member.name)) for member in blend.members}
+    )
+    first = next(iter(members.values()))
+    raw = {name: predictions.raw for name, predictions in members.items()}
+    mixed, blended, by_fold = opinion_pool.out_of_fold(first.labels, first.folds, raw)
+    final = opinion_pool.fit(first.labels, raw)
+    calibrated = {name: predictions.probabilities for name, predictions in members.items()}
+    table = pd.DataFrame({"id": first.ids, "group": first.groups, "fold": first.folds})
+    table["label"] = first.names()
     out_of_fold.write(folder, table, first.classes, mixed, blended)
-    pools.write(folder, final, by_fold)
-    return figures
+    opinion_pool.write(folder, final, by_fold)
+    return FittedBlend(
+        seconds=round(time.monotonic() - started, 1),
+        weights=final.weights,
+        error_correlations=opinion_pool.correlations(first.labels, calibrated),
+    )
 
 
 def joined(found: dict[str, "Predictions"]) -> dict[str, "Predictions"]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from dogs_vs_cats import files
-from dogs_vs_cats.modeling import metrics
 
 NAME = "calibration.json"
 # The nearest to 1 that a head's float32 output can be; what is nearer to 0 counts as this near.
@@ -122,38 +121,6 @@ def out_of_fold(
     return calibrated, found
 
 
-def report(
-    labels: np.ndarray,
-    groups: list[str],
-    folds: np.ndarray,
-    raw: np.ndarray,
-    calibrated: np.ndarray,
-    by_fold: dict[int, Calibration],
-) -> dict:
-    """Return the metrics of calibrated predictions, with those of each fold in `folds`.
-
-    groups: n texts, for standard errors; raw, calibrated: (n, classes), before and after;
-    by_fold: each fold's calibration, as `out_of_fold` returns them. `uncalibrated_log_loss` is
-    that of the raw ones.
-    """
-    found = _figures(labels, groups, raw, calibrated) | {"folds": []}
-    for fold, one in by_fold.items():
-        mine = folds == fold
-        there = [group for group, here in zip(groups, mine, strict=True) if here]
-        figures = _figures(labels[mine], there, raw[mine], calibrated[mine]) | asdict(one)
-        found["folds"].append({"fold": fold, "trained_on": int((~mine).sum()), **figures})
-    return found
-
-
-def _figures(
-    labels: np.ndarray, groups: list[str], raw: np.ndarray, calibrated: np.ndarray
-) -> dict:
-    """Return the metrics of calibrated predictions, and the log loss of those as they came."""
-    before = metrics.of(labels, raw, groups)
-    found = {f"uncalibrated_{name}": before[name] for name in ("log_loss", "log_loss_se")}
-    return metrics.of(labels, calibrated, groups) | found
-
-
 def write(path: Path, calibration: Calibration, by_fold: dict[int, Calibration]) -> None:
     """Write the calibration of test photos, fitted on all folds, and those of the report."""
     folds = [{"fold": fold, **asdict(one)} for fold, one in by_fold.items()]
@@ -170,6 +137,12 @@ def read(path: Path) -> Calibration:
     """
     found = json.loads(path.read_text(encoding="utf-8"))
     return Calibration(found["temperature"], found["clip"], found["fitted_on"])
+
+
+def read_folds(path: Path) -> dict[int, Calibration]:
+    """Return the calibration that each fold is reported with, as `out_of_fold` fitted it."""
+    folds = json.loads(path.read_text(encoding="utf-8"))["folds"]
+    return {one.pop("fold"): Calibration(**one) for one in folds}
 
 
 def _tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:

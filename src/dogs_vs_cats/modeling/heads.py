@@ -11,7 +11,8 @@ import numpy as np
 from dogs_vs_cats.config.recipes import KerasHead
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Rows
-from dogs_vs_cats.modeling import feature_table, metrics
+from dogs_vs_cats.modeling import feature_table
+from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.training_order import TrainingOrder
 
 # What a step of predicting and measuring takes at most, in rows and in bytes of their features;
@@ -152,7 +153,7 @@ def set_seed(*numbers: int) -> None:
 def measured(model, rows: Rows, split: Split) -> tuple[float, float]:
     """Return log loss, in nats, and accuracy of what a model says of a split's held-out photos."""
     said, labels = predict([model], rows, split.held_out, (split.measured,)), rows.labels
-    losses = metrics.log_losses(labels[split.held_out], said)
+    losses = log_losses(labels[split.held_out], said)
     right = said.argmax(axis=1) == labels[split.held_out]
     return float(losses.mean()), float(right.mean())
 

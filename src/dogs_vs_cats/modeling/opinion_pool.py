@@ -108,7 +108,9 @@ def out_of_fold(
     return mixed, calibrated, found
 
 
-def correlations(labels: np.ndarray, probabilities: dict[str, np.ndarray]) -> list[list[float]]:
+def correlations(
+    labels: np.ndarray, probabilities: dict[str, np.ndarray]
+) -> tuple[tuple[float, ...], ...]:
     """Return, for each pair of members, the correlation of their errors (Pearson's r).
 
     A photo's error is 1 - p(its class); r is taken over the photos. nan for a member whose error
@@ -117,7 +119,7 @@ def correlations(labels: np.ndarray, probabilities: dict[str, np.ndarray]) -> li
     rows = np.arange(len(labels))
     errors = np.stack([1 - one[rows, labels] for one in probabilities.values()])  # (members, n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.corrcoef(errors).tolist()
+        return tuple(map(tuple, np.corrcoef(errors).tolist()))
 
 
 def write(folder: Path, pool: Pool, by_fold: dict[int, Pool]) -> None:

@@ -23,13 +23,14 @@ from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.features import cache, timings
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.legible import legible
-from dogs_vs_cats.modeling import calibration, metrics, opinion_pool, out_of_fold
+from dogs_vs_cats.modeling import calibration, evaluation, metrics, opinion_pool, out_of_fold
+from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.out_of_fold import Predictions
+from dogs_vs_cats.modeling.results import Evaluation, TrainedHeads
 from dogs_vs_cats.report import figures, gallery, page
 from dogs_vs_cats.submission import expected_score, submission_csv
 from dogs_vs_cats.workspace import Workspace
 
-SURE = 1.96  # standard errors: 95% of a normal distribution
 LISTED = 50  # photos set aside, and groups of near-duplicates, that are listed one by one
 
 
@@ -49,7 +50,7 @@ def rendered(
 ) -> tuple[str, int]:
     """Return the page, all of it UTF-8, and how many photos could not be shown in it."""
     folder = workspace.model(recipe.name)
-    figure = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    result = evaluation.read(folder)
     found = out_of_fold.read(folder)
     table, classes = photos.read(workspace), photos.read_classes(workspace)
     decided = verdicts.read(workspace, table, classes)
@@ -72,11 +73,11 @@ def rendered(
             recipe=recipe,
             dataset=workspace.dataset,
             about=about(workspace, recipe, engine, table, found),
-            figures=headline(found, figure),
+            figures=headline(found),
             expected=expected(workspace, recipe, table, found, metric),
             scores=[x for x in lines if x["recipe"] == recipe.name and x["public_score"]],
             aside_score=page.set_aside(workspace, recipe),
-            stages=stages(workspace, recipe, engine, figure),
+            stages=stages(workspace, recipe, engine, result),
             curves=curves(folder),
             classes=found.classes,
             confusion=confusion(found),
@@ -84,7 +85,7 @@ def rendered(
             reliability=figures.reliability(found),
             clips=figures.clips(found, fitted),
             fitted=fitted,
-            uncalibrated=figure["uncalibrated_log_loss"],
+            uncalibrated=result.uncalibrated_log_loss,
             wrong=tiles[: len(wrong)],
             mistakes=int((found.probabilities.argmax(axis=1) != found.labels).sum()),
             unsure=tiles[len(wrong) :],
@@ -163,24 +164,14 @@ def about(
     ]
 
 
-def headline(found: Predictions, figure: dict) -> list[tuple[str, str, str]]:
-    """Return (name, figure, its 95% interval) of the metrics out of fold."""
-    from scipy.stats import binomtest
-
-    n = figure["n"]
-    # Photos that are alike count as fewer: as many as would leave the error over groups, or a
-    # group as one where there is no error to tell.
-    share, error = figure["accuracy"], figure["accuracy_se"]
-    worth = min(n, share * (1 - share) / error**2) if error > 0 else len(set(found.groups))
-    right = binomtest(round(share * worth), round(worth)).proportion_ci(0.95, "wilson")
-    loss, error = figure["log_loss"], SURE * figure["log_loss_se"]
-    rows = [
-        ("accuracy", f"{figure['accuracy']:.2%}", f"{right.low:.2%} to {right.high:.2%}"),
-        ("log loss", f"{loss:.4f}", f"{max(0, loss - error):.4f} to {loss + error:.4f}"),
-    ]
-    if "auc" in figure:
-        area, error = figure["auc"], SURE * figure["auc_se"]
-        rows.append(("AUC", f"{area:.4f}", f"{area - error:.4f} to {min(1, area + error):.4f}"))
+def headline(found: Predictions) -> list[tuple[str, str, str]]:
+    """Return (name, value, its 95% interval) of each metric out of fold that is defined."""
+    rows = []
+    for name, metric in metrics.REPORTED.items():
+        estimate = metric(found.labels, found.probabilities, found.groups)
+        if estimate is not None:
+            low, high = (format(end, estimate.style) for end in estimate.interval())
+            rows.append((name, format(estimate.value, estimate.style), f"{low} to {high}"))
     return rows
 
 
@@ -214,7 +205,7 @@ def expected(
 
 
 def stages(
-    workspace: Workspace, recipe: Recipe | Blend, engine: Engine, figure: dict
+    workspace: Workspace, recipe: Recipe | Blend, engine: Engine, result: Evaluation
 ) -> list[tuple[str, str]]:
     """Return (stage, how long it took) where it was recorded."""
     rows = [("data", f"{dataset.read(workspace).seconds:,.0f} s")]
@@ -225,10 +216,11 @@ def stages(
         if spent:
             text = f"{spent['seconds']:,.0f} s for {spent['count']:,} views of photos"
         rows.append((f"features of {one.name}", text))
-        own = json.loads((workspace.model(one.name) / "metrics.json").read_text(encoding="utf-8"))
-        rows.append((f"heads of {one.name}", f"{own['seconds']:,.0f} s for {own['heads']} heads"))
+        heads = evaluation.stamped(workspace.model(one.name))
+        assert isinstance(heads, TrainedHeads)
+        rows.append((f"heads of {one.name}", f"{heads.seconds:,.0f} s for {heads.heads} heads"))
     if isinstance(recipe, Blend):
-        rows.append(("weights of the blend", f"{figure['seconds']:,.0f} s"))
+        rows.append(("weights of the blend", f"{result.seconds:,.0f} s"))
     sent = submission_csv.summary(workspace, recipe)
     if sent:
         rows.append(("submission", f"{sent['seconds']:,.0f} s"))
@@ -329,7 +321,7 @@ def _pair(found: Predictions, without: Predictions, chosen: list[str]) -> Pair:
         order = [row[photo] for photo in chosen]
         labels, probabilities = one.labels[order], one.probabilities[order]
         right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-        return right, metrics.log_losses(labels, probabilities)
+        return right, log_losses(labels, probabilities)
 
     group = dict(zip(found.ids, found.groups, strict=True))
     groups = [group[photo] for photo in chosen]

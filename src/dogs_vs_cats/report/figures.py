@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from dogs_vs_cats.legible import legible
-from dogs_vs_cats.modeling import metrics
 from dogs_vs_cats.modeling.calibration import Calibration
+from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 
 SIZE = (5.0, 3.2)  # inches: on a phone its text is still nine pixels high
@@ -166,7 +166,7 @@ def clips(found: Predictions, fitted: Calibration) -> Picture:
 
     def loss(clip: float) -> float:
         one = Calibration(fitted.temperature, clip, fitted.fitted_on)
-        return float(metrics.log_losses(found.labels, one.apply(found.raw)).mean())
+        return float(log_losses(found.labels, one.apply(found.raw)).mean())
 
     losses, here = [loss(step) for step in steps], loss(fitted.clip)
 

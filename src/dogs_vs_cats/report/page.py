@@ -32,6 +32,8 @@ CODE = (
     ),
     *(
         "legible",
+        "modeling.evaluation",
+        "modeling.log_loss",
         "modeling.metrics",
         "data.photos",
         "data.pixels",

@@ -17,8 +17,9 @@ from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import KerasHead, Recipe
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Rows
-from dogs_vs_cats.modeling import calibration, cross_validation, metrics, training
+from dogs_vs_cats.modeling import calibration, cross_validation, training
 from dogs_vs_cats.modeling.calibration import Calibration
+from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.workspace import Workspace
 
 DECIMALS = 6  # of a photo's loss: a journal holds one for each photo of each trial
@@ -78,7 +79,7 @@ class Trials:
     ) -> None:
         self.recipe, self.journal, self.threads = recipe, journal, threads
         self.given = {
-            **training.inputs(workspace, recipe, engine),
+            **training.artifact(workspace, recipe, engine).inputs,
             "trials": code_keys.code_key("search.trials"),
         }
         self.known = _read(journal)
@@ -122,7 +123,7 @@ def _out_of_fold(recipe: Recipe, photos: Photos) -> Trial:
     if not np.isfinite(said).all():
         return Trial(None, None)
     calibrated, _ = calibration.out_of_fold(labels, photos.fold_of, said)
-    losses = metrics.log_losses(labels, calibrated).round(DECIMALS)
+    losses = log_losses(labels, calibrated).round(DECIMALS)
     return Trial(losses, calibration.fit(labels, said))
 
 
@@ -132,7 +133,7 @@ def _held_out(recipe: Recipe, photos: Photos, fold: int, fitted: Calibration) ->
     if not np.isfinite(one.probabilities).all():
         return Trial(None, None)
     said = fitted.apply(one.probabilities)
-    losses = metrics.log_losses(rows.labels[one.split.held_out], said).round(DECIMALS)
+    losses = log_losses(rows.labels[one.split.held_out], said).round(DECIMALS)
     return Trial(losses, fitted)
 
 

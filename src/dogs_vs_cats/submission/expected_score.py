@@ -31,12 +31,12 @@ def of(found: "Predictions", metric: str, tests: int) -> dict:
     """
     import numpy as np
 
-    from dogs_vs_cats.modeling import metrics
+    from dogs_vs_cats.modeling.log_loss import log_losses
 
     if metric == "accuracy":
         values = (found.probabilities.argmax(axis=1) == found.labels).astype(np.float64)
     else:
-        values = metrics.log_losses(found.labels, found.probabilities)
+        values = log_losses(found.labels, found.probabilities)
     _, group = np.unique(found.groups, return_inverse=True)
     sums, sizes = np.bincount(group, values), np.bincount(group)  # (groups,)
     count = len(sizes)

@@ -1,5 +1,6 @@
 """The scorer: the one reader of the labels of set-aside test photos."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from dogs_vs_cats.submission import submission_csv
 from dogs_vs_cats.workspace import Workspace
 
 
-def score(csv: Path, workspace: Workspace) -> dict[str, float] | None:
+def score(csv: Path, workspace: Workspace) -> dict | None:
     """Return the metrics of a checked submission, or None where the labels are not known.
 
     Predictions and labels are joined by id; UserError if an id has no prediction.
@@ -33,4 +34,4 @@ def score(csv: Path, workspace: Workspace) -> dict[str, float] | None:
     groups = photos.read(workspace).set_index("id").loc[answers.index, "group"].tolist()
     p = predicted.loc[answers.index, named].to_numpy(dtype=np.float64)  # (n, 1) or (n, classes)
     p = np.concatenate([1 - p, p], axis=1) if len(named) == 1 else p
-    return metrics.of(labels, p, groups)
+    return dataclasses.asdict(metrics.compute(labels, p, groups))

@@ -37,6 +37,7 @@ def inputs(workspace: Workspace, recipe: Recipe | Blend) -> dict:
         "modeling.ensemble",
         "submission.expected_score",
         "modeling.heads",
+        "modeling.log_loss",
         "data.layout",
         "features.join",
         "features.rows",

@@ -1,0 +1,66 @@
+"""The folder of a recipe or a blend in models/: filled beside its place, then renamed and stamped.
+
+A run that is killed leaves its checkpoints, which the next one goes on from.
+"""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dogs_vs_cats import environment, files
+from dogs_vs_cats.artifacts import Artifact
+from dogs_vs_cats.config.recipes import Blend, Recipe
+from dogs_vs_cats.modeling import checkpoints
+from dogs_vs_cats.workspace import Workspace
+
+T = TypeVar("T")
+
+
+def make(
+    workspace: Workspace,
+    recipe: Recipe | Blend,
+    artifact: Callable[[], Artifact[T]],
+    fill: Callable[[Path, Artifact[T]], T],
+) -> T:
+    """Let `fill` make the files of models/<dataset>/<recipe>/; return its result, now stamped.
+
+    `fill` is given the folder to write to, which may hold checkpoints of a run that was killed, and
+    the artifact. artifact: asked once the folder is locked, as its inputs may change until then.
+    """
+    folder = workspace.model(recipe.name)
+    with files.locked(folder.with_name(f".{recipe.name}.lock"), f"heads of {recipe.name}"):
+        wanted = artifact()
+        partial = folder.with_name(f".{recipe.name}.partial")
+        checkpoints.begin(partial, wanted.inputs)
+        result = fill(partial, wanted)
+        _record(partial / "record.json", recipe, wanted.inputs)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        checkpoints.end(folder)
+        wanted.record(sorted(folder.iterdir()), result)
+        return result
+
+
+def _record(path: Path, recipe: Recipe | Blend, inputs: dict[str, Any]) -> None:
+    """Write all that it takes to make the heads, or the blend, again."""
+    record = {
+        "recipe": dataclasses.asdict(recipe),
+        **inputs,
+        "packages": environment.versions("keras", "numpy", "pandas", "pillow", "scikit-learn"),
+        "commit": _commit(),
+        "machine": environment.description(),
+    }
+    files.write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def _commit() -> str:
+    """Return the commit of the code, with '+' if files were changed since; '' outside git."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    if shutil.which("git") is None:
+        return ""
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
