@@ -59,7 +59,7 @@ def settings(name: str, size: int, tap: str | None = None, pooling: str = "avgma
 
 @functools.cache
 def reference(name: str, size: int):
-    """Return keras.titles' own network, as for ImageNet weights, with random ones."""
+    """Return keras.applications' own network, as for ImageNet weights, with random ones."""
     keras = keras_backend.start()
     from keras.src.utils import file_utils
 
@@ -69,7 +69,7 @@ def reference(name: str, size: int):
         mock.patch.object(file_utils, "get_file"),
         mock.patch.object(keras.Model, "load_weights"),
     ):
-        network = getattr(keras.titles, backbone.title)(
+        network = getattr(keras.applications, backbone.title)(
             weights="imagenet", include_top=False, input_shape=(size, size, 3)
         )
     rng = np.random.default_rng(1)
@@ -80,7 +80,7 @@ def reference(name: str, size: int):
         elif len(variable.shape) == 4 and variable.shape[-1] == 1:
             # Depthwise: some of Keras' first values are so low that no picture gets through.
             variable.assign(rng.normal(0, 0.4, variable.shape).astype("float32"))
-    return network, getattr(keras.titles, backbone.module).preprocess_input
+    return network, getattr(keras.applications, backbone.module).preprocess_input
 
 
 def written(network, path: Path) -> Path:
@@ -127,7 +127,7 @@ def test_a_maps_side_follows_from_any_size_from_the_smallest_on(table, name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_each_backbone_is_fed_the_range_it_wants(table, name):
-    module = getattr(table.keras.titles, backbones.table()[name].module)
+    module = getattr(table.keras.applications, backbones.table()[name].module)
     extremes = np.array([0, 255], np.float32)[:, None, None, None] * np.ones((1, 2, 2, 3))
     fed = np.asarray(module.preprocess_input(extremes))
     least, most = FAMILIES[name][1]

