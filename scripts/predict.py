@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dogs_vs_cats import console, progress
 from dogs_vs_cats.config import engines, recipe_files
-from dogs_vs_cats.data import layout
+from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.workspace import current_workspace
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write it as JSON")
     parser.add_argument("--check", action="store_true", help="only say whether there are photos")
     args = parser.parse_args()
-    paths = layout.own(args.photos)
+    paths = photo_files.named_by(args.photos)
     require_files({"CSV": args.csv, "JSON": args.json})
     if args.check:
         return

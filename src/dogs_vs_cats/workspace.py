@@ -44,6 +44,11 @@ class Workspace:
         return self.data / "photos.csv"
 
     @property
+    def inspections(self) -> Path:
+        """The journal of what each photo file is, so that no photo is decoded twice for it."""
+        return self.data / "inspections.jsonl"
+
+    @property
     def classes(self) -> Path:
         return self.data / "classes.csv"
 

@@ -146,8 +146,8 @@ def test_the_same_again_does_nothing_and_a_new_photo_is_noticed(here, run):
     write(source / "train" / "cat.77.jpg", 777)
     assert "up to date" not in run("data", "--source", str(source))
     assert "cat.77" in table("source")["id"].tolist()
-    looks = [x for x in Path("data/source/looks.jsonl").read_text().splitlines() if x]
-    assert len(looks) == 29 + 1, "only the new photo was decoded"
+    lines = [x for x in Path("data/source/inspections.jsonl").read_text().splitlines() if x]
+    assert len(lines) == 29 + 1, "only the new photo was decoded"
 
 
 def test_links_in_circles_are_no_end_of_a_source(here, run):
@@ -168,7 +168,7 @@ def test_a_killed_run_goes_on_where_it_was(here, run):
     script = [sys.executable, str(PROJECT / "scripts/data.py"), "--source", str(source)]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
     child = subprocess.Popen(script, env=environment, stdout=subprocess.DEVNULL)
-    journal = Path("data/source/looks.jsonl")
+    journal = Path("data/source/inspections.jsonl")
     while not (journal.exists() and journal.stat().st_size > 3000) and child.poll() is None:
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)
@@ -195,14 +195,14 @@ REFUSED = {
     "the home of nobody": ("~nosuchuser/x", "isn't there"),
     "a link to itself": ("round", "isn't there"),
     "an empty folder": ("empty", "holds no photos"),
-    "one class": ("one", "every labelled photo is a cat"),
+    "one class": ("one", "Every labelled photo is a cat"),
     "a truncated zip": ("cut.zip", "cut short"),
     "text as zip": ("text.zip", "something else"),
     "html as zip": ("page.zip", "web page"),
     "an escaping zip": ("evil.zip", "stay inside"),
     "too few": ("few", "at least 5"),
     "too few, none alike": ("few", "Received 3 of cat: no more. Add"),
-    "two with one id": ("twice", "two for id 1"),
+    "two with one id": ("twice", "two photos for id 1"),
 }
 
 
@@ -249,7 +249,7 @@ def test_a_source_that_went_bad_leaves_the_table_as_it_was(here, run, refuse):
     run("data", "--source", str(source))
     before = Path("data/source/photos.csv").read_bytes()
     write(source / "test/01.jpg", 1)
-    assert "two for id 1" in refuse("data", "--source", str(source))
+    assert "two photos for id 1" in refuse("data", "--source", str(source))
     assert Path("data/source/photos.csv").read_bytes() == before
 
 
@@ -289,7 +289,7 @@ def test_a_zip_that_went_bad_leaves_no_half_dataset_to_trust(here, run, refuse):
     shutil.make_archive("pets", "zip", here / "good")
     run("data", "--source", "pets.zip")
     shutil.make_archive("pets", "zip", here / "cats")
-    assert "every labelled photo is a cat" in refuse("data", "--source", "pets.zip")
+    assert "Every labelled photo is a cat" in refuse("data", "--source", "pets.zip")
     assert "make data" in refuse("features", "--recipe", "tiny.toml")
 
 

@@ -5,34 +5,34 @@ from pathlib import Path
 
 import pytest
 
-from dogs_vs_cats.data import layout
+from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.data.layout import find
 from dogs_vs_cats.errors import UserError
 from support.pictures import class_folder, kaggle_folder, write
 
 
 def test_ids_are_sorted_as_numbers_and_cat_is_0(tmp_path):
-    found, classes, left_out = layout.find(kaggle_folder(tmp_path, each=12, tests=11))
-    assert classes == ["cat", "dog"]
-    assert [photo.id for photo in found[:12]] == [f"cat.{n}" for n in range(12)]
-    assert [photo.id for photo in found[24:]] == [str(n) for n in range(1, 12)]
-    assert all(photo.label is None for photo in found[24:])
-    assert left_out == 0
+    found = find(kaggle_folder(tmp_path, each=12, tests=11))
+    assert found.classes == ["cat", "dog"]
+    assert [photo.id for photo in found.photos[:12]] == [f"cat.{n}" for n in range(12)]
+    assert [photo.id for photo in found.photos[24:]] == [str(n) for n in range(1, 12)]
+    assert all(photo.label is None for photo in found.photos[24:])
+    assert found.left_out == 0
 
 
 def test_the_order_of_listing_does_not_matter(tmp_path, monkeypatch):
     folder = kaggle_folder(tmp_path)
-    straight = layout.find(folder)
-    files = layout._files
-    monkeypatch.setattr(layout, "_files", lambda place: reversed(list(files(place))))
-    assert layout.find(folder) == straight
+    expected = find(folder)
+    below = photo_files.below
+    monkeypatch.setattr(photo_files, "below", lambda place: reversed(list(below(place))))
+    assert find(folder) == expected
 
 
 def test_one_name_like_kaggles_does_not_rule_a_folder_for_each_class(tmp_path):
     class_folder(tmp_path, each=3)
     write(tmp_path / "Cat" / "Whiskers.2.jpg", 50)
-    found, classes, left_out = layout.find(tmp_path)
-    assert (classes, len(found), left_out) == (["cat", "dog"], 7, 0)
+    found = find(tmp_path)
+    assert (found.classes, len(found.photos), found.left_out) == (["cat", "dog"], 7, 0)
 
 
 def files(folder: Path, *names: str) -> None:
@@ -45,7 +45,13 @@ def files(folder: Path, *names: str) -> None:
 
 def labels(folder: Path) -> dict[str, str | None]:
     """Return path below `folder` -> class, None for a test photo."""
-    return {photo.path.relative_to(folder).as_posix(): photo.label for photo in find(folder)[0]}
+    return {photo.path.relative_to(folder).as_posix(): photo.label for photo in find(folder).photos}
+
+
+def counted(folder: Path) -> tuple[list[str], int]:
+    """Return the classes, and how many image files are left out."""
+    found = find(folder)
+    return found.classes, found.left_out
 
 
 # Class folders whose files are named as Kaggle names cats: the folder is the class.
@@ -68,7 +74,7 @@ def test_numbered_files_in_class_folders_are_of_their_folders_class(tmp_path, ca
     files(tmp_path, *paths)
     inside = [path for path in paths if "/" in path and "valid" not in path]
     assert labels(tmp_path) == {path: Path(path).parent.name.lower() for path in inside}
-    assert find(tmp_path)[1:] == (sorted({Path(p).parent.name.lower() for p in inside}), left_out)
+    assert counted(tmp_path) == (sorted({Path(p).parent.name.lower() for p in inside}), left_out)
 
 
 def test_numbered_files_in_class_folders_beside_test_photos(tmp_path):
@@ -88,25 +94,25 @@ def test_numbered_files_in_class_folders_beside_test_photos(tmp_path):
 def test_kaggles_files_are_known_by_their_names(tmp_path, place, test):
     files(tmp_path / place, "cat.0.jpg", "cat.10.jpg", "dog.0.jpg")
     files(tmp_path, f"{test}/1.jpg")
-    assert [photo.id for photo in find(tmp_path)[0]] == ["cat.0", "cat.10", "dog.0", "1"]
-    assert find(tmp_path)[1:] == (["cat", "dog"], 0)
+    assert [photo.id for photo in find(tmp_path).photos] == ["cat.0", "cat.10", "dog.0", "1"]
+    assert counted(tmp_path) == (["cat", "dog"], 0)
 
 
 def test_train_itself_may_be_the_source(tmp_path):
     files(tmp_path / "train", "cat.0.jpg", "dog.0.jpg", "odd/x.1.jpg", "odder/y.1.jpg")
-    assert find(tmp_path / "train")[1:] == (["cat", "dog"], 2)
+    assert counted(tmp_path / "train") == (["cat", "dog"], 2)
 
 
 def test_folders_beside_kaggles_train_add_no_class(tmp_path):
     files(tmp_path, "train/cat.0.jpg", "train/dog.0.jpg", "holiday/img.1.jpg", "scan.1.jpg")
-    assert find(tmp_path)[1:] == (["cat", "dog"], 2)
+    assert counted(tmp_path) == (["cat", "dog"], 2)
     files(tmp_path, "party/img.2.jpg")
-    assert find(tmp_path)[1:] == (["cat", "dog"], 3)
+    assert counted(tmp_path) == (["cat", "dog"], 3)
 
 
 def test_kaggles_files_that_are_left_out_do_not_rule_the_class_folders_of_train(tmp_path):
     files(tmp_path, "train/tabby/1.jpg", "train/husky/1.jpg", "valid/cat.1.jpg", "valid/dog.1.jpg")
-    assert find(tmp_path)[1:] == (["husky", "tabby"], 2)
+    assert counted(tmp_path) == (["husky", "tabby"], 2)
 
 
 @pytest.mark.parametrize("test", ["test", "test1"])
@@ -125,7 +131,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     (tmp_path / "linked").mkdir()
     for name in "train", "test":
         (tmp_path / "linked" / name).symlink_to(tmp_path / "real" / name)
-    assert len(layout.find(tmp_path / "linked")[0]) == 29
+    assert len(find(tmp_path / "linked").photos) == 29
 
 
 def test_pipes_are_left_out_and_broken_links_are_not(tmp_path):
@@ -134,7 +140,7 @@ def test_pipes_are_left_out_and_broken_links_are_not(tmp_path):
     (tmp_path / "Dog" / "1.jpg").symlink_to(os.devnull)
     (tmp_path / "Dog" / "2.jpg").symlink_to(tmp_path / "gone.jpg")
     assert set(labels(tmp_path)) == {"Cat/0.jpg", "Dog/0.jpg", "Dog/2.jpg"}
-    assert find(tmp_path)[2] == 2
+    assert find(tmp_path).left_out == 2
     (tmp_path / "pipes").mkdir()
     os.mkfifo(tmp_path / "pipes" / "1.jpg")
     with pytest.raises(UserError, match="holds no photos"):
@@ -156,7 +162,7 @@ def locked(tmp_path, monkeypatch) -> Path:
     return tmp_path / "Owl"
 
 
-@pytest.mark.parametrize("read", [find, lambda folder: layout.own(str(folder))])
+@pytest.mark.parametrize("read", [find, lambda folder: photo_files.named_by(str(folder))])
 @pytest.mark.parametrize("place", ["..", "."])
 def test_photos_in_a_folder_that_cannot_be_read_are_not_passed_over(locked, read, place):
     with pytest.raises(PermissionError) as error:
@@ -169,9 +175,16 @@ def test_class_folders_wherever_they_are(tmp_path):
     (tmp_path / "PetImages" / "Cat" / "Thumbs.db").write_bytes(b"x")
     (tmp_path / "readme.txt").write_text("x")
     write(tmp_path / "__MACOSX" / "Cat" / "._0.jpg", 1)
-    found, classes, _ = layout.find(tmp_path)
-    assert classes == ["cat", "dog"]
-    assert [photo.id for photo in found] == ["Cat/0", "Cat/1", "Cat/2", "Dog/0", "Dog/1", "Dog/2"]
+    found = find(tmp_path)
+    assert found.classes == ["cat", "dog"]
+    assert [photo.id for photo in found.photos] == [
+        "Cat/0",
+        "Cat/1",
+        "Cat/2",
+        "Dog/0",
+        "Dog/1",
+        "Dog/2",
+    ]
 
 
 def test_kaggles_cats_in_a_folder_of_their_own_are_still_cats(tmp_path):
@@ -195,106 +208,72 @@ def test_a_few_files_named_as_kaggles_rename_no_class(tmp_path):
 def test_any_names_and_more_classes(tmp_path):
     for name in "benign", "malignant", "NORMAL":
         write(tmp_path / name / "slice, 1 é.PNG", len(name))
-    found, classes, _ = layout.find(tmp_path)
-    assert classes == ["benign", "malignant", "normal"]
-    assert {photo.label for photo in found} == set(classes)
+    found = find(tmp_path)
+    assert found.classes == ["benign", "malignant", "normal"]
+    assert {photo.label for photo in found.photos} == set(found.classes)
 
 
 def test_two_files_with_one_stem_in_a_class_folder_are_two_photos(tmp_path):
     class_folder(tmp_path, each=2)
     write(tmp_path / "Cat" / "0.png", 50)
-    assert {"Cat/0.jpg", "Cat/0.png", "Cat/1"} <= {photo.id for photo in layout.find(tmp_path)[0]}
+    assert {"Cat/0.jpg", "Cat/0.png", "Cat/1"} <= {photo.id for photo in find(tmp_path).photos}
 
 
 @pytest.mark.parametrize("test", ["test", "test1"])
 def test_both_names_of_kaggles_test_folder(tmp_path, test):
     kaggle_folder(tmp_path)
     (tmp_path / "test").rename(tmp_path / test)
-    assert sum(photo.label is None for photo in layout.find(tmp_path)[0]) == 5
+    assert sum(photo.label is None for photo in find(tmp_path).photos) == 5
 
 
 def test_photos_that_are_used_by_nobody_are_counted(tmp_path):
     kaggle_folder(tmp_path)
     write(tmp_path / "holiday" / "beach.jpg", 1)
-    assert layout.find(tmp_path)[2] == 1
+    assert find(tmp_path).left_out == 1
 
 
-def refusals(tmp_path):
-    yield "no photos", "holds no photos", lambda f: f.mkdir()
-    yield "one class", "every labelled photo is a cat", lambda f: write(f / "train/cat.0.jpg", 1)
-    yield "tests alone", "no photo has a label", lambda f: write(f / "test/1.jpg", 1)
-
-    def twice(f):
-        kaggle_folder(f)
-        write(f / "test" / "01.jpg", 1)
-
-    yield "two tests with one id", "two for id 1", twice
-
-    def suffix(f):
-        kaggle_folder(f)
-        write(f / "test" / "3.png", 1)
-
-    yield "two tests with one stem", "two for id 3", suffix
-
-    def unnamed(f):
-        kaggle_folder(f)
-        write(f / "test" / "first.jpg", 1)
-
-    yield "a test without number", "named by their number", unnamed
-
-    def unlabelled(f):
-        kaggle_folder(f)
-        write(f / "train" / "tiger.jpg", 1)
-
-    yield "a training photo without label", "named like cat.0.jpg", unlabelled
-
-    def scattered(f):
-        class_folder(f / "a")
-        class_folder(f / "b")
-
-    yield "class folders in two places", "several places", scattered
-
-    def numbered(f):
-        files(f, "a/benign/ge.1.png", "b/malignant/siemens.2.png")
-
-    yield "one class folder in each place", "several places", numbered
-
-    def both(f):
-        files(f, "Cat/0.jpg", "Dog/0.jpg", "cat.0.jpg", "dog.0.jpg")
-
-    yield "class folders beside Kaggle's files", "cat.0.jpg and its like beside", both
-
-    def parts(f):
-        files(f, "training/cat.0.jpg", "training/dog.0.jpg")
-        files(f, "validation/cat.1.jpg", "validation/dog.1.jpg")
-
-    yield "Kaggle's files in parts", r"training: .* with cat.0.jpg to dog.0.jpg. Put", parts
-
-    def screens(f):
-        files(f, "photos/cat.1.jpg", "photos/Dog.1.jpg", "screens/shot.png", "more/shot.png")
-
-    yield "Kaggle's files beside others", r"if photos is a class, name its files", screens
-
-    def flat(f):
-        files(f, "cat.1.jpg", "dog.1.jpg", "IMG.jpg")
-
-    yield "a photo without label among others", "named like cat.0.jpg. Received IMG.jpg", flat
-
-    def folded(f):
-        files(f, "all/cat.1.jpg", "all/dog.1.jpg", "all/IMG.jpg")
-
-    yield "the same in a folder", "named like cat.0.jpg. Received IMG.jpg", folded
-
-    def named(f):
-        files(f, "Cat/0.jpg", "Cat/Whiskers.2.jpg")
-
-    yield "one class with a name like Kaggle's", "every labelled photo is a cat", named
+KAGGLE = "train/cat.0.jpg train/dog.0.jpg test/1.jpg "
+REFUSED = {
+    "no photos": ("readme.txt", "holds no photos"),
+    "one class": ("train/cat.0.jpg", "Every labelled photo is a cat"),
+    "test photos alone": ("test/1.jpg", "No photo has a label"),
+    "two test photos with one id": (KAGGLE + "test/01.jpg", "two photos for id 1"),
+    "two test photos with one stem": (KAGGLE + "test/1.png", "two photos for id 1"),
+    "a test photo without a number": (KAGGLE + "test/first.jpg", "named by their number"),
+    "a training photo without a label": (KAGGLE + "train/tiger.jpg", "tiger.jpg has no label"),
+    "class folders in two places": (
+        "a/Cat/0.jpg a/Dog/0.jpg b/Cat/0.jpg b/Dog/0.jpg",
+        "several places",
+    ),
+    "one class folder in each place": ("a/benign/ge.1.png b/malignant/ge.2.png", "several places"),
+    "class folders beside Kaggle's files": (
+        "Cat/0.jpg Dog/0.jpg cat.0.jpg dog.0.jpg",
+        "has cat.0.jpg and its like beside the folders Cat and Dog",
+    ),
+    "Kaggle's files in parts": (
+        "training/cat.0.jpg training/dog.0.jpg validation/cat.1.jpg validation/dog.1.jpg",
+        r"training can be read in two ways: .* has cat.0.jpg to dog.0.jpg. Put",
+    ),
+    "Kaggle's files beside others": (
+        "photos/cat.1.jpg photos/Dog.1.jpg screens/shot.png more/shot.png",
+        "if photos is a class, name its files",
+    ),
+    "a photo without a label among others": (
+        "cat.1.jpg dog.1.jpg IMG.jpg",
+        "IMG.jpg has no label: .* named like cat.0.jpg",
+    ),
+    "the same in a folder": ("all/cat.1.jpg all/dog.1.jpg all/IMG.jpg", "IMG.jpg has no label"),
+    "one class with a name like Kaggle's": (
+        "Cat/0.jpg Cat/Whiskers.2.jpg",
+        "Every labelled photo is a cat",
+    ),
+    "a class called as the column of ids": ("id/1.jpg Cat/1.jpg", "can't be called 'id'"),
+}
 
 
-@pytest.mark.parametrize("case", range(15))
+@pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_told_apart_is_refused(tmp_path, case):
-    _, words, make = list(refusals(tmp_path))[case]
-    folder = tmp_path / "source"
-    make(folder)
+    names, words = REFUSED[case]
+    files(tmp_path, *names.split())
     with pytest.raises(UserError, match=words):
-        layout.find(folder)
+        find(tmp_path)

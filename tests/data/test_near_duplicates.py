@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from dogs_vs_cats.data import near_duplicates, pixels
+from dogs_vs_cats.data import near_duplicates, perceptual_hash, pixels
 from support.pictures import picture
 
 
@@ -38,7 +38,7 @@ def copies(image: Image.Image):
 @pytest.fixture(scope="module")
 def hashes(unpacked):
     paths = sorted(unpacked.rglob("*.jpg"))
-    return paths, [near_duplicates.fingerprint(pixels.upright(path.read_bytes())) for path in paths]
+    return paths, [perceptual_hash.hashes(pixels.upright(path.read_bytes())) for path in paths]
 
 
 def test_copies_are_within_the_threshold(hashes):
@@ -47,7 +47,7 @@ def test_copies_are_within_the_threshold(hashes):
     for i in np.random.default_rng(0).choice(len(paths), min(300, len(paths)), replace=False):
         original = bits(fingerprints[i])
         for _, copy in copies(pixels.upright(paths[i].read_bytes())):
-            found = bits(near_duplicates.fingerprint(copy))
+            found = bits(perceptual_hash.hashes(copy))
             distances.append(min((original[0] != found[0]).sum(), (original[1] != found[0]).sum()))
     within = np.mean(np.array(distances) <= near_duplicates.THRESHOLD)
     print(f"copies within the threshold: {within:.2%} of {len(distances)}")
@@ -85,16 +85,16 @@ def test_links_reach_through_others_and_the_first_photo_names_the_group():
 
 def test_identical_files_and_mirrored_twins_share_a_group():
     image = picture(5, (200, 160))
-    prints = [near_duplicates.fingerprint(x) for x in (picture(6), image, ImageOps.mirror(image))]
+    prints = [perceptual_hash.hashes(x) for x in (picture(6), image, ImageOps.mirror(image))]
     assert near_duplicates.group(list("abc"), list("123"), prints) == ["a", "b", "b"]
-    far = [near_duplicates.fingerprint(picture(seed)) for seed in (7, 8, 9)]
+    far = [perceptual_hash.hashes(picture(seed)) for seed in (7, 8, 9)]
     assert near_duplicates.group(list("abc"), ["1", "2", "1"], far) == ["a", "b", "a"]
     assert near_duplicates.group([], [], []) == []
 
 
 def test_twins_across_two_listed_groups_unite_both():
     """Patients p and q share a near-duplicate: all their photos are one group. r stays apart."""
-    far = [near_duplicates.fingerprint(picture(seed)) for seed in range(6)]
+    far = [perceptual_hash.hashes(picture(seed)) for seed in range(6)]
     far[3] = far[1]
     listed = ["p", "p", "r", "q", "q", ""]
     assert near_duplicates.group(list("abcdef"), list("123456"), far, listed) == list("aacaaf")

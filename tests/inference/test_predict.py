@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dogs_vs_cats.config import engines, recipe_files
-from dogs_vs_cats.data import layout
+from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Rows
@@ -215,7 +215,7 @@ def test_odd_names_come_back_as_they_are(trained):
         assert found == {name: expected[str(n)] for n, name in enumerate(names, 1)}
     assert b"latin\xe9.jpg" in Path("odd.csv").read_bytes()
     # A name that looks like a pattern is a name where there is such a file.
-    assert [x.name for x in layout.own("odd/[1].jpg")] == ["[1].jpg"]
+    assert [x.name for x in photo_files.named_by("odd/[1].jpg")] == ["[1].jpg"]
 
 
 def test_what_is_named_is_found_once_and_in_natural_order(here, monkeypatch):
@@ -225,16 +225,16 @@ def test_what_is_named_is_found_once_and_in_natural_order(here, monkeypatch):
         (here / name).touch()
     everything = [Path(x) for x in ("p/9.JPEG", "p/10.jpg", "p/IMG.HEIC", "p/sub/1.png")]
     for text in "p", "p/", "p/*", "p/**", "**":
-        assert layout.own(text) == everything
-    assert layout.own("p/*.jpg") == [Path("p/10.jpg")]
-    assert layout.own("p/a.txt") == [Path("p/a.txt")], "named itself"
+        assert photo_files.named_by(text) == everything
+    assert photo_files.named_by("p/*.jpg") == [Path("p/10.jpg")]
+    assert photo_files.named_by("p/a.txt") == [Path("p/a.txt")], "named itself"
     monkeypatch.setenv("HOME", str(here))
-    assert layout.own("~/p/sub") == [here / "p/sub/1.png"]
+    assert photo_files.named_by("~/p/sub") == [here / "p/sub/1.png"]
     (here / "empty").mkdir()
     os.mkfifo(here / "pipe.jpg")
     for text in "", "q", "q/*.jpg", "p/*.txt", "empty", "pipe.jpg":
-        with pytest.raises(UserError, match=r"^Expected .*Received"):
-            layout.own(text)
+        with pytest.raises(UserError, match=r"^No photos in |^PHOTOS="):
+            photo_files.named_by(text)
 
 
 def test_heads_that_do_not_fit_are_refused(trained, tmp_path):

@@ -17,7 +17,7 @@ import pandas as pd
 from dogs_vs_cats import progress
 from dogs_vs_cats.analysis import compare, linear_probe
 from dogs_vs_cats.config.engines import Engine
-from dogs_vs_cats.data import dataset, near_duplicates, photos
+from dogs_vs_cats.data import dataset, inspection, near_duplicates, photos
 from dogs_vs_cats.modeling import evaluation, out_of_fold
 from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.out_of_fold import Predictions
@@ -188,11 +188,9 @@ def _alike(workspace: Workspace, table: pd.DataFrame) -> list[str]:
     here = [Path(path).exists() for path in table["path"]]
     shown = table[here]
     # Noted when the photos were tabulated: only what has changed since is decoded.
-    looks = photos.inspect_all(
-        [Path(path) for path in shown["path"]], workspace.data / "looks.jsonl"
-    )
-    same = [look["sha256"] == sha256 for look, sha256 in zip(looks, shown["sha256"], strict=True)]
-    shown, hashes = shown[same], [one["hashes"] for one in itertools.compress(looks, same)]
+    inspections = inspection.inspect_all(list(map(Path, shown["path"])), workspace.inspections)
+    same = [x.sha256 == sha256 for x, sha256 in zip(inspections, shown["sha256"], strict=True)]
+    shown, hashes = shown[same], [x.hashes for x in itertools.compress(inspections, same)]
     found = near_duplicates.group(shown["id"].tolist(), shown["sha256"].tolist(), hashes)
     group = dict(zip(shown["id"], found, strict=True))
     return [group.get(photo, photo) for photo in table["id"]]

@@ -22,12 +22,16 @@ CODE = (
     "data.dataset",
     "data.folds",
     "data.groups_csv",
+    "data.inspection",
     "data.layout",
     "data.near_duplicates",
+    "data.perceptual_hash",
+    "data.photo_files",
     "data.photos",
     "data.pixels",
     "data.sources",
     "data.test_split",
+    "kaggle.competitions",
 )
 
 
@@ -134,21 +138,20 @@ def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
     """Return the contents of the dataset's files, for the photos below `folder`."""
     import pandas as pd
 
-    from dogs_vs_cats.data import folds, layout, near_duplicates, photos, test_split
+    from dogs_vs_cats.data import folds, inspection, layout, near_duplicates, test_split
 
     order = competitions.facts(source.competition).classes if source.competition else ()
-    found, classes, left_out = layout.find(folder, order)
-    if left_out:
+    found = layout.find(folder, order)
+    if found.left_out:
         progress.say(
-            f"data: {left_out:,} image files are neither labelled nor test photos; left out"
+            f"data: {found.left_out:,} image files are neither labelled nor test photos; left out"
         )
-    listed = sources.listed_groups(source, workspace, folder, [photo.path for photo in found])
-    paths = [_relative(photo.path) for photo in found]
-    looks = photos.inspect_all([Path(path) for path in paths], workspace.data / "looks.jsonl")
-    table = pd.DataFrame(looks)
-    table["id"] = [photo.id for photo in found]
+    listed = sources.listed_groups(source, workspace, folder, [x.path for x in found.photos])
+    paths = [_relative(photo.path) for photo in found.photos]
+    table = pd.DataFrame(inspection.inspect_all(list(map(Path, paths)), workspace.inspections))
+    table["id"] = [photo.id for photo in found.photos]
     table["path"] = paths
-    table["label"] = [photo.label or "" for photo in found]
+    table["label"] = [photo.label or "" for photo in found.photos]
     table["fold"] = ""
     table["group"] = table["id"]
     table["listed"] = listed
@@ -163,7 +166,7 @@ def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
     table.loc[train, "fold"] = [str(x) for x in folds.split(labels, groups, folds.FOLDS)]
     sample = sources.sample_submission(source, workspace, folder)
     sample = sample if answers is None else None
-    return Tables(table, classes, answers, sample, sum(map(bool, listed)))
+    return Tables(table, found.classes, answers, sample, sum(map(bool, listed)))
 
 
 def _relative(path: Path) -> str:
