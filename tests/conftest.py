@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import PROJECT, TESTS, TINY, called, command
+from support.commands import OTHER, PROJECT, TESTS, TINY, called, run_all
 from support.pictures import kaggle_folder
+from support.prepared import copy_of, prepared
 
 MINI = PROJECT.parent / "shared" / "data" / "dogs-vs-cats-mini"
 
 # Under `make test` too, a test's own make is one that a user types.
 for _inherited in "MAKEFLAGS", "MFLAGS", "MAKELEVEL":
     os.environ.pop(_inherited, None)
+# Tests work in folders of their own; all use the project's weights.
+os.environ["WEIGHTS"] = os.path.abspath(os.environ.get("WEIGHTS") or PROJECT / "weights")
 
 
 @pytest.fixture
@@ -23,7 +26,6 @@ def here(tmp_path, monkeypatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     (folder / "tiny.toml").write_text(TINY)
-    monkeypatch.setenv("WEIGHTS", os.environ.get("WEIGHTS") or str(PROJECT / "weights"))
     return folder
 
 
@@ -66,30 +68,33 @@ def run(here):
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Path:
-    """A workspace where tiny.toml, and its blend with other.toml, are trained and submitted."""
-    folder = tmp_path_factory.mktemp("made")
-    other = TINY.replace("32\n", "40\n").replace('"avgmax"', '"avg"')
-    other = other.replace('test_views = ["plain", "mirror"]', 'test_views = ["zoom"]')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("WEIGHTS", os.environ.get("WEIGHTS") or str(PROJECT / "weights"))
-        (folder / "tiny.toml").write_text(TINY)
-        (folder / "other.toml").write_text(other)
-        kaggle_folder(folder / "source", tests=TESTS)
-        for script, *options in (
-            ("data", "--source", "source"),
-            *((x, "--recipe", "tiny.toml other.toml") for x in ("features", "train", "submit")),
-            ("submit", "--recipe", "tiny.toml"),
-        ):
-            assert called(script, *options)[::2] == (0, "")
-    return folder
+    """A workspace where tiny.toml, and its blend with other.toml, are trained and submitted.
+
+    Each worker has its own copy; tests that change it copy that again.
+    """
+    return copy_of(prepared("trained", train_tiny), tmp_path_factory.mktemp("made"))
+
+
+def train_tiny(folder: Path) -> None:
+    """Train and submit tiny.toml, and its blend with other.toml, on small pictures."""
+    (folder / "tiny.toml").write_text(TINY)
+    (folder / "other.toml").write_text(OTHER)
+    kaggle_folder(folder / "source", tests=TESTS)
+    both = "tiny.toml other.toml"
+    run_all(
+        folder,
+        ("data", "--source", "source"),
+        ("features", "--recipe", both),
+        ("train", "--recipe", both),
+        ("submit", "--recipe", both),
+        ("submit", "--recipe", "tiny.toml"),
+    )
 
 
 @pytest.fixture
 def trained(made, monkeypatch) -> Path:
     """The workspace that is `made`, worked in."""
     monkeypatch.chdir(made)
-    monkeypatch.setenv("WEIGHTS", os.environ.get("WEIGHTS") or str(PROJECT / "weights"))
     return made
 
 
@@ -110,14 +115,17 @@ def browser():
 
 @pytest.fixture
 def refuse(here):
-    """Run a script that must refuse in one line with status 1; return that line."""
+    """Run a script that must refuse in one line with status 1; return that line.
+
+    In this process, as `run` does; test_scripts.py has one of each script in its own process.
+    """
 
     def runner(script: str, *arguments: str, **variables: str) -> str:
-        done = command(script, *arguments, **variables)
-        assert done.returncode == 1, done.stdout + done.stderr
-        assert done.stderr.count("\n") == 1, done.stderr
-        assert done.stderr.startswith("error: "), done.stderr
-        return done.stderr
+        status, printed, errors = called(script, *arguments, **variables)
+        assert status == 1, printed + errors
+        assert errors.count("\n") == 1, errors
+        assert errors.startswith("error: "), errors
+        return errors
 
     return runner
 
