@@ -1,11 +1,13 @@
-"""What every script does around its work: errors in one line, an exit status, no chatter."""
+"""What all scripts share: errors in one line, exit statuses, options."""
 
 import argparse
 import errno
+import io
 import os
 import sys
 import warnings
 from collections.abc import Callable
+from typing import NoReturn
 
 from dogs_vs_cats.errors import UserError
 
@@ -15,62 +17,61 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def run(main: Callable[[], None]) -> None:
     """Call `main`; end with status 0, or 1 and one line on stderr, or 130 on Ctrl-C.
 
-    Only a UserError and what the operating system refuses become one line. Anything else is a
-    defect of ours and keeps its traceback. Where the reader of stdout has gone there is no line,
-    but the status is 141, as a shell has it of what SIGPIPE ends: what was to do may not be done.
+    Only a UserError and an OSError become one line; anything else is a bug and keeps its
+    traceback. If the reader of stdout has gone, there is no line, but the work may not be
+    finished: the status is 141, as in a shell for a process that SIGPIPE ends.
     """
-    # A photo that Pillow finds merely large or odd is no news to the user; one that can't be
-    # read is reported by name in photos.csv.
+    # Pillow warns of photos that are merely large or odd. Photos that can't be read are reported
+    # by name.
     warnings.filterwarnings("ignore", module="PIL")
-    # A file's name may hold bytes that the terminal's encoding has no letter for.
+    # A file name may hold bytes that the terminal's encoding can't show.
     for stream in sys.stdout, sys.stderr:
-        stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        _told(main)
+        _call(main)
     except BrokenPipeError:
-        # `make status | head`: the reader has seen enough. Python flushes stdout once more at
-        # exit, which must not complain again.
+        # `make status | head`: Python flushes stdout once more at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
 
 
-def _told(main: Callable[[], None]) -> None:
-    """Call `main`; end with a status and one line if it fails. BrokenPipeError is passed on."""
+def _call(main: Callable[[], None]) -> None:
+    """Call `main`; end with a status and one line if it fails. BrokenPipeError is raised."""
     try:
         main()
-        sys.stdout.flush()  # at exit it would be too late to say how it went
+        sys.stdout.flush()  # now, while a failure can still change the exit status
     except UserError as error:
         _stop(str(error), 1)
     except KeyboardInterrupt:
-        _stop("Stopped. What is finished is kept: run the same command again to go on.", 130)
+        _stop("Stopped. Finished work is kept: run the same command again to go on.", 130)
     except BrokenPipeError:
         raise
     except OSError as error:
         if error.errno in DISK_FULL:
             _stop(
-                f"Expected room on the disk to write {error.filename or 'a file'}. "
-                f"Received: {error.strerror}. Free some space, then run the same command again: "
-                "what is finished is kept.",
+                f"Can't write {error.filename or 'a file'}: {error.strerror}. Free some space on "
+                "the disk, then run the same command again: finished work is kept.",
                 1,
             )
         if error.filename is None:
             raise
         _stop(
-            f"Expected to be able to use {error.filename}. Received: {error.strerror}. "
-            "Check that it exists and that you may read and write it.",
+            f"Can't use {error.filename}: {error.strerror}. Check that it exists and that you may "
+            "read and write it.",
             1,
         )
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, with status 1, like all of ours."""
+    """A parser whose errors are one line with status 1, like all others."""
 
-    def error(self, message: str) -> None:
-        raise UserError(f"Expected options as `--help` shows them. Received a mistake: {message}.")
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:]}. See --help for the options.")
 
 
 def arguments(description: str) -> Parser:
-    """Return a parser with the options that all stages share."""
+    """Return a parser with the options that most stages share."""
     parser = Parser(description=description)
     parser.add_argument("--dataset", help="its name (default: that of the last `make data`)")
     parser.add_argument(
@@ -83,13 +84,13 @@ def arguments(description: str) -> Parser:
 
 
 def positive(text: str) -> int:
-    """Return the whole number above 0 that an option's text is; for argparse."""
+    """Return an option's text as a whole number above 0; a type for argparse."""
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, received {text!r}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
-def _stop(line: str, status: int) -> None:
+def _stop(line: str, status: int) -> NoReturn:
     sys.stdout.flush()
     print(f"error: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(status)

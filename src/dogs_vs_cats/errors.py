@@ -1,9 +1,9 @@
-"""The two errors that are for people."""
+"""The two errors that are shown to people."""
 
 
 class UserError(Exception):
-    """A mistake that a user can mend: one line with what was expected, received, and to do."""
+    """A mistake that a user can correct. The text, one line, says what is wrong and what to do."""
 
 
 class PhotoError(OSError):
-    """A photo that can't be read; the text is the reason, without the file's name."""
+    """A photo that can't be read. The text is the reason, without the file's name."""

@@ -1,4 +1,4 @@
-"""Files that appear whole, their digests, locks, and room on the disk. Standard library alone."""
+"""Files that appear whole, their digests, locks and disk space. Standard library and filelock."""
 
 import errno
 import hashlib
@@ -14,30 +14,29 @@ from dogs_vs_cats.errors import UserError
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; on success it is synced and renamed to `path`.
+    """Yield a temporary path beside `path` to write to; on success it is synced and renamed.
 
-    Whoever reads `path` sees the old file or the new one, never half of one.
+    Readers of `path` see the old file or the new one, never half a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        yield beside
-        with beside.open("rb+") as file:
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except OSError as error:
-        # A write that fails (a full disk) names no file of its own.
-        if error.filename is None:
+        if error.filename is None:  # of a failed write, as to a full disk
             error.filename = str(path)
         raise
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def read_text(path: Path) -> str:
-    """Return the UTF-8 text of a file that people edit, without the mark that some editors add.
+    """Return the UTF-8 text of a file that people edit, without a byte order mark.
 
-    Line ends are as they came. UserError names the line, and its first field, that isn't UTF-8.
+    Line ends are kept. UserError names the line, and its first field, that isn't UTF-8.
     """
     data = path.read_bytes()
     try:
@@ -46,15 +45,15 @@ def read_text(path: Path) -> str:
         lines = data[: error.start].split(b"\n")
         first = lines[-1].partition(b",")[0].decode(errors="replace")
         raise UserError(
-            f"Expected {path} in UTF-8. Received another encoding in line {len(lines)}, "
-            f"{first!r}. Save it as UTF-8 (in Excel: CSV UTF-8)."
+            f"{path} is not UTF-8: see line {len(lines)}, {first!r}. Save it as UTF-8 (in Excel: "
+            "CSV UTF-8)."
         ) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 `text` to `path`, whole. Odd bytes of file names are kept as they came."""
-    with whole(path) as beside:
-        beside.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+    """Write UTF-8 `text` to `path`, whole. Bytes of file names that aren't UTF-8 are kept."""
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def digest(path: Path) -> str:
@@ -66,8 +65,7 @@ def digest(path: Path) -> str:
 def signature(path: Path) -> str:
     """Return the sha256 over names, sizes and times of change of a file or a whole folder.
 
-    Reads no file's content, so 40,000 photos take a fraction of a second. OSError if `path`
-    does not exist.
+    No file is read, so 40,000 photos take a fraction of a second. OSError if `path` doesn't exist.
     """
     if path.is_file():
         entries = [("", path.stat())]
@@ -79,8 +77,8 @@ def signature(path: Path) -> str:
     return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
 
 
-def _walk(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry]:
-    """Yield the files below `folder`, through links too, but not those that lead back up."""
+def _walk(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
+    """Yield the files below `folder`, through links too, except links that lead back up."""
     real = os.path.realpath(folder)
     if real in above:
         return
@@ -89,7 +87,7 @@ def _walk(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry]:
             try:
                 is_folder = entry.is_dir()
             except OSError as error:
-                if error.errno == errno.ELOOP:  # a link to itself leads nowhere, as a broken one
+                if error.errno == errno.ELOOP:  # a link to itself, like a broken one
                     continue
                 raise
             if is_folder:
@@ -98,22 +96,22 @@ def _walk(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry]:
                 yield entry
 
 
-def require_free(folder: Path, size: int, what: str) -> None:
-    """Raise UserError unless the disk that holds `folder` has `size` bytes to spare."""
+def require_free(folder: Path, size: int, purpose: str) -> None:
+    """Raise UserError unless the disk that holds `folder` has `size` bytes free."""
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < size:
         raise UserError(
-            f"Expected {size_text(size)} of free disk for {what} in {folder}. "
-            f"Received {size_text(free)}. Free some space (`make clean` says what it would free)."
+            f"{size_text(size)} of free disk is needed for {purpose} in {folder}, and "
+            f"{size_text(free)} is free. Free some space (`make clean` says what it would free)."
         )
 
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file `path`; where another process holds it, say so once and wait.
+    """Hold the lock file `path`; if another process holds it, say so once and wait.
 
-    The operating system lets go of the lock when its holder ends, however it ends.
+    The operating system releases the lock when its holder ends, however it ends.
     """
     import filelock
 
@@ -122,7 +120,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        progress.say(f"{what}: another run is at work on this; waiting for it to end")
+        progress.say(f"{what}: waiting for another run that works on this to end")
         lock.acquire()
     try:
         yield
@@ -131,14 +129,14 @@ def locked(path: Path, what: str) -> Iterator[None]:
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files below a folder; 0 where there is none."""
+    """Return the bytes of a file, or of all files below a folder; 0 if it doesn't exist."""
     if path.is_file():
         return path.stat().st_size
     return sum(entry.stat().st_size for entry in _walk(str(path))) if path.is_dir() else 0
 
 
 def size_text(size: float) -> str:
-    """Return a number of bytes as people say it: `size_text(12_400_000) == '12.4 MB'`."""
+    """Return a number of bytes for people: `size_text(12_400_000) == '12.4 MB'`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000 or unit == "GB":
             break

@@ -1,12 +1,12 @@
-"""Legible: names and ids, which may hold any bytes, made fit for a page."""
+"""Legible text: names and ids, which may hold any bytes, made safe to show."""
 
 import unicodedata
 
 
 def legible(text: str) -> str:
-    """Return text that can stand in a page: what is no letter, in UTF-8 or XML, becomes U+FFFD.
+    """Return text that can be shown: characters that UTF-8 or XML can't hold become U+FFFD.
 
-    Bytes of a file's name that aren't UTF-8, control characters, marks that turn text about.
+    So do control characters and marks that change the direction of text. Line breaks stay.
     """
     decoded = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(

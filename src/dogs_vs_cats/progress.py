@@ -1,20 +1,26 @@
-"""What a stage tells while it works: lines on stdout, bars on stderr for people at a terminal."""
+"""Progress of a stage: lines on stdout, and bars on stderr where it is a terminal."""
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
-def bar(total: int, what: str, unit: str = " photos", done: int = 0, delay: float = 0):
+def bar(
+    total: int, description: str, unit: str = " photos", done: int = 0, delay: float = 0
+) -> "tqdm":
     """Return a tqdm bar over `total` units with rate and time left, on stderr.
 
-    tqdm measures the rate from this run alone, so `done` units of an earlier run count towards
-    the whole but not towards the speed. A bar within another's time goes when it is done; what
-    ends within `delay` seconds has none.
+    done: units that an earlier run finished; they don't count towards the rate. delay: seconds
+    before the bar is shown, so that quick work has none. A bar inside another one is removed when
+    it ends.
     """
     from tqdm import tqdm
 
     return tqdm(
         total=total,
-        desc=what,
+        desc=description,
         unit=unit,
         initial=done,
         disable=not sys.stderr.isatty(),
@@ -26,5 +32,5 @@ def bar(total: int, what: str, unit: str = " photos", done: int = 0, delay: floa
 
 
 def say(line: str) -> None:
-    """Print a line at once, also into a pipe."""
+    """Print a line without delay, even to a pipe."""
     print(line, flush=True)

@@ -1,4 +1,4 @@
-"""Where everything lives: one place knows the folders."""
+"""The workspace: where the files of a dataset are."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from dogs_vs_cats import files
 from dogs_vs_cats.errors import UserError
 
-CURRENT = Path("data/current")  # the name of the dataset that the last `make data` made
+CURRENT = Path("data/current")  # holds the name of the dataset that `make data` made last
 SUBMISSIONS = Path("submissions")
 LEDGER = SUBMISSIONS / "ledger.csv"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -16,7 +16,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders of one dataset, relative to the folder that the commands are run in."""
+    """The folders of one dataset, relative to the current folder."""
 
     dataset: str
 
@@ -31,12 +31,12 @@ class Workspace:
 
     @property
     def downloads(self) -> Path:
-        """What was downloaded, as it came; never changed, and kept by `make clean`."""
+        """The downloads, unchanged; `make clean` keeps them."""
         return self.data / "downloads"
 
     @property
     def rehearsal(self) -> Path:
-        """What a rehearsal of Kaggle serves and keeps."""
+        """The files that a rehearsal of Kaggle serves and keeps."""
         return self.data / "rehearsal"
 
     @property
@@ -54,7 +54,7 @@ class Workspace:
 
     @property
     def verdicts(self) -> Path:
-        """What the user decides about doubtful labels; no stage changes it."""
+        """The user's decisions about doubtful labels; no stage changes it."""
         return self.data / "verdicts.csv"
 
     @property
@@ -63,7 +63,7 @@ class Workspace:
 
     @property
     def answers(self) -> Path:
-        """The labels of the set-aside test photos. The scorer alone reads it."""
+        """The labels of the set-aside test photos, which only scoring reads."""
         return self.data / "answers.csv"
 
     @property
@@ -76,17 +76,17 @@ class Workspace:
 
     @property
     def models(self) -> Path:
-        """Where the trained recipes are, a folder each."""
+        """The trained recipes, each in its folder."""
         return Path("models", self.dataset)
 
     @property
     def reports(self) -> Path:
-        """The pages of `make report`; what searches found, and their journals."""
+        """The pages of `make report`; results and journals of searches."""
         return Path("reports", self.dataset)
 
     @property
     def exports(self) -> Path:
-        """The ONNX files, one a recipe."""
+        """The ONNX files, one for each recipe."""
         return Path("exports", self.dataset)
 
     def model(self, recipe: str) -> Path:
@@ -94,45 +94,45 @@ class Workspace:
 
 
 def weights_folder() -> Path:
-    """The folder of downloaded weights, shared by all datasets; `WEIGHTS` moves it."""
+    """Return the folder of downloaded weights, shared by all datasets: `$WEIGHTS`, or weights."""
     return Path(os.environ.get("WEIGHTS") or "weights")
 
 
 def check_dataset_name(name: str) -> str:
-    """Return a dataset's name if it can be a folder's; UserError otherwise."""
+    """Return a dataset's name if it can be the name of a folder; UserError if not."""
     if not NAME.fullmatch(name) or name == CURRENT.name:
         raise UserError(
-            "Expected DATASET to be letters, digits, '.', '_' and '-', beginning with a letter "
-            f"or digit, and not {CURRENT.name!r}. Received {name!r}."
+            f"DATASET={name!r} can't be the name of a dataset. Use letters, digits, '.', '_' and "
+            f"'-', beginning with a letter or digit, and not {CURRENT.name!r}."
         )
     return name
 
 
 def as_folder_name(text: str) -> str:
-    """Return `text` made fit for a folder's name: `as_folder_name('my photos!') == 'my-photos'`."""
+    """Return `text` as a folder's name: `as_folder_name('my photos!') == 'my-photos'`."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "photos"
 
 
 def remember_dataset(dataset: str) -> None:
-    """Make `dataset` the one that later stages take."""
+    """Make `dataset` the one that later stages use."""
     files.write_text(CURRENT, dataset + "\n")
 
 
 def current_workspace(name: str | None) -> Workspace:
-    """Return the dataset `name`, or that of the last `make data`; UserError if it isn't there."""
+    """Return the workspace of a dataset, of the last `make data` if None; UserError if not made."""
     if name is None:
         if not CURRENT.exists():
             raise UserError(
-                "Expected photos. Received none: run `make data SOURCE=...` first "
-                "(`make data` says which sources there are)."
+                "There are no photos yet. Run `make data SOURCE=...` first (`make data` says "
+                "which sources there are)."
             )
         name = CURRENT.read_text(encoding="utf-8").strip()
     workspace = Workspace(check_dataset_name(name))
     if not workspace.data_stamp.exists():
         made = sorted(path.parent.name for path in Path("data").glob("*/stamp.json"))
+        others = f", only {', '.join(made)}" if made else ""
         raise UserError(
-            f"Expected a dataset named {name!r}. Received: "
-            f"{'these are made: ' + ', '.join(made) if made else 'none is made'}. "
-            f"Run `make data SOURCE=... DATASET={name}` first."
+            f"There is no dataset {name!r}{others}. Run `make data SOURCE=... DATASET={name}` "
+            "first."
         )
     return workspace

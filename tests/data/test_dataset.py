@@ -197,11 +197,11 @@ REFUSED = {
     "an empty folder": ("empty", "holds no photos"),
     "one class": ("one", "Every labelled photo is a cat"),
     "a truncated zip": ("cut.zip", "cut short"),
-    "text as zip": ("text.zip", "something else"),
+    "text as zip": ("text.zip", "text.zip is not a zip file"),
     "html as zip": ("page.zip", "web page"),
-    "an escaping zip": ("evil.zip", "stay inside"),
-    "too few": ("few", "at least 5"),
-    "too few, none alike": ("few", "Received 3 of cat: no more. Add"),
+    "an escaping zip": ("evil.zip", "lead out of its folder"),
+    "too few": ("few", "at least 5 of each class"),
+    "too few, none alike": ("few", "There are 3 different photos of cat; at least 5"),
     "two with one id": ("twice", "two photos for id 1"),
 }
 

@@ -36,26 +36,32 @@ def test_a_photo_is_named_by_its_name_or_its_path(here):
 
 
 WRONG = {
-    "no photo": ("photo,group\n2.jpg,x\n3.jpg,x\n", "in row 3 of groups.csv. Received '3.jpg'"),
+    "no photo": (
+        "photo,group\n2.jpg,x\n3.jpg,x\n",
+        "Row 3 of groups.csv is for '3.jpg', which is no photo",
+    ),
     "no photo's path": ("photo,group\nDog/2.jpg,x\n", "'Dog/2.jpg', which is no photo"),
     "no name": ("photo,group\n,x\n", "'', which is no photo"),
-    "several": ("photo,group\n1.jpg,x\n", "may be Cat/1.jpg and Dog/1.jpg"),
-    "two groups": ("photo,group\n2.jpg,x\nCat/2.jpg,y\n", "'x' and, in row 3, 'y'"),
-    "empty group": ("photo,group\n2.jpg,\n", "Received none for '2.jpg'"),
-    "blank group": ("photo,group\n2.jpg, \n", "Received none for '2.jpg'"),
-    "header": ("name,patient\n2.jpg,x\n", "Received name,patient"),
-    "swapped header": ("group,photo\nx,2.jpg\n", "Received group,photo"),
-    "no header": ("2.jpg,x\n", "Received 2.jpg,x"),
-    "nothing": ("", "an empty file"),
+    "several": ("photo,group\n1.jpg,x\n", "may be Cat/1.jpg or Dog/1.jpg"),
+    "two groups": (
+        "photo,group\n2.jpg,x\nCat/2.jpg,y\n",
+        "Row 3 of groups.csv puts 'Cat/2.jpg' in group 'y', an earlier row in 'x'",
+    ),
+    "empty group": ("photo,group\n2.jpg,\n", "for '2.jpg', has no group"),
+    "blank group": ("photo,group\n2.jpg, \n", "for '2.jpg', has no group"),
+    "header": ("name,patient\n2.jpg,x\n", "begins with 'name,patient'"),
+    "swapped header": ("group,photo\nx,2.jpg\n", "begins with 'group,photo'"),
+    "no header": ("2.jpg,x\n", "begins with '2.jpg,x'"),
+    "nothing": ("", "groups.csv is empty"),
     "a comma without quotes": ("photo,group\na, b.jpg,x\n", "needs quotes"),
-    "a cut quote": ('photo,group\n"2.jpg,x\n', "to be a CSV"),
+    "a cut quote": ('photo,group\n"2.jpg,x\n', "is no valid CSV"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_list_is_refused_and_says_where(here, case):
     text, words = WRONG[case]
-    with pytest.raises(UserError, match=r"(?s)^Expected .*Received") as error:
+    with pytest.raises(UserError) as error:
         read(text)
     assert words in str(error.value)
 
@@ -130,7 +136,7 @@ def test_the_list_is_found_beside_zips_and_in_them(here, run):
     assert "48 photos are in groups" in _beside_a_zip(source, here / "alone", text, run)
     (inside / "groups.csv").write_text(text)
     before = Path("data/d3/photos.csv").read_bytes()
-    with pytest.raises(AssertionError, match=r"Expected one groups\.csv"):
+    with pytest.raises(AssertionError, match=r"There are two groups\.csv"):
         run("data", "--source", "inside", "--dataset", "d3")
     assert Path("data/d3/photos.csv").read_bytes() == before
 
@@ -183,6 +189,9 @@ def test_a_mistake_in_the_list_is_one_line_and_too_large_groups_are_explained(he
     rows = "".join(f"cat.{n}.jpg,x\n" for n in range(10))
     (source / "groups.csv").write_text("photo,group\n" + rows)
     said = refuse("data", "--source", str(source))
-    assert "groups.csv puts in one group, count once" in said
-    assert "Received 3 of cat: 10 of its photos are one group, that of cat.0. Add photos" in said
+    assert "photos that groups.csv puts in one group, count once" in said
+    assert (
+        "There are 3 different photos of cat, 10 of whose photos are one group, that of cat.0;"
+        in said
+    )
     assert not Path("data/source/photos.csv").exists()

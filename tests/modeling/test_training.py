@@ -363,7 +363,7 @@ def stopped_before(fold: int) -> None:
         done = trained_folds(patch, fold)
         status, _, complaints = called("train", "--recipe", "tiny.toml")
     assert (status, done) == (130, list(range(fold)))
-    assert "What is finished is kept" in complaints
+    assert "Finished work is kept" in complaints
     assert not FOLDER.exists()
 
 

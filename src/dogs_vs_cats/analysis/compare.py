@@ -82,7 +82,7 @@ def outdated(workspace: Workspace, found: list[Trained]) -> list[str]:
 
     Of a blend, its members tell.
     """
-    now = verdicts.decided(workspace)
+    now = verdicts.changes(workspace)
     return [one.name for one in found if one.given.get("verdicts", now) != now]
 
 

@@ -1,4 +1,4 @@
-"""Archives: zip files checked whole and unpacked without leaving their folder."""
+"""Archives: zip files, checked and unpacked inside one folder."""
 
 import shutil
 import tempfile
@@ -13,15 +13,15 @@ DEPTH = 3  # a zip in a zip in a zip; Kaggle's "download all" has two
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip and the zips in it into `folder`; what is there and right is left alone.
+    """Unpack a zip and the zips in it into `folder`; files that are intact there are kept.
 
     A zip inside becomes a folder of its name. Files in `folder` that the archive does not have
     are removed. The archive is never changed. UserError if it is not a zip, is truncated or
-    damaged, or if a path in it leads out of the folder: then nothing of it has been written,
-    unless the damage is within a file (its CRC), which only unpacking finds.
+    damaged, or if a path in it leads out of the folder. Then nothing has been written, unless the
+    damage is within a file (its CRC), which only unpacking detects.
     """
-    for rest in folder.parent.glob(".zip-*"):  # of a run that was killed
-        shutil.rmtree(rest)
+    for leftover in folder.parent.glob(".zip-*"):  # of a run that was killed
+        shutil.rmtree(leftover)
     kept: set[Path] = set()
     _unpack(archive, archive.name, folder, DEPTH, kept)
     for path in sorted(folder.rglob("*"), reverse=True):
@@ -39,14 +39,12 @@ def _opened(archive: Path, name: str) -> zipfile.ZipFile:
         with archive.open("rb") as file:
             start = file.read(512).lstrip().lower()
         if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-            received = "a web page (HTML), such as a login or error page"
+            problem = "a web page (HTML), such as a login or error page, not a zip file"
         elif start.startswith(b"pk"):
-            received = "one that is cut short or damaged"
+            problem = "a zip file that is cut short or damaged"
         else:
-            received = "something else"
-        raise UserError(
-            f"Expected {name} to be a whole zip file. Received {received}. Download it again."
-        ) from error
+            problem = "not a zip file"
+        raise UserError(f"{name} is {problem}. Download it again.") from error
 
 
 def _unpack(archive: Path, name: str, folder: Path, depth: int, kept: set[Path]) -> None:
@@ -64,14 +62,14 @@ def _unpack(archive: Path, name: str, folder: Path, depth: int, kept: set[Path])
                         _write(opened, member, inner, name)
                         _unpack(inner, f"{name}/{path}", target.with_suffix(""), depth - 1, kept)
                 else:
-                    if not _same(target, member):
+                    if not _intact(target, member):
                         _write(opened, member, target, name)
                     kept.add(target)
                 bar.update()
 
 
 def _inside(filename: str, archive: str) -> PurePosixPath:
-    """Return a member's path if it stays in its folder; UserError otherwise."""
+    """Return a member's path; UserError if it leads out of the folder."""
     path = PurePosixPath(filename.replace("\\", "/"))
     if (
         not path.parts
@@ -81,13 +79,13 @@ def _inside(filename: str, archive: str) -> PurePosixPath:
         or "\0" in filename
     ):
         raise UserError(
-            f"Expected the paths in {archive} to stay inside it. Received {filename!r}. "
-            "Nothing was unpacked: this archive is broken or hostile."
+            f"The path {filename!r} in {archive} would lead out of its folder. Nothing was "
+            "unpacked: this archive is broken or hostile."
         )
     return path
 
 
-def _same(target: Path, member: zipfile.ZipInfo) -> bool:
+def _intact(target: Path, member: zipfile.ZipInfo) -> bool:
     if not target.is_file() or target.stat().st_size != member.file_size:
         return False
     return zlib.crc32(target.read_bytes()) == member.CRC
@@ -95,16 +93,15 @@ def _same(target: Path, member: zipfile.ZipInfo) -> bool:
 
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, name: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Renamed when complete, but not synced one by one: every file's CRC is checked again when
-    # the archive is unpacked next, and every photo is decoded.
-    beside = target.with_name(f".{target.name}.part"[-200:])
+    # Renamed when complete, but not synced one by one: the next time the archive is unpacked,
+    # the CRC of every file is checked, and every photo is decoded anyway.
+    temporary = target.with_name(f".{target.name}.part"[-200:])
     try:
-        with opened.open(member) as source, beside.open("wb") as file:
+        with opened.open(member) as source, temporary.open("wb") as file:
             shutil.copyfileobj(source, file, 1 << 20)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise UserError(
-            f"Expected {name} to be whole. Received a damaged {member.filename}: {error}. "
-            "Download the archive again."
+            f"{member.filename} in {name} is damaged: {error}. Download the archive again."
         ) from error
-    beside.replace(target)
+    temporary.replace(target)

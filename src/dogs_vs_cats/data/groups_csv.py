@@ -1,7 +1,7 @@
-"""The group list: groups.csv, in which people say which photos belong together.
+"""groups.csv: the user's list of photos that belong together, as of one patient or one animal.
 
-Photos of one patient, one camera, one animal: a row a photo, with the columns photo and group.
-A photo is named by its file's name, or by as much of its path as it takes to tell it from others.
+It has a row for each such photo, with the columns photo and group. A photo is given by the name
+of its file, or by as much of the end of its path as it takes to tell it from others.
 """
 
 import csv
@@ -18,78 +18,79 @@ COLUMNS = ["photo", "group"]
 def find(folders: list[Path]) -> Path | None:
     """Return the only groups.csv directly in one of `folders`, or None; UserError if several."""
     different = {folder.resolve(): folder for folder in folders}
-    found = [folder / NAME for folder in different.values() if (folder / NAME).is_file()]
-    if len(found) > 1:
+    paths = [folder / NAME for folder in different.values() if (folder / NAME).is_file()]
+    if len(paths) > 1:
         raise UserError(
-            f"Expected one {NAME}. Received {found[0]} and {found[1]}. Put the rows of all in one."
+            f"There are two {NAME}, {paths[0]} and {paths[1]}. Put the rows of both in one."
         )
-    return found[0] if found else None
+    return paths[0] if paths else None
 
 
 def read(path: Path, folder: Path, photos: list[Path]) -> list[str]:
-    """Return the group of each of `photos`, paths below `folder`, as `path` says; "" for none.
+    """Return the group of each of `photos`, which are paths below `folder`; "" for none.
 
-    UserError names the row whose photo is none of them, could be several, or is in two groups,
-    and whose group is empty.
+    UserError names the row of `path` whose photo is none of them, could be several, or is in two
+    groups, or whose group is empty.
     """
-    known = _names(folder, photos)
+    positions = _positions(folder, photos)
     groups = [""] * len(photos)
-    for number, (name, written) in _rows(path):
-        group = written.strip()  # a blank that nobody sees makes no other patient
-        where = f"in row {number} of {path}"
-        found = known[PurePosixPath(name).parts]
-        if not found:
+    for number, (name, text) in _rows(path):
+        group = text.strip()  # an invisible blank is no different group
+        where = f"Row {number} of {path}"
+        matches = positions[PurePosixPath(name).parts]
+        if not matches:
             raise UserError(
-                f"Expected a photo's file name, or its path below {folder}, {where}. Received "
-                f"{name!r}, which is no photo there. Correct it, or remove the row."
+                f"{where} is for {name!r}, which is no photo: neither a file name nor a path below "
+                f"{folder}. Correct it, or remove the row."
             )
-        if len(found) > 1:
-            several = " and ".join(str(photos[i].relative_to(folder)) for i in found[:2])
-            raise UserError(
-                f"Expected the name of one photo {where}. Received {name!r}, which may be "
-                f"{several}. Write its path."
-            )
+        if len(matches) > 1:
+            several = " or ".join(str(photos[i].relative_to(folder)) for i in matches[:2])
+            raise UserError(f"{where} is for {name!r}, which may be {several}. Write its path.")
         if not group:
             raise UserError(
-                f"Expected the name of a group {where}. Received none for {name!r}. Photos that "
-                "stand alone need no row."
+                f"{where}, for {name!r}, has no group. Photos that stand alone need no row."
             )
-        if groups[found[0]] not in ("", group):
+        if groups[matches[0]] not in ("", group):
             raise UserError(
-                f"Expected one group for each photo in {path}. Received {groups[found[0]]!r} and, "
-                f"in row {number}, {group!r} for {name!r}. Decide on one."
+                f"{where} puts {name!r} in group {group!r}, an earlier row in "
+                f"{groups[matches[0]]!r}. Decide on one."
             )
-        groups[found[0]] = group
+        groups[matches[0]] = group
     return groups
 
 
-def _names(folder: Path, photos: list[Path]) -> dict[tuple[str, ...], list[int]]:
-    """Return which photos a name may mean: any end of their paths; a whole path means its own."""
-    known = defaultdict(list)
+def _positions(folder: Path, photos: list[Path]) -> dict[tuple[str, ...], list[int]]:
+    """Return the positions of the photos that a name may mean.
+
+    A name is any end of a path. A whole path means that photo alone.
+    """
+    positions = defaultdict(list)
     whole = [photo.relative_to(folder).parts for photo in photos]
     for i, parts in enumerate(whole):
         for start in range(1, len(parts)):
-            known[parts[start:]].append(i)
+            positions[parts[start:]].append(i)
     for i, parts in enumerate(whole):
-        known[parts] = [i]
-    return known
+        positions[parts] = [i]
+    return positions
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of each row in the file, 2 the first, and its two fields."""
+    """Yield the number of each row in the file, from 2, and its two fields."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             rows = list(csv.reader(file, strict=True))
     except csv.Error as error:
-        raise UserError(f"Expected {path} to be a CSV. Received: {error}.") from error
+        raise UserError(
+            f"{path} is no valid CSV: {error}. Look for a quote that is not closed."
+        ) from error
     if not rows or rows[0] != COLUMNS:
-        received = ",".join(rows[0] if rows else [])[:100] or "an empty file"
-        raise UserError(f"Expected the columns photo,group in {path}. Received {received}.")
+        header = f"begins with {','.join(rows[0])[:100]!r}" if rows else "is empty"
+        raise UserError(f"{path} {header}. Its first line must be photo,group.")
     for number, row in enumerate(rows[1:], start=2):
         if row and len(row) != 2:
             raise UserError(
-                f"Expected two fields in each row of {path}. Received {','.join(row)[:100]!r} "
-                f"in row {number}. A name with a comma needs quotes around it."
+                f"Row {number} of {path}, {','.join(row)[:100]!r}, has {len(row)} fields, not two. "
+                "A name with a comma needs quotes around it."
             )
         if row:
             yield number, row

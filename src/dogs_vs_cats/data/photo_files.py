@@ -37,7 +37,7 @@ def named_by(text: str) -> list[Path]:
             f"PHOTOS={text!r} {'is not there' if text else 'is empty'}. Give a photo, a folder of "
             "photos or a pattern such as 'cats/*.jpg'."
         )
-    photos = set()
+    photos: set[Path] = set()
     for match in [path] if exists else map(Path, glob.iglob(str(path), recursive=True)):
         if match.is_dir():
             photos.update(below(match))

@@ -85,7 +85,7 @@ def _shown(batches: Iterator[tuple]) -> Iterator[tuple[list, np.ndarray]]:
             chosen = [i for i, job in enumerate(jobs) if view in job.needs]
             photos = images[VIEWS[view].crop]
             photos = photos if len(chosen) == len(jobs) else photos[chosen]
-            yield [jobs[i].needs[view] for i in chosen], pixels.shown(photos, view)
+            yield [jobs[i].needs[view] for i in chosen], pixels.as_view(photos, view)
 
 
 def _forward(

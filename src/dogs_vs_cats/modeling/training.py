@@ -53,7 +53,7 @@ def artifact(workspace: Workspace, recipe: Recipe, engine: Engine) -> Artifact[T
         "cache": cache.folder(workspace, recipe.features, engine).name,
         "photos": files.digest(workspace.table),
         "classes": files.digest(workspace.classes),
-        "verdicts": verdicts.decided(workspace),
+        "verdicts": verdicts.changes(workspace),
         "code": code_keys.code_key(*CODE),
         "engine": engine.versions() | environment.versions("numpy", "scipy"),
     }
@@ -201,5 +201,5 @@ def taught_rows_of(workspace: Workspace, recipe: Recipe, engine: Engine, table, 
 
     decided = verdicts.read(workspace, table, classes)
     rows = join(workspace, recipe, engine, "train", table, classes)
-    taught = verdicts.taught(decided, table, classes)
-    return dataclasses.replace(rows, corrected=taught), decided
+    corrected = verdicts.corrected_labels(decided, table, classes)
+    return dataclasses.replace(rows, corrected=corrected), decided
