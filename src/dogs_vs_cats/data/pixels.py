@@ -75,7 +75,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _tiles(image: Image.Image) -> Iterator[tuple[tuple[int, int], NDArray[np.float64]]]:
-    """Yield ((left, top), levels (height, width) float64) of tiles of TILE pixels or less a side."""
+    """Yield ((left, top), levels (height, width) float64) of tiles, TILE pixels a side or less."""
     for top, left in product(range(0, image.height, TILE), range(0, image.width, TILE)):
         box = (left, top, min(left + TILE, image.width), min(top + TILE, image.height))
         yield (left, top), np.array(image.crop(box), dtype=np.float64)
