@@ -1,8 +1,9 @@
-"""Drawings of cats and dogs, made on the spot for a machine with no photos. They are not photos."""
+"""The sample: drawings of cats and dogs, for a first try without photos."""
 
 import math
 import random
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
@@ -12,13 +13,30 @@ EACH = 200  # drawings of each class
 SEED = 2017
 FUR = [(92, 64, 51), (181, 135, 84), (225, 196, 150), (60, 60, 64), (150, 150, 155)]
 FUR += [(235, 230, 220), (200, 110, 50), (120, 85, 60)]
-PLACES = ["grass", "wall", "sky", "floor", "night"]
+BACKGROUNDS = ["grass", "wall", "sky", "floor", "night"]
+Colour = tuple[int, ...]  # RGB
+
+
+class Animal(NamedTuple):
+    """What one animal is drawn with.
+
+    x, y: pixels, the centre of its head. scale: 1 for a head about 240 pixels wide. fur, dark: the
+    colours of its parts. rng: decides their shapes.
+    """
+
+    pen: ImageDraw.ImageDraw
+    x: float
+    y: float
+    scale: float
+    fur: Colour
+    dark: Colour
+    rng: random.Random
 
 
 def draw_all(folder: Path) -> None:
-    """Draw EACH cats and EACH dogs into `folder`/Cat and /Dog; those there are left alone.
+    """Draw EACH cats and EACH dogs into `folder`/Cat and /Dog; existing drawings are kept.
 
-    Pose, fur, background, size and kind of file vary; the same seed draws the same pictures.
+    Pose, fur, background, size and format vary; the same seed draws the same pictures.
     """
     with progress.bar(2 * EACH, "drawing", " drawings") as bar:
         for kind in ("Cat", "Dog"):
@@ -28,16 +46,18 @@ def draw_all(folder: Path) -> None:
                 path = folder / kind / f"{number}{suffix}"
                 if not path.exists():
                     image = draw(kind, rng)
-                    with files.whole(path) as beside:
-                        options = {"quality": rng.randint(60, 95)} if suffix == ".jpg" else {}
-                        image.save(beside, **options)
+                    with files.whole(path) as temporary:
+                        if suffix == ".jpg":
+                            image.save(temporary, quality=rng.randint(60, 95))
+                        else:
+                            image.save(temporary)
                 bar.update()
 
 
 def draw(kind: str, rng: random.Random) -> Image.Image:
     """Return one drawing (RGB, 160 to 480 pixels a side) of a 'Cat' or a 'Dog'."""
     width, height = rng.randint(160, 480), rng.randint(160, 480)
-    side = 640  # drawn at one size, turned, cropped, then scaled: pens need no arithmetic
+    side = 640  # drawn at one size, then rotated, cropped and scaled
     image = _background(side, rng)
     pen = ImageDraw.Draw(image)
     fur = tuple(max(0, min(255, level + rng.randint(-18, 18))) for level in rng.choice(FUR))
@@ -45,14 +65,15 @@ def draw(kind: str, rng: random.Random) -> Image.Image:
     scale = rng.uniform(0.3, 1.2)
     room = int(160 * (1.3 - scale))
     x, y = 320 + rng.randint(-room, room), 270 + rng.randint(-room, room)
+    animal = Animal(pen, x, y, scale, fur, dark, rng)
     if rng.random() < 0.6:
-        _body(pen, kind, x, y, scale, fur, dark, rng)
-    (_cat if kind == "Cat" else _dog)(pen, x, y, scale, fur, dark, rng)
+        _draw_body(animal, kind)
+    (_draw_cat if kind == "Cat" else _draw_dog)(animal)
     if rng.random() < 0.4:
-        _cover(pen, x, y, scale, rng)
+        _draw_obstacle(animal)
     image = image.rotate(rng.uniform(-16, 16), Image.Resampling.BICUBIC)
     image = image.crop((70, 70, side - 70, side - 70))
-    # Some are sharp, some are as blurred and dark as photos by night.
+    # Some are sharp, some as blurred and dark as photos at night.
     image = image.filter(ImageFilter.GaussianBlur(rng.choice([0, 1, 2, 4, 7]) * rng.random()))
     image = ImageEnhance.Brightness(image).enhance(rng.uniform(0.45, 1.2))
     image = ImageEnhance.Color(image).enhance(rng.choice([0, 0.4, 1, 1]))
@@ -62,8 +83,8 @@ def draw(kind: str, rng: random.Random) -> Image.Image:
 
 
 def _background(side: int, rng: random.Random) -> Image.Image:
-    place = rng.choice(PLACES)
-    base = {
+    place = rng.choice(BACKGROUNDS)
+    base: Colour = {
         "grass": (90, 150, 70),
         "wall": (200, 185, 165),
         "sky": (150, 190, 225),
@@ -88,11 +109,20 @@ def _background(side: int, rng: random.Random) -> Image.Image:
     return image.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 5)))
 
 
-def _ellipse(pen, x, y, rx, ry, colour, outline=None) -> None:
+def _ellipse(
+    pen: ImageDraw.ImageDraw,
+    x: float,
+    y: float,
+    rx: float,
+    ry: float,
+    colour: Colour,
+    outline: Colour | None = None,
+) -> None:
     pen.ellipse([x - rx, y - ry, x + rx, y + ry], colour, outline, 3)
 
 
-def _body(pen, kind, x, y, s, fur, dark, rng) -> None:
+def _draw_body(animal: Animal, kind: str) -> None:
+    pen, x, y, s, fur, dark, rng = animal
     _ellipse(pen, x, y + 230 * s, 105 * s, 150 * s, fur, dark)
     tail = rng.choice([-1, 1])
     points = []
@@ -105,8 +135,9 @@ def _body(pen, kind, x, y, s, fur, dark, rng) -> None:
     pen.line(points, dark, int((24 if kind == "Cat" else 34) * s), "curve")
 
 
-def _cover(pen, x, y, s, rng) -> None:
-    """Something that stands in front of a part of the animal."""
+def _draw_obstacle(animal: Animal) -> None:
+    """Draw something in front of a part of the animal."""
+    pen, x, y, s, _, _, rng = animal
     side, low = rng.choice([-1, 1]), rng.uniform(-60, 60) * s
     tone = tuple(rng.randint(40, 220) for _ in range(3))
     if rng.random() < 0.5:
@@ -116,8 +147,9 @@ def _cover(pen, x, y, s, rng) -> None:
         pen.rounded_rectangle([x - 240 * s, y + low, x + 240 * s, y + 320 * s], 30 * s, tone)
 
 
-def _cat(pen, x, y, s, fur, dark, rng) -> None:
-    """A round head, pointed ears, slit eyes, a small nose, whiskers, sometimes stripes."""
+def _draw_cat(animal: Animal) -> None:
+    """Draw a round head, pointed ears, slit eyes, a small nose, whiskers, sometimes stripes."""
+    pen, x, y, s, fur, dark, rng = animal
     lean = rng.uniform(-12, 12) * s
     for side in (-1, 1):
         tip = (x + side * s * rng.uniform(88, 112) + lean, y - s * rng.uniform(150, 185))
@@ -155,8 +187,9 @@ def _cat(pen, x, y, s, fur, dark, rng) -> None:
             pen.line([start, end], (245, 245, 245), 2)
 
 
-def _dog(pen, x, y, s, fur, dark, rng) -> None:
-    """A long head, hanging or folded ears, round eyes, a big nose on a muzzle, often a tongue."""
+def _draw_dog(animal: Animal) -> None:
+    """Draw a long head, hanging or folded ears, round eyes, a muzzle, often a tongue."""
+    pen, x, y, s, fur, dark, rng = animal
     long = rng.uniform(1.0, 1.3)
     _ellipse(pen, x, y - 10 * s, 98 * s, 116 * s, fur, dark)
     drop = rng.random() < 0.75
@@ -183,9 +216,9 @@ def _dog(pen, x, y, s, fur, dark, rng) -> None:
     else:
         _ellipse(pen, x, y + 70 * s, 60 * s, 58 * s * long, fur, dark)
     if rng.random() < 0.6:
-        drop = 150 + rng.uniform(-10, 25)
+        tip = 150 + rng.uniform(-10, 25)
         pen.rounded_rectangle(
-            [x - 22 * s, y + 100 * s, x + 22 * s, y + drop * s],
+            [x - 22 * s, y + 100 * s, x + 22 * s, y + tip * s],
             20 * s,
             (225, 100, 115),
             (150, 50, 60),
