@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dogs_vs_cats import console
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.submission import check
 from dogs_vs_cats.workspace import current_workspace
 
 
@@ -13,12 +14,9 @@ def main() -> None:
     parser.add_argument("--dataset", help="its name (default: that of the last `make data`)")
     args = parser.parse_args()
     if not args.csv:
-        raise UserError("Expected CSV=path. Received none.")
+        raise UserError("There is no file to check: give CSV=path.")
     workspace = current_workspace(args.dataset)
-
-    from dogs_vs_cats.submission import submission_csv
-
-    rows = submission_csv.check(Path(args.csv), workspace)
+    rows = check.check(Path(args.csv), workspace)
     print(f"check: {args.csv}: {rows:,} rows, one for each test photo of {workspace.dataset}: good")
 
 

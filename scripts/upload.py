@@ -27,12 +27,12 @@ def main() -> None:
         )
 
     from dogs_vs_cats.data import photos
-    from dogs_vs_cats.submission import submission_csv
+    from dogs_vs_cats.submission import check
 
-    submission_csv.require_classes(photos.read_classes(workspace), slug)
-    submission_csv.require_kaggles(workspace, slug)
+    check.require_classes(photos.read_classes(workspace), slug)
+    check.require_kaggles(workspace, slug)
     path = Path(args.csv)
-    rows = submission_csv.check(path, workspace, slug)
+    rows = check.check(path, workspace, slug)
     print(f"upload: {path}: {rows:,} rows, good", flush=True)
     done = None if args.again else uploads.find(path, slug)
     if done is None and credentials.find() is None:

@@ -64,7 +64,8 @@ def test_recipes_are_sorted_by_log_loss_with_what_they_cost(here, run):
     zoom = PLACE.cache / "key-best" / "train-zoom"
     zoom.mkdir()
     (zoom / "features.npy").write_bytes(bytes(9_000_000))
-    submitted = {"inputs": {}, "outputs": {}, "summary": {"seconds": 3.4}}
+    result = {"file": "a.csv", "sha256": "", "rows": 400, "seconds": 3.4}
+    submitted = {"inputs": {}, "outputs": {}, "summary": result}
     (PLACE.model("best") / "submission.json").write_text(json.dumps(submitted))
     PLACE.data_stamp.touch()
     lines = run("compare", "--dataset", "d").splitlines()

@@ -7,7 +7,7 @@ import pytest
 from dogs_vs_cats.data import layout
 from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.kaggle.competitions import REDUX, CompetitionFacts
-from dogs_vs_cats.submission import submission_csv
+from dogs_vs_cats.submission import check, submission_csv
 from support.pictures import write
 
 
@@ -44,7 +44,7 @@ def test_a_competition_with_other_classes_takes_one_entry(here, monkeypatch):
         write(here / "train" / f"{name}.0.jpg", seed)
     _, classes, _ = layout.find(here, competitions.facts("farm").classes)
     assert classes == ["sheep", "cow", "hen"], "in the competition's order"
-    submission_csv.require_classes(classes, "farm")
+    check.require_classes(classes, "farm")
     assert submission_csv.columns(classes, "farm") == ["animal", "p_sheep", "p_cow", "p_hen"]
     assert submission_csv.columns(["sheep", "cow"], "farm") == ["id", "sheep", "cow"]
 

@@ -213,7 +213,7 @@ def test_a_recipes_csv_that_is_uploaded_stays_the_recipes(run, site, name):
     sent = ledger.read()
     assert [x["competition"] for x in sent] == [competitions.REDUX, "another"]
     assert all(line.items() <= x.items() and x["private_score"] == "0.06" for x in sent)
-    past = expected_score.ratios(sent, {"sha256": "", "dataset": "source"}, "another", "log_loss")
+    past = expected_score.ratios(sent, "another", "log_loss", "source", None)
     assert past == [pytest.approx(0.06 / 0.04)]
 
 

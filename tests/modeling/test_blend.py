@@ -16,7 +16,7 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.modeling import blend, calibration, opinion_pool, out_of_fold
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.modeling.log_loss import log_losses
-from dogs_vs_cats.submission import submission_csv
+from dogs_vs_cats.submission import stage
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, TINY, command
 from support.models import write_model
@@ -347,14 +347,15 @@ def assert_test_photos_are_mixed_by_name(csv: Path) -> None:
     mixed = 0
     for name, one in members.items():
         calibration.write(Path("models/source", name, "calibration.json"), one, {})
-        path, _ = submission_csv.build(PLACE, recipe_files.read(f"{name}.toml"), engine)
-        p = pd.read_csv(path).set_index("id")["label"]
+        submission = stage.build(PLACE, recipe_files.read(f"{name}.toml"), engine)
+        p = pd.read_csv(submission.file).set_index("id")["label"]
         mixed = mixed + pool.weights[name] * p
     opinion_pool.write(FOLDER, pool, {})
-    path, rows = submission_csv.build(PLACE, recipe_files.read(BOTH[1]), engine)
+    submission = stage.build(PLACE, recipe_files.read(BOTH[1]), engine)
+    path = Path(submission.file)
     found = pd.read_csv(path).set_index("id")["label"]
     two = np.stack([1 - mixed, mixed], axis=1)
-    assert (rows, found.nunique()) == (5, 5)
+    assert (submission.rows, found.nunique()) == (5, 5)
     assert np.allclose(found.loc[mixed.index], pool.calibration.apply(two)[:, 1], atol=1e-12)
     assert path != csv
     path.unlink()

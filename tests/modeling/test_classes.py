@@ -1,6 +1,7 @@
 """Any other problem: two or more classes of any names, from folders to a checked submission."""
 
 import html
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from dogs_vs_cats.data import photos
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features.join import join
 from dogs_vs_cats.modeling import calibration, heads, out_of_fold
-from dogs_vs_cats.submission import holdout_score, submission_csv
+from dogs_vs_cats.submission import check, holdout_score, submission_csv
 from dogs_vs_cats.workspace import Workspace
 from support.commands import TINY
 from support.pictures import class_folder, group_list, shape, shape_folder, write
@@ -76,18 +77,19 @@ def test_three_classes_of_any_names_from_folders_to_a_score(here, run):
     folder = tests.set_index("id")["path"].map(lambda path: Path(path).parent.name.lower())
     truth = folder.loc[table["id"].astype(str)].to_numpy()
     found = holdout_score.score(path, workspace)
-    assert found["accuracy"] == pytest.approx((table[CLASSES].idxmax(axis=1) == truth).mean())
+    assert found.accuracy == pytest.approx((table[CLASSES].idxmax(axis=1) == truth).mean())
     right = table[CLASSES].to_numpy()[np.arange(12), [CLASSES.index(name) for name in truth]]
-    assert found["log_loss"] == pytest.approx(-np.log(right).mean())
-    assert found["accuracy"] > 0.7
+    assert found.log_loss == pytest.approx(-np.log(right).mean())
+    assert found.accuracy > 0.7
     # By id, whatever the order of rows; and by class: values of other columns score badly.
     table.sample(frac=1, random_state=0).to_csv("shuffled.csv", index=False)
-    assert holdout_score.score(Path("shuffled.csv"), workspace) == pytest.approx(found)
+    shuffled_score = asdict(holdout_score.score(Path("shuffled.csv"), workspace))
+    assert shuffled_score == pytest.approx(asdict(found))
     turned = table.copy()
     turned[CLASSES] = table[[*CLASSES[1:], CLASSES[0]]].to_numpy()
     turned.to_csv("turned.csv", index=False)
-    assert submission_csv.check(Path("turned.csv"), workspace) == 12
-    assert holdout_score.score(Path("turned.csv"), workspace)["accuracy"] < 0.3
+    assert check.check(Path("turned.csv"), workspace) == 12
+    assert holdout_score.score(Path("turned.csv"), workspace).accuracy < 0.3
     report_and_predict(run, "forms", str(here / "forms"), by_path(path, workspace))
     told = out_of_fold.read(workspace.model("tiny"))
     assert told.classes == CLASSES
@@ -136,18 +138,21 @@ def workspace(here, run):
 
 
 BAD = {
-    "a sum below one": (("0.2,0.3,0.5", "0.2,0.3,0.4"), "add up to 1. Received 0.9 for id 1"),
-    "a sum above one": (("1,0,0", "1,0,0.00001"), "add up to 1. Received 1.00001 for id 3"),
-    "swapped columns": (("id,a,b,c", "id,a,c,b"), "the columns id,a,b,c in bad.csv. Received id,a"),
-    "another name": (("id,a,b,c", "id,a,b,C"), "Received id,a,b,C"),
-    "the competition's columns": (("id,a,b,c", "id,label"), "Received id,label"),
-    "a missing field": (("0.2,0.3,0.5", "0.5,0.5"), "4 fields"),
+    "a sum below one": (("0.2,0.3,0.5", "0.2,0.3,0.4"), "for id 1 that add up to 0.9,"),
+    "a sum above one": (("1,0,0", "1,0,0.00001"), "for id 3 that add up to 1.00001,"),
+    "swapped columns": (
+        ("id,a,b,c", "id,a,c,b"),
+        "bad.csv has the columns id,a,c,b; the columns must be id,a,b,c.",
+    ),
+    "another name": (("id,a,b,c", "id,a,b,C"), "has the columns id,a,b,C;"),
+    "the competition's columns": (("id,a,b,c", "id,label"), "has the columns id,label;"),
+    "a missing field": (("0.2,0.3,0.5", "0.5,0.5"), "4 fields; one has 3: 1,0.5,0.5."),
     "a negative share": (("0.2,0.3,0.5", "-0.2,0.7,0.5"), "'-0.2' for id 1"),
     "nan": (("0.2,0.3,0.5", "nan,0.5,0.5"), "'nan' for id 1"),
     "infinite": (("0.2,0.3,0.5", "0,inf,0"), "'inf' for id 1"),
-    "a missing id": (("3,1,0,0\n", ""), "Received 2: id 3 is missing"),
-    "an id twice": (("3,1,0,0\n", "1,1,0,0\n"), "1 twice"),
-    "no header": (("id,a,b,c\n", ""), "Received 1,0.2,0.3,0.5"),
+    "a missing id": (("3,1,0,0\n", ""), "2 rows for 3 test photos: id 3 is missing"),
+    "an id twice": (("3,1,0,0\n", "1,1,0,0\n"), "id 1 twice"),
+    "no header": (("id,a,b,c\n", ""), "has the columns 1,0.2,0.3,0.5;"),
 }
 
 
@@ -157,19 +162,19 @@ def test_a_bad_csv_of_three_classes_is_refused_and_says_where(workspace, case):
     text = Path("good.csv").read_text()
     assert old in text
     Path("bad.csv").write_text(text.replace(old, new, 1))
-    with pytest.raises(UserError, match=r"^Expected .*Received") as error:
-        submission_csv.check(Path("bad.csv"), workspace)
+    with pytest.raises(UserError, match=r"^(bad.csv|Each row of bad.csv) ") as error:
+        check.check(Path("bad.csv"), workspace)
     assert words in str(error.value)
 
 
 def test_a_missing_column_is_refused_and_a_good_csv_passes(workspace, run, refuse):
-    assert submission_csv.check(Path("good.csv"), workspace) == 3
+    assert check.check(Path("good.csv"), workspace) == 3
     pd.read_csv("good.csv").drop(columns="c").to_csv("bad.csv", index=False)
-    assert "Received id,a,b." in refuse("check", "--csv", "bad.csv")
+    assert "has the columns id,a,b;" in refuse("check", "--csv", "bad.csv")
 
 
 def test_only_cats_and_dogs_go_to_the_competition(workspace, refuse):
-    words = "the classes cat 0 and dog 1, as the competition has them. Received a, b, c."
+    words = "The classes are a, b, c; the competition has cat (0) and dog (1)."
     sent = refuse("upload", "--csv", "good.csv", "--competition", "dogs-vs-cats")
     assert words in sent
     assert words in refuse("rehearse", "--source", "forms", "--photos", "forms")
@@ -218,8 +223,8 @@ def test_a_class_without_a_readable_photo_and_of_a_name_that_is_no_text_goes_all
     run("submit", "--recipe", "tiny.toml")
     (path,) = Path("submissions").glob("pets-tiny-*.csv")
     assert path.read_bytes().startswith(b"id,cat,dog,eel\xff\n1,0.")
-    assert submission_csv.check(path, Workspace("pets")) == 4
-    assert 0 <= holdout_score.score(path, Workspace("pets"))["accuracy"] <= 1
+    assert check.check(path, Workspace("pets")) == 4
+    assert 0 <= holdout_score.score(path, Workspace("pets")).accuracy <= 1
     # The suspects of two recipes, too.
     run("report", "--recipe", "tiny.toml")
     page = Path("reports/pets/tiny.html").read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ from dogs_vs_cats.modeling import out_of_fold
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 from dogs_vs_cats.report import contents, figures, gallery, page
-from dogs_vs_cats.submission import submission_csv
+from dogs_vs_cats.submission import stage
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, TINY, command
 from support.datasets import record_dataset
@@ -309,16 +309,18 @@ def test_what_older_heads_got_is_a_past_score_and_that_of_these_heads_is_none(he
     found = made_up([0.9, 0.2, 0.7], [1, 0, 1])
     table = pd.DataFrame({"id": ["1", "2"], "label": "", "problem": ""})
     sent = {"submission": None}
-    monkeypatch.setattr(submission_csv, "summary", lambda *_: sent["submission"])
+    monkeypatch.setattr(
+        stage, "artifact", lambda *_: SimpleNamespace(fresh=lambda: sent["submission"])
+    )
     recipe = SimpleNamespace(name="fast")
 
     def expected() -> list[str]:
         return contents.expected(workspace, recipe, table, found, "log_loss")
 
     assert "corrected: 3 past scores were 2.00 times" in expected()[1]
-    sent["submission"] = {"line": {"sha256": "2", "dataset": "d", "recipe": "fast"}}
+    sent["submission"] = SimpleNamespace(sha256="2")
     assert len(expected()) == 1, "two are too few"
-    sent["submission"] = {"line": {"sha256": "new", "dataset": "d", "recipe": "fast"}}
+    sent["submission"] = SimpleNamespace(sha256="new")
     assert "corrected: 3 past scores" in expected()[1]
 
 

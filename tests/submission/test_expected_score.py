@@ -1,4 +1,4 @@
-"""The forecast: an interval that holds, corrected by past scores of the same competition."""
+"""The expected score: an interval that holds, corrected by past scores of the same competition."""
 
 import dataclasses
 import math
@@ -10,9 +10,8 @@ from dogs_vs_cats.kaggle.competitions import REHEARSAL
 from dogs_vs_cats.kaggle.ledger import COLUMNS
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 from dogs_vs_cats.submission import expected_score
+from dogs_vs_cats.submission.expected_score import ExpectedScore
 from support.pictures import kaggle_folder
-
-LINE = {"sha256": "mine", "dataset": "d", "recipe": "fast"}
 
 
 def sample(rng, n: int, each: int = 1) -> Predictions:
@@ -35,18 +34,18 @@ def test_about_95_of_100_scores_are_in_the_interval(monkeypatch, metric, each):
     inside = 0
     for _ in range(120):
         known, tests = sample(rng, 1000, each), sample(rng, 500, each)
-        found = expected_score.of(known, metric, 500)
-        assert found["low"] <= found["score"] <= found["high"]
-        inside += found["low"] <= expected_score.of(tests, metric, 500)["score"] <= found["high"]
+        found = expected_score.estimate(known, metric, 500)
+        assert found.low <= found.score <= found.high
+        inside += found.low <= expected_score.estimate(tests, metric, 500).score <= found.high
     assert 0.88 <= inside / 120 <= 0.99
 
 
-def test_the_same_predictions_give_the_same_forecast_and_more_tests_a_narrower_one():
+def test_the_same_predictions_give_the_same_estimate_and_more_tests_a_narrower_one():
     known = sample(np.random.default_rng(1), 1000)
-    found = expected_score.of(known, "log_loss", 500)
-    assert found == expected_score.of(known, "log_loss", 500)
-    narrower = expected_score.of(known, "log_loss", 50_000)
-    assert narrower["high"] - narrower["low"] < 0.75 * (found["high"] - found["low"])
+    found = expected_score.estimate(known, "log_loss", 500)
+    assert found == expected_score.estimate(known, "log_loss", 500)
+    narrower = expected_score.estimate(known, "log_loss", 50_000)
+    assert narrower.high - narrower.low < 0.75 * (found.high - found.low)
 
 
 @pytest.mark.parametrize(("known", "tests"), [(20, 5), (20, 40), (1000, 1000), (1000, 12_500)])
@@ -67,11 +66,11 @@ def test_without_a_mistake_the_next_photos_may_still_have_some_the_fewer_groups_
     for right in True, False:
         labels = known.probabilities.argmax(axis=1)
         flawless = dataclasses.replace(known, labels=labels if right else 1 - labels)
-        found = expected_score.of(flawless, "accuracy", 500)
+        found = expected_score.estimate(flawless, "accuracy", 500)
         away = expected_score.unseen(1000 // each, 500 // each)
         assert away > (0.1 if each == 50 else 0.004)
         ends = (1 - away, 1) if right else (0, away)
-        assert (found["score"], found["low"], found["high"]) == (float(right), *ends)
+        assert (found.score, found.low, found.high) == (float(right), *ends)
 
 
 def past(number: int, ratio: float = 1.5, **changes: str) -> dict[str, str]:
@@ -88,18 +87,18 @@ def past(number: int, ratio: float = 1.5, **changes: str) -> dict[str, str]:
     }
 
 
-def test_three_past_scores_correct_the_forecast_and_two_do_not():
-    found = {"metric": "log_loss", "score": 0.1, "low": 0.08, "high": 0.12}
+def test_three_past_scores_correct_the_expected_score_and_two_do_not():
+    found = ExpectedScore("log_loss", 0.1, 0.08, 0.12, 100, 10)
     lines = [past(1, 1.0), past(2, 2.0), past(3, 4.0)]
-    ratios = expected_score.ratios(lines, LINE, "real", "log_loss")
+    ratios = expected_score.ratios(lines, "real", "log_loss", "d", "own")
     assert ratios == pytest.approx([1, 2, 4])
     better = expected_score.corrected(found, ratios)
-    assert better["score"] == pytest.approx(0.2)
-    assert (better["past"], better["ratio"]) == (3, pytest.approx(2))
+    assert better.score == pytest.approx(0.2)
+    assert (better.past, better.ratio) == (3, pytest.approx(2))
     # Student's t of two degrees of freedom, twice the logarithm of 2 apart from their mean.
     away = 4.3027 * math.log(2) * math.sqrt(4 / 3)
     low, high = (math.hypot(math.log(x / 0.1), away) for x in (0.08, 0.12))
-    assert (better["low"], better["high"]) == pytest.approx(
+    assert (better.low, better.high) == pytest.approx(
         (0.2 * math.exp(-low), 0.2 * math.exp(high)), rel=1e-4
     )
     assert expected_score.corrected(found, ratios[:2]) is None
@@ -112,30 +111,30 @@ def test_about_95_of_100_next_scores_are_in_the_corrected_interval(count):
     inside = 0
     for _ in range(2000):
         drawn = np.exp(rng.normal(0.3, 0.2, count + 1))
-        found = {"metric": "log_loss", "score": 0.1, "low": 0.1, "high": 0.1}
+        found = ExpectedScore("log_loss", 0.1, 0.1, 0.1, 100, 10)
         better = expected_score.corrected(found, drawn[:-1].tolist())
-        inside += better["low"] <= 0.1 * drawn[-1] <= better["high"]
+        inside += better.low <= 0.1 * drawn[-1] <= better.high
     assert 0.93 <= inside / 2000 <= 0.97
 
 
 def test_the_interval_of_an_accuracy_is_widened_too_and_stays_within_0_and_1():
-    found = {"metric": "accuracy", "score": 0.99, "low": 0.985, "high": 1.0}
+    found = ExpectedScore("accuracy", 0.99, 0.985, 1.0, 100, 10)
     better = expected_score.corrected(found, [1.0, 2.0, 0.5])
-    assert better["score"] == pytest.approx(0.99)
-    assert 0 <= better["low"] < 0.985
-    assert better["high"] == 1.0
-    assert expected_score.corrected(found, [300.0] * 3)["low"] == 0.0
-    flawless = {"metric": "accuracy", "score": 1.0, "low": 0.99, "high": 1.0}
+    assert better.score == pytest.approx(0.99)
+    assert 0 <= better.low < 0.985
+    assert better.high == 1.0
+    assert expected_score.corrected(found, [300.0] * 3).low == 0.0
+    flawless = ExpectedScore("accuracy", 1.0, 0.99, 1.0, 100, 10)
     better = expected_score.corrected(flawless, [1.0, 2.0, 4.0])
-    assert (better["score"], better["high"]) == (1.0, 1.0)
+    assert (better.score, better.high) == (1.0, 1.0)
     # All of what the next ratio may be away, as no share of errors is as far from 0 as another.
     away = 4.3027 * math.log(2) * math.sqrt(4 / 3)
-    assert better["low"] == pytest.approx(1 - 0.01 * math.exp(away) * 2, rel=1e-4)
+    assert better.low == pytest.approx(1 - 0.01 * math.exp(away) * 2, rel=1e-4)
 
 
 def test_only_scores_of_other_csvs_at_the_same_competition_count():
     def count(*lines: dict[str, str], slug: str = "real") -> int:
-        return len(expected_score.ratios(list(lines), LINE, slug, "log_loss"))
+        return len(expected_score.ratios(list(lines), slug, "log_loss", "d", "own"))
 
     assert count(past(1)) == 1
     assert count(past(1, competition="another")) == 0
@@ -143,35 +142,36 @@ def test_only_scores_of_other_csvs_at_the_same_competition_count():
     assert count(past(1), slug=REHEARSAL) == 0
     assert count(past(1, competition=REHEARSAL), slug=REHEARSAL) == 1
     assert count(past(1, competition=REHEARSAL, dataset="e"), slug=REHEARSAL) == 0
-    assert count(past(1, sha256="mine")) == 0, "its own score is no past one"
+    assert count(past(1, sha256="own")) == 0, "its own score is no past one"
     assert count(past(1), past(1, ref="2")) == 1, "the same CSV, uploaded twice"
     assert count(past(1, public_score="")) == 0, "not scored yet"
     assert count(past(1, oof_log_loss="")) == 0, "uploaded from elsewhere"
     assert count(past(1, oof_log_loss="0.00000"), past(2, public_score="none")) == 0
-    private = expected_score.ratios([past(1, private_score="0.08")], LINE, "real", "log_loss")
+    lines = [past(1, private_score="0.08")]
+    private = expected_score.ratios(lines, "real", "log_loss", "d", "own")
     assert private == pytest.approx([2]), "the private score, where it is shown"
 
 
 def test_accuracies_are_corrected_by_the_ratio_of_errors():
     lines = [past(n, public_score="0.96") for n in range(3)]
-    ratios = expected_score.ratios(lines, LINE, "real", "accuracy")
+    ratios = expected_score.ratios(lines, "real", "accuracy", "d", "own")
     assert ratios == pytest.approx([2, 2, 2])
-    found = {"metric": "accuracy", "score": 0.99, "low": 0.985, "high": 0.995}
+    found = ExpectedScore("accuracy", 0.99, 0.985, 0.995, 100, 10)
     better = expected_score.corrected(found, ratios)
-    assert (better["score"], better["low"], better["high"]) == pytest.approx((0.98, 0.97, 0.99))
-    assert expected_score.text(better) == "accuracy 98.00%, 95% interval 97.00% to 99.00%"
+    assert (better.score, better.low, better.high) == pytest.approx((0.98, 0.97, 0.99))
+    assert better.text() == "accuracy 98.00%, 95% interval 97.00% to 99.00%"
 
 
-def test_submit_says_what_to_expect_and_remembers_it(here, run):
+def test_submit_says_the_expected_score_and_remembers_it(here, run):
     source = kaggle_folder(here / "source")
     slug = "dogs-vs-cats-redux-kernels-edition"
     run("data", "--source", str(source), "--competition", slug)
     for script in "features", "train":
         run(script, "--recipe", "tiny.toml")
     printed = run("submit", "--recipe", "tiny.toml", "--upload", "0")
-    assert "to expect from 24 photos out of fold, on 5: log loss " in printed
+    assert "expected score on 5 test photos, from 24 photos out of fold: log loss " in printed
     assert "corrected" not in printed
-    line = next(x for x in printed.splitlines() if "to expect" in x)
+    line = next(x for x in printed.splitlines() if "expected score" in x)
     from dogs_vs_cats.kaggle import ledger
 
     for number in range(3):

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import itertools
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,13 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from dogs_vs_cats import files
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features.join import join
 from dogs_vs_cats.kaggle.competitions import REDUX, REHEARSAL
 from dogs_vs_cats.modeling import calibration, heads
-from dogs_vs_cats.submission import holdout_score, submission_csv
+from dogs_vs_cats.submission import check, estimates, holdout_score, stage
 from dogs_vs_cats.workspace import Workspace
 from support.commands import called
 from support.pictures import class_folder, encoded, kaggle_folder, picture, shape_folder, write
@@ -86,45 +86,62 @@ def test_an_old_csv_of_other_classes_does_not_count_for_a_competition(here, run,
     road(run, source)
     run("data", "--source", str(source), "--competition", REDUX)
     assert "up to date" in run("train", "--recipe", "tiny.toml")
-    assert "Received ball, box." in refuse("submit", "--recipe", "tiny.toml")
+    assert "The classes are ball, box;" in refuse("submit", "--recipe", "tiny.toml")
 
 
-def test_a_csv_is_made_and_checked_again_for_another_sample_competition_or_scorer(
-    workspace, run, monkeypatch
-):
-    recipe, every = recipe_files.read("tiny.toml"), []
-    workspace.model("tiny").mkdir(parents=True)
-    (workspace.model("tiny") / "stamp.json").touch()
-    every.append(submission_csv.inputs(workspace, recipe))
+def test_a_csv_is_made_and_checked_again_for_another_sample_or_competition(workspace, run):
+    def inputs() -> dict:
+        return stage.artifact(workspace, recipe_files.read("tiny.toml")).inputs
+
+    every = [inputs()]
     workspace.sample_submission.write_text("id,label\n1,0.5\n")
-    every.append(submission_csv.inputs(workspace, recipe))
+    every.append(inputs())
     workspace.sample_submission.write_text("id,label\n2,0.5\n")
-    every.append(submission_csv.inputs(workspace, recipe))
+    every.append(inputs())
     workspace.sample_submission.unlink()
-    assert submission_csv.inputs(workspace, recipe) == every[0]
+    assert inputs() == every[0]
     run("data", "--source", "source", "--competition", REDUX)
-    every.append(submission_csv.inputs(workspace, recipe))
+    every.append(inputs())
     assert all(one != other for one, other in itertools.combinations(every, 2))
-    monkeypatch.setattr(files, "code_digest", lambda *modules: modules)
-    assert "scorer" in submission_csv.inputs(workspace, recipe)["code"]
+
+
+def test_a_new_estimate_predicts_nothing_and_corrects_the_ledger(here, run, monkeypatch):
+    path = road(run, class_folder(here / "source"))
+    recipe, before = recipe_files.read("tiny.toml"), path.stat().st_mtime_ns
+    submission = stage.artifact(PLACE, recipe).fresh()
+    assert estimates.artifact(PLACE, recipe, submission).fresh()
+    monkeypatch.setattr(estimates, "CODE", ("submission.estimates",))  # as if its code changed
+    assert estimates.artifact(PLACE, recipe, submission).fresh() is None
+    honest = holdout_score.score(path, PLACE)
+    monkeypatch.setattr(holdout_score, "score", lambda *_: replace(honest, accuracy=0.12345))
+    printed = run("submit", "--recipe", "tiny.toml")
+    assert "up to date" in printed
+    assert "on the set-aside test photos: accuracy 12.35% ± " in printed
+    assert path.stat().st_mtime_ns == before
+    (line,) = csv.DictReader(Path("submissions/ledger.csv").read_text().splitlines())
+    assert line["score_accuracy"] == "0.12345"
+    # Other labels of the set-aside photos, too.
+    text = PLACE.answers.read_text()
+    PLACE.answers.write_text(text.replace("cat", "dog", 1))
+    assert estimates.artifact(PLACE, recipe, submission).fresh() is None
 
 
 def test_ids_of_our_own_are_never_sent_to_kaggle(here, run, refuse):
     """Cats and dogs that are all labelled: the test photos 1 to n are not Kaggle's 1 to n."""
-    words = "photos set aside of the labelled ones of source, whose ids Kaggle doesn't know"
+    words = "source were set aside from the labelled ones, and Kaggle doesn't know their ids"
     run("data", "--source", str(class_folder(here / "source")), "--competition", REDUX)
     for script in "features", "train":
         run(script, "--recipe", "tiny.toml")
     status, printed, complaints = called("submit", "--recipe", "tiny.toml")
     assert (status, complaints.count("\n")) == (1, 1)
-    assert complaints.startswith("error: Expected Kaggle's test photos (test/1.jpg, ...) for an")
+    assert complaints.startswith(f"error: {REDUX} takes predictions for Kaggle's test photos (")
     assert words in complaints
     path = newest()
     assert f"submit: {path}: 4 rows, written and checked" in printed
     assert "up to date" in run("submit", "--recipe", "tiny.toml", "--upload", "0")
     assert words in refuse("upload", "--csv", str(path))
     assert words in refuse("upload", "--csv", str(path), "--competition", "dogs-vs-cats")
-    submission_csv.require_kaggles(PLACE, REHEARSAL)
+    check.require_kaggles(PLACE, REHEARSAL)
 
 
 def test_the_ledger_has_one_line_a_submission(here, run):
@@ -150,14 +167,15 @@ def test_the_score_on_set_aside_photos_is_right_and_read_by_id(here, run):
     table = pd.read_csv(path).set_index("id")["label"]
     found = holdout_score.score(path, PLACE)
     truth = (answers.loc[table.index] == "dog").astype(int)
-    assert found["log_loss"] == pytest.approx(log_loss(truth, table))
-    assert found["accuracy"] == pytest.approx(((table > 0.5) == truth).mean())
+    assert found.log_loss == pytest.approx(log_loss(truth, table))
+    assert found.accuracy == pytest.approx(((table > 0.5) == truth).mean())
     shuffled = pd.read_csv(path).sample(frac=1, random_state=0)
     shuffled.to_csv("shuffled.csv", index=False)
-    assert holdout_score.score(Path("shuffled.csv"), PLACE) == pytest.approx(found)
+    shuffled_score = asdict(holdout_score.score(Path("shuffled.csv"), PLACE))
+    assert shuffled_score == pytest.approx(asdict(found))
     perfect = pd.DataFrame({"id": truth.index, "label": truth.to_numpy()})
     perfect.to_csv("perfect.csv", index=False)
-    assert holdout_score.score(Path("perfect.csv"), PLACE)["accuracy"] == 1
+    assert holdout_score.score(Path("perfect.csv"), PLACE).accuracy == 1
 
 
 def test_stale_heads_are_never_used(here, run, refuse):
@@ -185,20 +203,20 @@ def workspace(here, run):
 
 
 BAD = {
-    "missing": (("3,0.3\n", ""), "Received 4: id 3 is missing"),
-    "extra": (("5,0.5\n", "5,0.5\n6,0.6\n"), "'6', which is none"),
-    "twice": (("3,0.3\n", "3,0.3\n3,0.3\n"), "3 twice"),
+    "missing": (("3,0.3\n", ""), "4 rows for 5 test photos: id 3 is missing"),
+    "extra": (("5,0.5\n", "5,0.5\n6,0.6\n"), "'6', which is not that of a test photo"),
+    "twice": (("3,0.3\n", "3,0.3\n3,0.3\n"), "id 3 twice"),
     "as a float": (("3,0.3", "3.0,0.3"), "'3.0'"),
-    "columns": (("id,label", "id,dog"), "Received id,dog"),
-    "swapped columns": (("id,label", "label,id"), "Received label,id"),
+    "columns": (("id,label", "id,dog"), "has the columns id,dog;"),
+    "swapped columns": (("id,label", "label,id"), "has the columns label,id;"),
     "nan": (("0.3", "nan"), "'nan' for id 3"),
     "empty": (("3,0.3", "3,"), "'' for id 3"),
     "infinite": (("0.3", "inf"), "'inf' for id 3"),
     "above one": (("0.3", "1.3"), "'1.3' for id 3"),
     "below zero": (("0.3", "-0.1"), "'-0.1' for id 3"),
     "a word": (("0.3", "dog"), "'dog' for id 3"),
-    "a leading index": (("3,0.3", "2,3,0.3"), "2 fields"),
-    "nothing": (("", None), "an empty file"),
+    "a leading index": (("3,0.3", "2,3,0.3"), "2 fields; one has 3: 2,3,0.3."),
+    "nothing": (("", None), "is an empty file;"),
 }
 
 
@@ -207,13 +225,13 @@ def test_a_bad_csv_is_refused_and_says_where(workspace, case):
     (old, new), words = BAD[case]
     text = Path("good.csv").read_text()
     Path("bad.csv").write_text("" if new is None else text.replace(old, new, 1))
-    with pytest.raises(UserError, match=r"^Expected .*Received") as error:
-        submission_csv.check(Path("bad.csv"), workspace)
+    with pytest.raises(UserError, match=r"^(bad.csv|Each row of bad.csv) ") as error:
+        check.check(Path("bad.csv"), workspace)
     assert words in str(error.value)
 
 
 def test_a_good_csv_passes_and_the_script_says_so(workspace, run, refuse):
-    assert submission_csv.check(Path("good.csv"), workspace) == 5
+    assert check.check(Path("good.csv"), workspace) == 5
     assert "5 rows" in run("check", "--csv", "good.csv")
     assert "no-such.csv" in refuse("check", "--csv", "no-such.csv")
     assert "CSV=path" in refuse("check")
@@ -222,17 +240,17 @@ def test_a_good_csv_passes_and_the_script_says_so(workspace, run, refuse):
 def test_a_sample_submission_that_disagrees_is_noticed(here, workspace, run):
     Path("data/source/sample_submission.csv").write_text("id,label\n1,0.5\n")
     with pytest.raises(UserError, match="sample submission"):
-        submission_csv.check(Path("good.csv"), workspace)
+        check.check(Path("good.csv"), workspace)
 
 
 SAMPLES = {
-    "nothing": (b"", "Received an empty file"),
-    "blank lines": (b"\n\n", "Received an empty file"),
-    "a row with an index": (b"id,label\n1,0.5\n0,2,0.5\n", "2 fields"),
-    "an index before each row": (b"id,label\n0,1,0.5\n1,2,0.5\n", "Received 0,1,0.5"),
-    "a row cut short": (b"id,label\n1,0.5\n2", "Received 2."),
-    "a quote that is not closed": (b'id,label\n1,"0.5\n', "to be a CSV"),
-    "another encoding": (b"id,label\n1,\xfc\n", "to be a CSV"),
+    "nothing": (b"", "is an empty file;"),
+    "blank lines": (b"\n\n", "is an empty file;"),
+    "a row with an index": (b"id,label\n1,0.5\n0,2,0.5\n", "2 fields; one has 3: 0,2,0.5."),
+    "an index before each row": (b"id,label\n0,1,0.5\n1,2,0.5\n", "one has 3: 0,1,0.5."),
+    "a row cut short": (b"id,label\n1,0.5\n2", "one has 1: 2."),
+    "a quote that is not closed": (b'id,label\n1,"0.5\n', "is not a CSV"),
+    "another encoding": (b"id,label\n1,\xfc\n", "is not a CSV"),
 }
 
 
@@ -240,8 +258,8 @@ SAMPLES = {
 def test_a_broken_sample_submission_is_one_line(workspace, case):
     text, words = SAMPLES[case]
     workspace.sample_submission.write_bytes(text)
-    with pytest.raises(UserError, match=r"^Expected .*sample_submission.csv.*Received") as error:
-        submission_csv.check(Path("good.csv"), workspace)
+    with pytest.raises(UserError, match=r"^(Each row of )?\S*sample_submission.csv ") as error:
+        check.check(Path("good.csv"), workspace)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -249,10 +267,10 @@ def test_a_broken_sample_submission_is_one_line(workspace, case):
 def test_a_sample_submission_may_have_other_columns_behind_its_ids(workspace):
     rows = "".join(f"{number},0.5,\n" for number in range(5, 0, -1))
     workspace.sample_submission.write_text(f"\ufeffid,label,note\n{rows}")
-    assert submission_csv.check(Path("good.csv"), workspace) == 5
+    assert check.check(Path("good.csv"), workspace) == 5
 
 
 def test_a_test_photo_that_is_gone_is_noticed(here, workspace):
     (here / "source/test/4.jpg").unlink()
-    with pytest.raises(UserError, match=r"none at .*4.jpg"):
-        submission_csv.check(Path("good.csv"), workspace)
+    with pytest.raises(UserError, match=r"The test photo .*4.jpg is no longer there"):
+        check.check(Path("good.csv"), workspace)

@@ -17,7 +17,7 @@ from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.metrics import group_error
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 from dogs_vs_cats.modeling.results import Evaluation
-from dogs_vs_cats.submission import submission_csv
+from dogs_vs_cats.submission.stage import STAMP, SubmissionResult
 from dogs_vs_cats.workspace import Workspace
 
 CHANCE = 0.05  # how often noise alone may look like a difference
@@ -186,9 +186,8 @@ def _features(caches: list[Path]) -> str:
 
 
 def _submit(folder: Path) -> str:
-    stamp = artifacts.read(folder / submission_csv.STAMP) or {}
-    seconds = stamp.get("summary", {}).get("seconds")
-    return "" if seconds is None else f"{seconds:,.0f} s"
+    submission = artifacts.last(folder / STAMP, SubmissionResult)
+    return "" if submission is None else f"{submission.seconds:,.0f} s"
 
 
 def _cost(size: int, seconds: float | None) -> str:

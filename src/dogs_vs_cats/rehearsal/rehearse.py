@@ -12,7 +12,7 @@ from dogs_vs_cats.data import dataset, groups_csv, photos
 from dogs_vs_cats.data.folds import SEED
 from dogs_vs_cats.kaggle.competitions import REHEARSAL
 from dogs_vs_cats.rehearsal import small_kaggle
-from dogs_vs_cats.submission import submission_csv
+from dogs_vs_cats.submission import check
 from dogs_vs_cats.workspace import Workspace
 
 HIDDEN = 0.2  # of the labelled photos, as a test set whose labels the rehearsal alone knows
@@ -50,7 +50,7 @@ def competition(
     """
     table = photos.train(photos.read(source))
     classes = photos.read_classes(source)
-    submission_csv.require_classes(classes, REHEARSAL)
+    check.require_classes(classes, REHEARSAL)
     folder = workspace.rehearsal / "served"
     labelled = [(row.id, Path(row.path), classes.index(row.label)) for row in table.itertuples()]
     groups = table["group"].tolist()

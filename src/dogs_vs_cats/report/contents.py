@@ -28,7 +28,7 @@ from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 from dogs_vs_cats.modeling.results import Evaluation, TrainedHeads
 from dogs_vs_cats.report import figures, gallery, page
-from dogs_vs_cats.submission import expected_score, submission_csv
+from dogs_vs_cats.submission import expected_score, stage
 from dogs_vs_cats.workspace import Workspace
 
 LISTED = 50  # photos set aside, and groups of near-duplicates, that are listed one by one
@@ -63,7 +63,7 @@ def rendered(
     ranked = label_issues.ranked(workspace, recipe.name, engine)
     undecided = [one for one in ranked if one.id not in decided][: page.SUSPECTS]
     lines = [x for x in ledger.read() if x["dataset"] == workspace.dataset]
-    metric = submission_csv.metric_of(workspace)
+    metric = dataset.read(workspace).metric
     pictured = shown_suspects(table, undecided)
     trained = compare.trained(workspace)
     text = (
@@ -189,17 +189,18 @@ def expected(
     tests = len(photos.test(table))
     if not tests:
         return []
-    first = expected_score.of(found, metric, tests)
+    first = expected_score.estimate(found, metric, tests)
     slug = dataset.read(workspace).competition
-    sent = submission_csv.summary(workspace, recipe)
-    own = sent["line"] if sent else {"dataset": workspace.dataset, "sha256": None}
-    past = expected_score.ratios(ledger.read(), own, slug, metric) if slug else []
+    submission = stage.artifact(workspace, recipe).fresh()
+    sha256, past = submission.sha256 if submission else None, []
+    if slug:
+        past = expected_score.ratios(ledger.read(), slug, metric, workspace.dataset, sha256)
     better = expected_score.corrected(first, past)
-    texts = [f"{expected_score.text(first)}, on {tests:,} test photos"]
+    texts = [f"{first.text()}, on {tests:,} test photos"]
     if better:
         texts.append(
-            f"{expected_score.text(better)}, corrected: {better['past']} past scores were "
-            f"{better['ratio']:.2f} times what was out of fold"
+            f"{better.text()}, corrected: {better.past} past scores were "
+            f"{better.ratio:.2f} times what was out of fold"
         )
     return texts
 
@@ -221,9 +222,9 @@ def stages(
         rows.append((f"heads of {one.name}", f"{heads.seconds:,.0f} s for {heads.heads} heads"))
     if isinstance(recipe, Blend):
         rows.append(("weights of the blend", f"{result.seconds:,.0f} s"))
-    sent = submission_csv.summary(workspace, recipe)
-    if sent:
-        rows.append(("submission", f"{sent['seconds']:,.0f} s"))
+    submission = stage.artifact(workspace, recipe).fresh()
+    if submission:
+        rows.append(("submission", f"{submission.seconds:,.0f} s"))
     return rows
 
 

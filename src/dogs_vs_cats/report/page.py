@@ -13,7 +13,8 @@ from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.kaggle import ledger
-from dogs_vs_cats.submission import submission_csv
+from dogs_vs_cats.modeling.results import Metrics
+from dogs_vs_cats.submission import stage
 from dogs_vs_cats.workspace import Workspace
 
 PAGES = Path(__file__).parent
@@ -41,7 +42,7 @@ CODE = (
         "data.pixels",
         "modeling.out_of_fold",
         "analysis.linear_probe",
-        "submission.submission_csv",
+        "submission.holdout_score",
         "analysis.label_issues",
     ),
     *("features.timings", "data.verdicts"),
@@ -63,7 +64,7 @@ def inputs(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict
     trained = sorted(workspace.models.glob("*/stamp.json"))
     return {
         "recipe": dataclasses.asdict(recipe),
-        "submission": submission_csv.summary(workspace, recipe),
+        "submission": stage.artifact(workspace, recipe).fresh(),
         "data": dataclasses.asdict(data),
         "photos": files.digest(workspace.table),
         "classes": files.digest(workspace.classes),
@@ -83,10 +84,12 @@ def inputs(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict
     }
 
 
-def set_aside(workspace: Workspace, recipe: Recipe | Blend) -> dict | None:
+def set_aside(workspace: Workspace, recipe: Recipe | Blend) -> Metrics | None:
     """Return the figures of the last submission on the set-aside test photos, if there are any."""
-    found = submission_csv.summary(workspace, recipe)
-    return found["score"] if found else None
+    from dogs_vs_cats.submission import holdout_score
+
+    submission = stage.artifact(workspace, recipe).fresh()
+    return holdout_score.score(Path(submission.file), workspace) if submission else None
 
 
 def summary(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict | None:

@@ -1,10 +1,8 @@
-"""Forecast: the score to expect of a submission, from predictions out of fold and past scores.
-
-Only `of` computes, once a submission; what the ledger adds to it is a few numbers.
-"""
+"""Expected score: what Kaggle's score will be, from out-of-fold predictions and past scores."""
 
 import math
 import statistics
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dogs_vs_cats.kaggle.competitions import REHEARSAL
@@ -15,83 +13,101 @@ if TYPE_CHECKING:
 DRAWS = 2000
 SEED = 2017
 INTERVAL = 0.95
-PAST = 3  # scores that it takes to learn how the leaderboard differs
+PAST = 3  # past scores needed to learn how the leaderboard differs
 
 
-def of(found: "Predictions", metric: str, tests: int) -> dict:
-    """Return the score to expect on `tests` photos: metric, score, low, high, photos, tests.
+@dataclass(frozen=True)
+class ExpectedScore:
+    """A score with the ends of its 95 % interval: log_loss in nats, or accuracy as a share.
 
-    metric: log_loss or accuracy. low and high hold INTERVAL of the scores of a bootstrap by
-    groups (Efron 1979), as photos of one group are not independent: groups are drawn with
-    replacement to learn from, and from these as many as make up the test photos. So both are in
-    it, that the photos out of fold are a sample and that the test photos are one. Where all
-    photos are right, or all wrong, draws don't differ: the open end is `unseen`. Not in it: that
-    test photos may be of another kind, and that the heads of all folds, averaged, do better than
-    those of one.
+    photos: how many out-of-fold predictions it comes from; tests: how many test photos it is for.
+    past: how many past scores corrected it, by what ratio; 0 and 1 if none did.
+    """
+
+    metric: str
+    score: float
+    low: float
+    high: float
+    photos: int
+    tests: int
+    past: int = 0
+    ratio: float = 1.0
+
+    def text(self) -> str:
+        """Return `log loss 0.0312, 95% interval 0.0261 to 0.0367`."""
+        style = ".2%" if self.metric == "accuracy" else ".4f"
+        score, low, high = (format(value, style) for value in (self.score, self.low, self.high))
+        name = self.metric.replace("_", " ")
+        return f"{name} {score}, {INTERVAL:.0%} interval {low} to {high}"
+
+
+def estimate(predictions: "Predictions", metric: str, tests: int) -> ExpectedScore:
+    """Return the score to expect on `tests` photos. metric: log_loss or accuracy.
+
+    The interval holds INTERVAL of the scores of a bootstrap by groups (Efron 1979), as photos of
+    a group are not independent. Each draw takes groups with replacement, to stand for the photos
+    known, and from these as many as make up the test photos: both are samples. If all photos are
+    right, or all wrong, the draws of an accuracy don't differ, and `unseen` gives the open end.
+    The interval does not account for test photos of another kind, nor for the average of all
+    folds' heads being better than one fold's.
     """
     import numpy as np
 
     from dogs_vs_cats.modeling.log_loss import log_losses
 
     if metric == "accuracy":
-        values = (found.probabilities.argmax(axis=1) == found.labels).astype(np.float64)
+        right = predictions.probabilities.argmax(axis=1) == predictions.labels
+        values = right.astype(np.float64)
     else:
-        values = log_losses(found.labels, found.probabilities)
-    _, group = np.unique(found.groups, return_inverse=True)
+        values = log_losses(predictions.labels, predictions.probabilities)
+    _, group = np.unique(predictions.groups, return_inverse=True)
     sums, sizes = np.bincount(group, values), np.bincount(group)  # (groups,)
     count = len(sizes)
-    wanted = max(1, round(tests * count / len(values)))
+    test_groups = max(1, round(tests * count / len(values)))
     rng = np.random.default_rng(SEED)
     scores = []
     for _ in range(DRAWS):
         drawn = rng.integers(count, size=count)
-        drawn = drawn[rng.integers(count, size=wanted)]
+        drawn = drawn[rng.integers(count, size=test_groups)]
         scores.append(sums[drawn].sum() / sizes[drawn].sum())
-    low, high = np.quantile(scores, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
+    low, high = map(float, np.quantile(scores, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]))
     if metric == "accuracy" and values.min() == values.max():
-        away = unseen(count, wanted)
-        low, high = (1 - away, 1) if values[0] else (0, away)
-    return {
-        "metric": metric,
-        "score": float(values.mean()),
-        "low": float(low),
-        "high": float(high),
-        "photos": len(values),
-        "tests": tests,
-    }
+        share = unseen(count, test_groups)
+        low, high = (1 - share, 1.0) if values[0] else (0.0, share)
+    return ExpectedScore(metric, float(values.mean()), low, high, len(values), tests)
 
 
 def unseen(known: int, tests: int) -> float:
-    """Return the largest share of `tests` groups that may be of a kind none of `known` is of.
+    """Return the largest share of `tests` groups that may be of a kind absent from `known` groups.
 
-    If all groups come in any order, that j of such a kind are all among the tests has the chance
-    C(tests, j) / C(known + tests, j), the hypergeometric distribution's: the largest j is taken
-    that leaves it above what INTERVAL leaves out at one end.
+    If groups come in random order, the chance that all j groups of a kind are among the tests is
+    C(tests, j) / C(known + tests, j), by the hypergeometric distribution. j is the largest number
+    whose chance is above what INTERVAL leaves out at one end.
     """
-    chance, found = 1.0, 0
-    while found < tests:
-        chance *= (tests - found) / (known + tests - found)
+    chance, number = 1.0, 0
+    while number < tests:
+        chance *= (tests - number) / (known + tests - number)
         if chance <= (1 - INTERVAL) / 2:
             break
-        found += 1
-    return found / tests
+        number += 1
+    return number / tests
 
 
 def ratios(
-    lines: list[dict[str, str]], line: dict[str, str], slug: str, metric: str
+    lines: list[dict[str, str]], slug: str, metric: str, dataset: str, sha256: str | None
 ) -> list[float]:
-    """Return score / out of fold of each submission in the ledger that was scored by `slug`.
+    """Return Kaggle's score / out-of-fold score of each submission in the ledger scored by `slug`.
 
-    Ratios of log losses, or of shares of errors where the metric is accuracy. `line` is the
-    submission to forecast: its own score is left out. A CSV uploaded twice counts once, the
-    private score is taken where there is one, and of rehearsals only those of the same dataset
-    count, as each serves photos of its own. Lines without both numbers, or with a 0, tell
-    nothing of a ratio.
+    The ratio is of log losses, or of shares of errors if the metric is accuracy. dataset, sha256:
+    those of the CSV to estimate (None before it is written), whose own score is left out. A CSV
+    uploaded twice counts once; the private score is taken if it is known; of rehearsals only those
+    of the same dataset count, as each serves photos of its own. Lines without both numbers, or
+    with a 0, are left out.
     """
     found = {}
     for past in lines:
-        other = slug == REHEARSAL and past["dataset"] != line["dataset"]
-        if past["competition"] != slug or past["sha256"] == line["sha256"] or other:
+        other_rehearsal = slug == REHEARSAL and past["dataset"] != dataset
+        if past["competition"] != slug or past["sha256"] == sha256 or other_rehearsal:
             continue
         before = _loss(past[f"oof_{metric}"], metric)
         after = _loss(past["private_score"] or past["public_score"], metric)
@@ -100,58 +116,52 @@ def ratios(
     return list(found.values())
 
 
-def corrected(found: dict, past: list[float]) -> dict | None:
-    """Return a forecast times the mean ratio of past scores, or None where they are too few.
+def corrected(expected: ExpectedScore, past: list[float]) -> ExpectedScore | None:
+    """Return `expected` times the mean of past ratios (`ratios`); None if they are too few.
 
-    The mean is that of logarithms: twice as much and half as much are as far off. The interval is
-    scaled with it, and as much wider as a next ratio may be away from the mean of so few: Student's
-    t times their standard deviation times the root of 1 + 1 / n, added as errors are, in squares.
-    It is rather too wide, as some of their scatter is of the kind that is in the interval already.
-    `ratio` and `past` (how many) are added.
+    The mean is of logarithms: twice as much and half as much are equally far off. The interval is
+    scaled with it, then widened by the prediction interval of the next ratio: Student's t times
+    the ratios' standard deviation times sqrt(1 + 1 / n), added in squares. It is rather too wide,
+    as part of the ratios' scatter is in the interval already.
     """
     if len(past) < PAST:
         return None
     from scipy.special import stdtrit
 
-    logs, n = [math.log(one) for one in past], len(past)
+    logs, n = [math.log(ratio) for ratio in past], len(past)
     ratio = math.exp(statistics.fmean(logs))
     t = float(stdtrit(n - 1, (1 + INTERVAL) / 2))
     away = t * statistics.stdev(logs) * math.sqrt(1 + 1 / n)
-    turn = _turned if found["metric"] == "accuracy" else dict
-    loss = turn(found)
-    scaled = {
-        "score": loss["score"] * ratio,
-        "low": _farther(loss["score"], loss["low"], -away) * ratio,
-        "high": _farther(loss["score"], loss["high"], away) * ratio,
-    }
-    return found | turn(scaled) | {"ratio": ratio, "past": n}
+    errors = _turned(expected) if expected.metric == "accuracy" else expected
+    scaled = replace(
+        errors,
+        score=errors.score * ratio,
+        low=_farther(errors.score, errors.low, -away) * ratio,
+        high=_farther(errors.score, errors.high, away) * ratio,
+        past=n,
+        ratio=ratio,
+    )
+    return _turned(scaled) if expected.metric == "accuracy" else scaled
 
 
-def _turned(found: dict) -> dict:
-    """Return a forecast of a share of errors for one of an accuracy, or the other way round."""
-    ends = {"score": "score", "low": "high", "high": "low"}
-    return {end: max(0.0, 1 - found[other]) for end, other in ends.items()}
+def _turned(expected: ExpectedScore) -> ExpectedScore:
+    """Return the share of errors for an accuracy, or the other way round."""
+    low, score, high = (max(0.0, 1 - x) for x in (expected.high, expected.score, expected.low))
+    return replace(expected, score=score, low=low, high=high)
 
 
 def _farther(score: float, end: float, away: float) -> float:
-    """Return an end of an interval about `score`, moved out by `away` in its logarithm.
+    """Return an end of an interval around `score`, moved out by `away` in its logarithm.
 
-    From a score of 0 no end has a distance in logarithms: it is moved by all of `away`.
+    No end has a logarithmic distance from a score of 0: it is moved by all of `away`.
     """
     if score <= 0 or end <= 0:
         return end * math.exp(away)
     return score * math.exp(math.copysign(math.hypot(math.log(end / score), away), away))
 
 
-def text(found: dict) -> str:
-    """Return what a forecast says, as people read it."""
-    style = ".2%" if found["metric"] == "accuracy" else ".4f"
-    score, low, high = (format(found[end], style) for end in ("score", "low", "high"))
-    return f"{found['metric'].replace('_', ' ')} {score}, {INTERVAL:.0%} interval {low} to {high}"
-
-
 def _loss(number: str, metric: str) -> float:
-    """Return the loss that a text of the ledger is; nan where it is no number."""
+    """Return the loss for a score in the ledger; nan if it is not a number."""
     try:
         value = float(number)
     except ValueError:
