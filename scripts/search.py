@@ -1,4 +1,4 @@
-"""Search better settings for a recipe's head, on other folds than those that are reported."""
+"""Search for better settings of a recipe's head, on other folds than `make train` reports."""
 
 from pathlib import Path
 
@@ -16,14 +16,13 @@ def main() -> None:
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
 
-    from dogs_vs_cats.search import head_search
+    from dogs_vs_cats.search import head_search, space
 
-    space = head_search.read_space(args.space or head_search.SPACE)
-    text, path, made = head_search.build(
-        workspace, recipe, space, engine, args.nested, args.threads
+    report = head_search.build(
+        workspace, recipe, args.space or space.DEFAULT, engine, args.nested, args.threads
     )
-    print(text)
-    print(f"search: {made} trials made, the others known; {path} and .json")
+    print(report.text)
+    print(f"search: {report.new_trials} new trials, the others were known; {report.path} and .json")
 
 
 if __name__ == "__main__":

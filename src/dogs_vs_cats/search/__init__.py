@@ -1,1 +1,1 @@
-"""make search: settings of a head, judged on folds that train does not use."""
+"""make search: better settings for a head, compared on other folds than `make train` reports."""

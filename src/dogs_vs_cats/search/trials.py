@@ -1,6 +1,6 @@
-"""Trials: what a head's settings are worth, by heads that never saw the photo they predict.
+"""Trials: the out-of-fold log loss of heads with other settings.
 
-Each is made once and noted in a journal, so that a search that was killed goes on where it was.
+Each trial is written to a journal, so that an interrupted search resumes where it stopped.
 """
 
 import dataclasses
@@ -9,12 +9,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dogs_vs_cats import code_keys
 from dogs_vs_cats.config.engines import Engine
-from dogs_vs_cats.config.recipes import KerasHead, Recipe
+from dogs_vs_cats.config.recipes import HeadSettings, Recipe
+from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import calibration, cross_validation, training
@@ -22,12 +24,17 @@ from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.workspace import Workspace
 
-DECIMALS = 6  # of a photo's loss: a journal holds one for each photo of each trial
+DECIMALS = 6  # of the losses, since a journal holds one for each photo of each trial
+CODE = ("search.trials",)
 
 
 @dataclass(frozen=True)
-class Photos:
-    """What trials are made with: ids and groups, n texts; rows of n photos; fold_of, (n,) int."""
+class SearchPhotos:
+    """The photos of a search, and the folds that it compares heads on.
+
+    ids, groups: n strings. rows: the features of the n photos. fold_of: (n,) int. classes: how
+    many there are.
+    """
 
     ids: list[str]
     groups: list[str]
@@ -35,12 +42,12 @@ class Photos:
     fold_of: np.ndarray
     classes: int
 
-    def without(self, fold: int) -> "Photos":
-        """Return the photos of the other folds alone, with nothing of this fold's labels."""
+    def without(self, fold: int) -> "SearchPhotos":
+        """Return the photos of the other folds, with no label of this fold."""
         kept = np.flatnonzero(self.fold_of != fold)
         index = {view: rows[kept] for view, rows in self.rows.index.items()}
         labels, corrected = self.rows.labels[kept], self.rows.targets[kept]
-        return Photos(
+        return SearchPhotos(
             [self.ids[i] for i in kept],
             [self.groups[i] for i in kept],
             dataclasses.replace(self.rows, index=index, labels=labels, corrected=corrected),
@@ -49,7 +56,7 @@ class Photos:
         )
 
     def digest(self) -> str:
-        """Return the sha256 of which photo is in which fold."""
+        """Return the sha256 of the photos' ids and folds."""
         lines = zip(self.ids, self.fold_of.tolist(), strict=True)
         text = "".join(f"{photo}\0{fold}\n" for photo, fold in lines)
         return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
@@ -57,17 +64,27 @@ class Photos:
 
 @dataclass(frozen=True)
 class Trial:
-    """losses: (n,) float64, -log p(its class) of each photo, calibrated; None: training diverged.
+    """A head's out-of-fold predictions, measured. Both fields are None if training diverged.
 
-    calibration: fitted on all the predictions of the trial, as that of test photos is.
+    losses: (n,) float64, the log loss of each photo after calibration, in nats. calibration:
+    fitted on all predictions of the trial.
     """
 
     losses: np.ndarray | None
     calibration: Calibration | None
 
 
+def require_finite(trial: Trial) -> np.ndarray:
+    """Return the losses of a trial; UserError if its training diverged."""
+    if trial.losses is None:
+        raise UserError(
+            "Training diverged: some predictions are not finite. Lower learning_rate in the recipe."
+        )
+    return trial.losses
+
+
 class Trials:
-    """Trials of a recipe with other heads on a dataset; `made` counts those not in the journal."""
+    """Trials of a recipe with other heads. made: how many were not in the journal."""
 
     def __init__(
         self,
@@ -78,79 +95,85 @@ class Trials:
         threads: int | None,
     ) -> None:
         self.recipe, self.journal, self.threads = recipe, journal, threads
-        self.given = {
+        self.inputs = {
             **training.artifact(workspace, recipe, engine).inputs,
-            "trials": code_keys.code_key("search.trials"),
+            "trials": code_keys.code_key(*CODE),
         }
         self.known = _read(journal)
         self.made = 0
 
-    def out_of_fold(self, head: KerasHead, photos: Photos) -> Trial:
-        """Return what `head` is worth on the photos, each predicted by the head of its fold.
+    def out_of_fold(self, head: HeadSettings, photos: SearchPhotos) -> Trial:
+        """Return the trial of `head` in which each photo is predicted by the head of its fold.
 
         A fold's calibration is fitted on the other folds' predictions (calibration.out_of_fold).
         """
         settings = {"folds": photos.digest()}
-        return self._noted(head, settings, lambda recipe: _out_of_fold(recipe, photos))
+        return self._trial(head, settings, lambda recipe: _out_of_fold(recipe, photos))
 
-    def held_out(self, head: KerasHead, photos: Photos, fold: int, fitted: Calibration) -> Trial:
-        """Return what `head`, trained on the other folds, is worth on this one, calibrated so."""
-        settings = {"folds": photos.digest(), "fold": fold, "by": dataclasses.asdict(fitted)}
-        return self._noted(head, settings, lambda recipe: _held_out(recipe, photos, fold, fitted))
+    def held_out(
+        self, head: HeadSettings, photos: SearchPhotos, fold: int, calibration: Calibration
+    ) -> Trial:
+        """Return the trial of `head` on one fold, trained on the others and calibrated as given."""
+        by = dataclasses.asdict(calibration)
+        settings = {"folds": photos.digest(), "fold": fold, "by": by}
+        return self._trial(
+            head, settings, lambda recipe: _held_out(recipe, photos, fold, calibration)
+        )
 
-    def _noted(self, head: KerasHead, settings: dict, make: Callable[[Recipe], Trial]) -> Trial:
-        """Return the trial that is in the journal, or make and note it."""
-        # Beside all that decides training, of which nothing may be hidden by a key of ours.
-        assert not self.given.keys() & settings.keys()
-        decided_by = {**self.given, "head": dataclasses.asdict(head), **settings}
-        key = hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
+    def _trial(
+        self, head: HeadSettings, settings: dict[str, Any], make: Callable[[Recipe], Trial]
+    ) -> Trial:
+        """Return the trial from the journal, or make it and add it to the journal."""
+        assert not self.inputs.keys() & settings.keys()  # or settings would hide an input
+        inputs = {**self.inputs, "head": dataclasses.asdict(head), **settings}
+        key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         if key not in self.known:
             keras_backend.start(self.threads)
             trial = make(dataclasses.replace(self.recipe, head=head))
             self.made += 1
             self.known[key] = entry = _entry(trial)
-            with self.journal.open("a", encoding="utf-8") as log:
-                # A line cut off by a kill must not swallow this one.
-                log.write("\n" + json.dumps({"key": key, **entry}) + "\n")
-        return _trial(self.known[key])
+            with self.journal.open("a", encoding="utf-8") as journal:
+                # The last line may have been cut off by a kill.
+                journal.write("\n" + json.dumps({"key": key, **entry}) + "\n")
+        return _from_entry(self.known[key])
 
 
-def _out_of_fold(recipe: Recipe, photos: Photos) -> Trial:
+def _out_of_fold(recipe: Recipe, photos: SearchPhotos) -> Trial:
     labels = photos.rows.labels
-    said = np.full((len(labels), photos.classes), np.nan)  # (n, classes)
-    for one in cross_validation.run(recipe, photos.rows, photos.fold_of, photos.classes):
-        said[one.split.held_out] = one.probabilities
-    if not np.isfinite(said).all():
+    probabilities = np.full((len(labels), photos.classes), np.nan)  # (n, classes)
+    for fold in cross_validation.run(recipe, photos.rows, photos.fold_of, photos.classes):
+        probabilities[fold.split.held_out] = fold.probabilities
+    if not np.isfinite(probabilities).all():
         return Trial(None, None)
-    calibrated, _ = calibration.out_of_fold(labels, photos.fold_of, said)
+    calibrated, _ = calibration.out_of_fold(labels, photos.fold_of, probabilities)
     losses = log_losses(labels, calibrated).round(DECIMALS)
-    return Trial(losses, calibration.fit(labels, said))
+    return Trial(losses, calibration.fit(labels, probabilities))
 
 
-def _held_out(recipe: Recipe, photos: Photos, fold: int, fitted: Calibration) -> Trial:
+def _held_out(recipe: Recipe, photos: SearchPhotos, fold: int, fitted: Calibration) -> Trial:
     rows, classes = photos.rows, photos.classes
-    (one,) = cross_validation.run(recipe, rows, photos.fold_of, classes, [fold])
-    if not np.isfinite(one.probabilities).all():
+    (trained,) = cross_validation.run(recipe, rows, photos.fold_of, classes, [fold])
+    if not np.isfinite(trained.probabilities).all():
         return Trial(None, None)
-    said = fitted.apply(one.probabilities)
-    losses = log_losses(rows.labels[one.split.held_out], said).round(DECIMALS)
+    calibrated = fitted.apply(trained.probabilities)
+    losses = log_losses(rows.labels[trained.split.held_out], calibrated).round(DECIMALS)
     return Trial(losses, fitted)
 
 
-def _entry(trial: Trial) -> dict:
-    if trial.losses is None:
+def _entry(trial: Trial) -> dict[str, Any]:
+    if trial.losses is None or trial.calibration is None:
         return {"losses": None, "calibration": None}
     return {"losses": trial.losses.tolist(), "calibration": dataclasses.asdict(trial.calibration)}
 
 
-def _trial(entry: dict) -> Trial:
+def _from_entry(entry: dict[str, Any]) -> Trial:
     if entry["losses"] is None:
         return Trial(None, None)
     return Trial(np.array(entry["losses"]), Calibration(**entry["calibration"]))
 
 
-def _read(journal: Path) -> dict[str, dict]:
-    """Return key -> entry of a journal; none where there is no journal."""
+def _read(journal: Path) -> dict[str, dict[str, Any]]:
+    """Return key -> entry of a journal, {} if there is none."""
     if not journal.exists():
         return {}
     known = {}
@@ -158,7 +181,7 @@ def _read(journal: Path) -> dict[str, dict]:
         try:
             entry = json.loads(line)
         except ValueError:
-            continue  # cut off by a kill: that trial is made again
+            continue  # cut off by a kill: this trial is made again
         if isinstance(entry, dict) and entry.keys() == {"key", "losses", "calibration"}:
             known[entry.pop("key")] = entry
     return known

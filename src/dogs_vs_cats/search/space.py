@@ -1,0 +1,46 @@
+"""The search space: a TOML file of keys of [head], each with a list of values to try."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from dogs_vs_cats.config import recipe_files
+from dogs_vs_cats.config.recipes import HeadSettings
+from dogs_vs_cats.errors import UserError
+
+DEFAULT = recipe_files.FOLDER / "spaces" / "heads.toml"
+EXAMPLE = "such as dropout = [0.3, 0.6]"
+
+Space = dict[str, tuple[Any, ...]]
+
+
+def read(path: Path, kind: type[HeadSettings]) -> Space:
+    """Return key of [head] -> the values to try, in the order of the file.
+
+    kind: the settings of the recipe's head. UserError names an unknown key or an invalid value.
+    """
+    if not path.is_file():
+        raise UserError(f"SPACE must be a .toml file; there is none at {str(path)!r}.")
+    table = recipe_files.parsed(path)
+    keys = [field.name for field in dataclasses.fields(kind) if field.name != "kind"]
+    for key, values in table.items():
+        if key not in keys:
+            raise UserError(
+                f"{key!r} in {path.name} is not a key of this recipe's [head]: {', '.join(keys)}."
+            )
+        if not isinstance(values, list) or not values:
+            raise UserError(
+                f"{key} in {path.name} must be a list of the values to try, {EXAMPLE}; it is "
+                f"{values!r}."
+            )
+    if not table:
+        raise UserError(f"{path.name} has no keys of [head]. Add the values to try, {EXAMPLE}.")
+    return {
+        key: tuple(recipe_files.head_value(path, kind, key, value) for value in values)
+        for key, values in table.items()
+    }
+
+
+def trial_count(head: HeadSettings, space: Space) -> int:
+    """Return the number of trials of a search: the head as it is, and each other value."""
+    return 1 + sum(bool(value != getattr(head, key)) for key in space for value in space[key])
