@@ -1,11 +1,13 @@
 """Check any submission CSV, upload it, and bring back its score."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from dogs_vs_cats import console, files
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import credentials, ledger, uploads
+from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.workspace import current_workspace
 
 
@@ -17,13 +19,13 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="even if it was uploaded before")
     args = parser.parse_args()
     if not args.csv:
-        raise UserError("Expected CSV=path. Received none.")
+        raise UserError("Give the file to upload: make upload CSV=path.")
     workspace = current_workspace(args.dataset)
     slug = args.competition or dataset.read(workspace).competition
     if not slug:
         raise UserError(
-            f"Expected COMPETITION=name: {workspace.dataset} did not come from Kaggle. "
-            "Received none."
+            f"{workspace.dataset} did not come from Kaggle: say which competition the CSV is for "
+            "with COMPETITION=name."
         )
 
     from dogs_vs_cats.data import photos
@@ -34,20 +36,17 @@ def main() -> None:
     path = Path(args.csv)
     rows = check.check(path, workspace, slug)
     print(f"upload: {path}: {rows:,} rows, good", flush=True)
-    done = None if args.again else uploads.find(path, slug)
+    done = None if args.again else uploads.scored(path, slug)
     if done is None and credentials.find() is None:
         raise credentials.missing()
     sha256 = files.digest(path)
-    line = ledger.made(sha256, workspace.dataset) or {
-        "file": path.name,
-        "sha256": sha256,
-        "dataset": workspace.dataset,
-        "recipe": "",
-    }
-    line |= {"time": uploads.now()}
+    line = ledger.made_by_recipe(sha256, workspace.dataset) or LedgerLine(
+        file=path.name, sha256=sha256, dataset=workspace.dataset
+    )
+    line = replace(line, time=uploads.now())
     state = "uploaded before" if done else "scored"
     done = done or uploads.send(path, slug, line, path.name, args.again)
-    print(f"upload: {uploads.text(done, state)}")
+    print(f"upload: {uploads.describe(done, state)}")
 
 
 if __name__ == "__main__":

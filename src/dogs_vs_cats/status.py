@@ -40,10 +40,8 @@ def lines(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> list[
     if isinstance(recipe, Blend):
         result = blend.fresh(workspace, recipe, engine)
         found.append(f"blend     {_state(workspace.model(recipe.name), result)}{_metrics(result)}")
-    sent = [
-        x for x in ledger.read() if (x["dataset"], x["recipe"]) == (workspace.dataset, recipe.name)
-    ]
-    found.append(f"CSVs      {len(sent)}" + (f", the last {sent[-1]['file']}" if sent else ""))
+    sent = [x for x in ledger.read() if (x.dataset, x.recipe) == (workspace.dataset, recipe.name)]
+    found.append(f"CSVs      {len(sent)}" + (f", the last {sent[-1].file}" if sent else ""))
     found.append(f"weights   {files.size_text(files.size_of(weights_folder()))}, kept by all")
     return found
 

@@ -2,13 +2,13 @@
 
 import contextlib
 import csv
-import dataclasses
 import html
 import json
 import os
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +22,7 @@ from dogs_vs_cats.config import engines
 from dogs_vs_cats.data import verdicts
 from dogs_vs_cats.data.verdicts import Verdict
 from dogs_vs_cats.kaggle import ledger
+from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.legible import legible
 from dogs_vs_cats.modeling import out_of_fold
 from dogs_vs_cats.modeling.calibration import Calibration
@@ -94,11 +95,11 @@ def metrics_of(recipe: str) -> dict:
 
 def test_the_page_says_what_was_run_and_what_came_of_it(made, run):
     ledger.put(
-        {
+        LedgerLine(
             **{"time": "2026-11-20T10:00:00Z", "sha256": "a", "dataset": "source"},
             **{"recipe": "tiny", "oof_log_loss": "0.5", "competition": "some", "ref": "17"},
             **{"status": "COMPLETE", "public_score": "0.4321", "private_score": "0.1234"},
-        }
+        )
     )
     printed = run("report", "--recipe", "tiny.toml")
     assert str(PAGE) in printed
@@ -155,7 +156,7 @@ def test_the_page_says_what_was_run_and_what_came_of_it(made, run):
     PAGE.unlink()
     run("report", "--recipe", "tiny.toml")
     assert PAGE.read_bytes() == first
-    ledger.put({"time": "2026-11-21T10:00:00Z", "sha256": "b", "dataset": "source"})
+    ledger.put(LedgerLine(time="2026-11-21T10:00:00Z", sha256="b", dataset="source"))
     assert "up to date" not in run("report", "--recipe", "tiny.toml")
 
 
@@ -188,10 +189,10 @@ def test_photos_that_are_gone_or_changed_leave_a_tile_with_the_reason(made, run)
 
 def test_recipes_that_are_behind_or_of_other_groups_or_broken_are_told_apart(made, run):
     ledger.put(
-        {
+        LedgerLine(
             **{"time": "2026-11-20T10:00:00Z", "sha256": "a", "dataset": "source"},
             **{"recipe": "tiny", "competition": "some", "ref": "17", "public_score": "0.4"},
-        }
+        )
     )
     folder = Path("models/source/other")
     table = pd.read_csv(folder / "out-of-fold.csv", encoding_errors="surrogateescape")
@@ -285,7 +286,7 @@ def made_up(p: list[float], labels: list[int], classes=("cat", "dog")) -> Predic
 def test_without_a_mistake_a_group_counts_as_one_photo():
     labels = [i % 2 for i in range(1000)]
     found = made_up([0.01 + 0.98 * label for label in labels], labels)
-    patients = dataclasses.replace(found, groups=[str(i // 50) for i in range(1000)])
+    patients = replace(found, groups=[str(i // 50) for i in range(1000)])
     shown = {}
     for one in found, patients:
         name, value, shown[len(set(one.groups))] = contents.headline(one)[0]
@@ -298,10 +299,10 @@ def test_what_older_heads_got_is_a_past_score_and_that_of_these_heads_is_none(he
     workspace = Workspace("d")
     record_dataset(workspace, competition="real")
     lines = [
-        {
+        LedgerLine(
             **{"sha256": str(number), "dataset": "d", "recipe": "fast", "competition": "real"},
             **{"oof_log_loss": "0.1", "public_score": "0.2", "ref": str(number)},
-        }
+        )
         for number in range(3)
     ]
     for line in lines:
@@ -363,10 +364,9 @@ def test_figures_are_drawn_the_same_each_time_whatever_the_classes_are_called(cl
 
 
 def test_the_ledger_is_drawn_even_if_it_was_edited():
-    line = dict.fromkeys(ledger.COLUMNS, "")
-    good = {"time": "2026-11-20T10:00:00Z", "oof_log_loss": "0.05", "public_score": "0.06"}
-    lines = [line | good, line | good | {"time": "20.11.26"}, line | good | {"public_score": "?"}]
-    for some in lines, [line]:
+    good = LedgerLine(time="2026-11-20T10:00:00Z", oof_log_loss="0.05", public_score="0.06")
+    edited = [replace(good, time="20.11.26"), replace(good, public_score="?")]
+    for some in [good, *edited], [LedgerLine()]:
         assert figures.past(some, "log_loss").light.startswith("data:image/svg+xml")
 
 

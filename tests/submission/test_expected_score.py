@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dogs_vs_cats.kaggle.competitions import REHEARSAL
-from dogs_vs_cats.kaggle.ledger import COLUMNS
+from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 from dogs_vs_cats.submission import expected_score
 from dogs_vs_cats.submission.expected_score import ExpectedScore
@@ -73,18 +73,17 @@ def test_without_a_mistake_the_next_photos_may_still_have_some_the_fewer_groups_
         assert (found.score, found.low, found.high) == (float(right), *ends)
 
 
-def past(number: int, ratio: float = 1.5, **changes: str) -> dict[str, str]:
-    return {
-        **dict.fromkeys(COLUMNS, ""),
-        "sha256": str(number),
-        "dataset": "d",
-        "competition": "real",
-        "status": "COMPLETE",
-        "oof_log_loss": "0.04",
-        "oof_accuracy": "0.98",
-        "public_score": f"{0.04 * ratio}",
-        **changes,
-    }
+def past(number: int, ratio: float = 1.5, **changes: str) -> LedgerLine:
+    line = LedgerLine(
+        sha256=str(number),
+        dataset="d",
+        competition="real",
+        status="COMPLETE",
+        oof_log_loss="0.04",
+        oof_accuracy="0.98",
+        public_score=f"{0.04 * ratio}",
+    )
+    return dataclasses.replace(line, **changes)
 
 
 def test_three_past_scores_correct_the_expected_score_and_two_do_not():
@@ -133,7 +132,7 @@ def test_the_interval_of_an_accuracy_is_widened_too_and_stays_within_0_and_1():
 
 
 def test_only_scores_of_other_csvs_at_the_same_competition_count():
-    def count(*lines: dict[str, str], slug: str = "real") -> int:
+    def count(*lines: LedgerLine, slug: str = "real") -> int:
         return len(expected_score.ratios(list(lines), slug, "log_loss", "d", "own"))
 
     assert count(past(1)) == 1

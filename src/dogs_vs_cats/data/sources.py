@@ -99,9 +99,9 @@ def fetch(source: Source, workspace: Workspace) -> Path:
 def _zips(source: Source, workspace: Workspace) -> list[Path]:
     """Return the archives with the photos, [] if the photos lie in a folder already."""
     if source.kind == "kaggle":
-        from dogs_vs_cats.kaggle import session
+        from dogs_vs_cats.kaggle import competition_files
 
-        paths = session.download(source.location, workspace.downloads)
+        paths = competition_files.download(source.location, workspace.downloads)
         return [path for path in paths if zipfile.is_zipfile(path)]
     if source.kind == "microsoft":
         from dogs_vs_cats.kaggle import downloads

@@ -1,4 +1,4 @@
-"""Kaggle credentials: which ones the official client would use, found without importing it."""
+"""Kaggle credentials: which ones the official client would use, without importing it."""
 
 import json
 import os
@@ -11,109 +11,113 @@ from dogs_vs_cats.kaggle.competitions import REDUX
 
 SETTINGS = "https://www.kaggle.com/settings"
 EXPECTED = '{"username": "...", "key": "..."}'
-HELP = f"""Kaggle wants to know who you are. Once is enough:
+HELP = f"""Kaggle needs to know who you are. You do this once:
 
   1. Have an account (https://www.kaggle.com) and accept the competition's rules:
      https://www.kaggle.com/c/{REDUX}/rules
   2. Make a token: {SETTINGS}, under API, "Generate New Token".
-  3. Save it in one of these places (the first that is there is used):
+  3. Save it in one of these places (the first one that exists is used):
        KAGGLE_API_TOKEN         in the environment: the token, or the path of a file with it
        ~/.kaggle/access_token   a file with the token
        KAGGLE_USERNAME and KAGGLE_KEY in the environment, or ~/.kaggle/kaggle.json:
                                 {EXPECTED}
-       `kaggle auth login`      in your browser; the client keeps the rest
+       `kaggle auth login`      in your browser; the client saves the login
 
 Two sources of photos need no account:
 
   make data SOURCE=microsoft    the same 25,000 labelled photos (786 MB)
-  make data SOURCE=sample       400 drawings, made on the spot"""
+  make data SOURCE=sample       400 drawings, made on this machine"""
 
 
 @dataclass(frozen=True)
-class Found:
-    """The credentials that the client will use. Holds where they are, never the secret itself."""
+class Credentials:
+    """The credentials that the client will use: where they are, never the secret itself.
 
-    where: str  # "the token in ~/.kaggle/access_token"
-    shadows: tuple[str, ...] = ()  # others that are there too and so are not used
-    notes: tuple[str, ...] = ()  # what was there but empty or malformed
+    where: such as "the token in ~/.kaggle/access_token". shadows: others that exist and so are
+    not used. notes: what was ignored as empty or malformed.
+    """
 
-    def text(self) -> str:
-        """Return one phrase for an error: what is used, what it shadows, what was passed over."""
+    where: str
+    shadows: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Return a phrase for an error: what is used, what it shadows, what was ignored."""
         parts = [self.where]
         if self.shadows:
             parts.append(f"which shadows {' and '.join(self.shadows)}")
         return ", ".join(parts) + "".join(f" ({note})" for note in self.notes)
 
 
-def find() -> Found | None:
+def find() -> Credentials | None:
     """Return the credentials that the client would use, or None where there are none.
 
     The order is that of kaggle 2.2.4: a token, then kaggle.json overridden by KAGGLE_USERNAME and
     KAGGLE_KEY, then those of `kaggle auth login`. Unlike there, an empty variable counts as
-    absent. UserError if all there is is malformed, or a token's file can't be read.
+    absent. UserError if the only credentials are malformed, or a token's file can't be read.
     """
     notes = [f"{name} is empty and counts as absent" for name in empty_variables()]
     candidates = [*_tokens(notes), *_keys(notes), *_logins()]
     if candidates:
-        return Found(candidates[0], tuple(candidates[1:]), tuple(notes))
+        return Credentials(candidates[0], tuple(candidates[1:]), tuple(notes))
     path = _key_file()
     problem = _problem(path) if path.exists() else ""
     if problem:
         raise UserError(
-            f"Expected {_short(path)} to be {EXPECTED}. Received {problem}. Make a new one at "
-            f"{SETTINGS}, under API."
+            f"{_short(path)} is {problem}. It should be {EXPECTED}. Make a new one at {SETTINGS}, "
+            "under API."
         )
     return None
 
 
 def missing() -> UserError:
-    """Return the error for no credentials: one line; HELP says the same at leisure."""
+    """Return the error for no credentials, in one line; HELP says more."""
     notes = [f"{name} is empty" for name in empty_variables()]
     _tokens(notes)
     _keys(notes)
     return UserError(
-        f"Expected Kaggle credentials. Received none{''.join(f' ({note})' for note in notes)}. "
+        f"There are no Kaggle credentials{''.join(f' ({note})' for note in notes)}. "
         f"Make a token at {SETTINGS}, under API, and save it in ~/.kaggle/access_token. "
         "`make data SOURCE=microsoft` and `make data SOURCE=sample` need no account."
     )
 
 
 def empty_variables() -> list[str]:
-    """Return the names of the variables for credentials that are set to nothing."""
+    """Return the names of the credential variables that are set to an empty text."""
     names = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_TOKEN")
     return [name for name in names if os.environ.get(name) == ""]
 
 
 def _tokens(notes: list[str]) -> list[str]:
-    found = []
+    tokens = []
     # A notebook on kaggle.com brings its own token.
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") and os.environ.get("KAGGLE_DATA_PROXY_URL"):
         path = os.environ.get("KAGGLE_API_V1_TOKEN")
         if path and _has_text(Path(path)):
-            found.append("the token of this Kaggle notebook")
+            tokens.append("the token of this Kaggle notebook")
     value = os.environ.get("KAGGLE_API_TOKEN")
     if value and os.path.exists(value):
         if _has_text(Path(value)):
-            found.append(f"the token in {value} (KAGGLE_API_TOKEN)")
+            tokens.append(f"the token in {value} (KAGGLE_API_TOKEN)")
         else:
             notes.append(f"the file {value} that KAGGLE_API_TOKEN names is empty")
-            return found  # the client does not look at ~/.kaggle/access_token then
+            return tokens  # the client does not look at ~/.kaggle/access_token then
     elif value and value.startswith(("/", "./", "../", "~")):
         # The client would send the path itself as the token.
         raise UserError(
-            f"Expected KAGGLE_API_TOKEN to be a token or the path of a file with one. Received "
-            f"{value}, which isn't there. Mend the path, or unset the variable."
+            f"KAGGLE_API_TOKEN is {value}, which isn't there. Set it to a token, or to the path of "
+            "a file with one, or unset it."
         )
     elif value:
-        found.append("the token in KAGGLE_API_TOKEN")
+        tokens.append("the token in KAGGLE_API_TOKEN")
     for name in ("access_token", "access_token.txt"):
         if _has_text(_home() / name):
-            found.append(f"the token in {_short(_home() / name)}")
-    return found
+            tokens.append(f"the token in {_short(_home() / name)}")
+    return tokens
 
 
 def _has_text(path: Path) -> bool:
-    """Return whether a token's file has one; UserError if it has what no request can carry."""
+    """Return whether a file has a token; UserError if its text can't be one."""
     try:
         text = path.read_text(encoding="ascii").strip()
         if len(text.split()) > 1:
@@ -122,8 +126,8 @@ def _has_text(path: Path) -> bool:
         return False
     except (OSError, ValueError) as error:
         raise UserError(
-            f"Expected {_short(path)} to be a file with a Kaggle token and nothing else. "
-            f"Received: {error}. Make a new token at {SETTINGS}, under API."
+            f"{_short(path)} should hold a Kaggle token and nothing else, but {error}. Make a new "
+            f"token at {SETTINGS}, under API."
         ) from error
     return bool(text)
 
@@ -131,7 +135,7 @@ def _has_text(path: Path) -> bool:
 def _keys(notes: list[str]) -> list[str]:
     names = list(_variables().values())
     path = _key_file()
-    # The client takes this one, which nobody documents, but only where it has a key as well.
+    # The client uses this undocumented variable, but only together with a key.
     token = ["the token in KAGGLE_TOKEN"] if os.environ.get("KAGGLE_TOKEN") else []
     if len(names) == 2:
         return [*token, " and ".join(names), *([_short(path)] if path.exists() else [])]
@@ -146,13 +150,13 @@ def _keys(notes: list[str]) -> list[str]:
 
 
 def _variables() -> dict[str, str]:
-    """Return which fields of kaggle.json the environment overrides, and with which variable."""
+    """Return field of kaggle.json -> the variable in the environment that overrides it."""
     pairs = (("username", "KAGGLE_USERNAME"), ("key", "KAGGLE_KEY"))
     return {field: name for field, name in pairs if os.environ.get(name)}
 
 
 def _problem(path: Path) -> str:
-    """Return what a kaggle.json is instead of credentials; "" if it and the variables will do."""
+    """Return what is wrong with a kaggle.json; "" if it and the variables are enough."""
     try:
         content = json.loads(path.read_text())
     except OSError as error:
@@ -173,7 +177,7 @@ def _logins() -> list[str]:
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError):
-        return []  # to the client, too, that is no login
+        return []  # the client, too, ignores it then
     login = isinstance(content, dict) and content.get("refresh_token")
     return [f"the login in {_short(path)}"] if login else []
 
@@ -193,7 +197,7 @@ def _key_file() -> Path:
 
 
 def _short(path: Path) -> str:
-    """Return the path as people write it, with ~ for their home."""
+    """Return the path with ~ for the home folder."""
     home = os.path.expanduser("~")
     text = str(path)
     return f"~{text.removeprefix(home)}" if text.startswith(home + os.sep) else text

@@ -1,8 +1,11 @@
-"""The ledger: a line for each submission. Standard library alone."""
+"""The ledger, submissions/ledger.csv: one line for each submission. Standard library only."""
 
 import csv
 import io
 import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, fields, replace
 from itertools import zip_longest
 
 from dogs_vs_cats import files
@@ -10,33 +13,60 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.legible import legible
 from dogs_vs_cats.workspace import LEDGER
 
-COLUMNS = [
-    "time",
-    "file",
-    "sha256",
-    "dataset",
-    "recipe",
-    "oof_accuracy",
-    "oof_log_loss",
-    "score_accuracy",
-    "score_log_loss",
-    "competition",
-    "ref",
-    "status",
-    "public_score",
-    "private_score",
-]
-# What makes two lines one submission: the same CSV, made by the same recipe for the same photos.
+
+@dataclass(frozen=True)
+class LedgerLine:
+    """One submission. Every field is text as it stands in the CSV, "" where it isn't known.
+
+    time: when the CSV was made or sent, UTC, as 2026-11-21T10:00:00Z. file: the CSV's name.
+    sha256: of its bytes, in hex; "ref 41000001" where only Kaggle has the CSV. dataset, recipe:
+    what it was made from; no recipe where the CSV came from elsewhere. oof_accuracy,
+    oof_log_loss: out of fold, a share from 0 to 1 and nats. score_accuracy, score_log_loss: the
+    same on set-aside test photos. competition: its slug. ref: Kaggle's number of the submission.
+    status: PENDING, COMPLETE or ERROR. public_score, private_score: in the competition's metric.
+    notes: the user's own columns, name -> text; the column without a name is "".
+    """
+
+    time: str = ""
+    file: str = ""
+    sha256: str = ""
+    dataset: str = ""
+    recipe: str = ""
+    oof_accuracy: str = ""
+    oof_log_loss: str = ""
+    score_accuracy: str = ""
+    score_log_loss: str = ""
+    competition: str = ""
+    ref: str = ""
+    status: str = ""
+    public_score: str = ""
+    private_score: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def columns(self) -> dict[str, str]:
+        """Return column -> text, without the notes."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+    def is_same_submission(self, other: "LedgerLine") -> bool:
+        """Return whether the CSV, its dataset and recipe are the same, and where it was sent.
+
+        A line that wasn't sent yet is the same as one that was.
+        """
+        made = all(getattr(self, name) == getattr(other, name) for name in KEY)
+        sent = [(getattr(self, name), getattr(other, name)) for name in ("competition", "ref")]
+        return made and all("" in pair or pair[0] == pair[1] for pair in sent)
+
+
+COLUMNS = tuple(x.name for x in fields(LedgerLine) if x.name != "notes")
 KEY = ("sha256", "dataset", "recipe")
-FIGURES = ("oof_accuracy", "oof_log_loss", "score_accuracy", "score_log_loss")
 
 
-def read() -> list[dict[str, str]]:
-    """Return the lines, oldest first; [] where there is no ledger. Absent columns are ''.
+def read() -> list[LedgerLine]:
+    """Return the lines, oldest first; [] if there is no ledger.
 
-    Columns that are not ours (a user's notes) are kept; the one without a name is ''. A ref that
-    a spreadsheet made a decimal, 12.0, is the whole number that it was. UserError if the file
-    is no such CSV, or a line has two texts for a column, of which one would be lost.
+    A ref that a spreadsheet turned into a decimal, 12.0, is read as the whole number it was.
+    UserError if the file is no such CSV, or a line has two texts for one column, of which one
+    would be lost.
     """
     rows = _rows()
     if not rows:
@@ -44,16 +74,15 @@ def read() -> list[dict[str, str]]:
     (_, header), *rows = rows
     if not set(header) & set(COLUMNS):
         raise UserError(
-            f"Expected columns such as time,file,sha256 in {LEDGER}, with commas between them. "
-            f"Received {','.join(header)[:100]!r}. Correct the first line, or save the file as "
-            "CSV with commas."
+            f"The first line of {LEDGER} is {','.join(header)[:100]!r}, without columns such as "
+            "time,file,sha256 and commas between them. Correct it, or save the file as CSV with "
+            "commas."
         )
-    lines = [dict.fromkeys(COLUMNS, "") | _named(header, row, start) for start, row in rows]
-    return [line | {"ref": re.sub(r"^([0-9]+)\.0+$", r"\1", line["ref"])} for line in lines]
+    return [_line(_by_column(header, row, start)) for start, row in rows]
 
 
 def _rows() -> list[tuple[int, list[str]]]:
-    """Return the rows, the header first, each with the line that it begins in; none is empty."""
+    """Return the non-empty rows, the header first, each with the number of its first line."""
     rows, start = [], 1
     text = files.read_text(LEDGER) if LEDGER.exists() else ""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -64,89 +93,114 @@ def _rows() -> list[tuple[int, list[str]]]:
             start = reader.line_num + 1
     except csv.Error as error:
         raise UserError(
-            f"Expected {LEDGER} to be a CSV. Received, from line {start} on: {error}. Look for a "
-            "quote that is not closed."
+            f"{LEDGER} is not a valid CSV from line {start} on: {error}. Look for a quote that is "
+            "not closed."
         ) from error
     return rows
 
 
-def _named(header: list[str], row: list[str], start: int) -> dict[str, str]:
-    line = {}
+def _by_column(header: list[str], row: list[str], start: int) -> dict[str, str]:
+    texts: dict[str, str] = {}
     for column, text in zip_longest(header, row, fillvalue=""):
-        if text and line.get(column):
+        if text and texts.get(column):
             raise UserError(
-                f"Expected one text a column in line {start} of {LEDGER}. Received "
-                f"{line[column]!r} and {text!r} for column {column!r}. Give each column a name "
-                "of its own, and a text with commas quotes around it."
+                f"Line {start} of {LEDGER} has two texts for column {column!r}: {texts[column]!r} "
+                f"and {text!r}. Give each column its own name, and put quotes around a text with "
+                "commas."
             )
-        # Spreadsheets leave columns without a name or a text.
+        # Spreadsheets leave columns that have neither a name nor a text.
         if column or text:
-            line[column] = line.get(column) or text
-    return line
+            texts[column] = texts.get(column) or text
+    return texts
 
 
-def put(line: dict[str, str]) -> None:
-    """Add a line, or complete the one of the same submission with what `line` has.
+def _line(texts: dict[str, str]) -> LedgerLine:
+    known = {name: texts.pop(name) for name in COLUMNS if name in texts}
+    line = LedgerLine(**known, notes=texts)
+    return replace(line, ref=re.sub(r"^([0-9]+)\.0+$", r"\1", line.ref))
 
-    A line that was uploaded under another ref, or to another competition, is another submission.
+
+def put(line: LedgerLine) -> None:
+    """Add a line, or complete the line of the same submission with what `line` knows.
+
+    A line that was sent under another ref, or to another competition, is another submission.
     """
-    if "file" in line:  # a file's name may be no UTF-8, which the ledger is
-        line = line | {"file": legible(line["file"])}
+    line = replace(line, file=legible(line.file))  # a file name may not be UTF-8, the ledger is
     with _locked():
         lines = read()
-        old = next((x for x in reversed(lines) if _same(x, line)), None)
-        if old is None:
-            lines.append(dict.fromkeys(COLUMNS, "") | line)
+        for at in reversed(range(len(lines))):
+            if lines[at].is_same_submission(line):
+                known = {name: text for name, text in line.columns().items() if text}
+                known |= {"time": lines[at].time}
+                lines[at] = LedgerLine(**lines[at].columns() | known, notes=lines[at].notes)
+                break
         else:
-            old |= {key: value for key, value in line.items() if value != "" and key != "time"}
+            lines.append(line)
         _write(lines)
 
 
-def _same(old: dict[str, str], new: dict[str, str]) -> bool:
-    sent = [(old[key], new.get(key, "")) for key in ("competition", "ref")]
-    return all(old[key] == new[key] for key in KEY) and all(
-        "" in (before, now) or before == now for before, now in sent
-    )
+def record_result(
+    ref: str,
+    competition: str,
+    status: str,
+    public_score: str | None = None,
+    private_score: str | None = None,
+) -> bool:
+    """Write the status and scores of a ref into its lines; return whether there are any lines.
 
-
-def sent(sha256: str, competition: str) -> dict[str, str] | None:
-    """Return the last line of a CSV that was uploaded to a competition, or None."""
-    same = [x for x in read() if (x["sha256"], x["competition"]) == (sha256, competition)]
-    return next((x for x in reversed(same) if x["ref"]), None)
-
-
-def made(start: str, dataset: str = "") -> dict[str, str] | None:
-    """Return what stays true of a CSV that a recipe made, wherever it is sent; None if none did.
-
-    Its file, KEY and FIGURES, by the last line whose sha256 begins with `start`; of a dataset, if
-    one is named.
+    A score of None leaves the one that is there.
     """
+    with _locked():
+        lines = read()
+        known = False
+        for at, line in enumerate(lines):
+            if (line.ref, line.competition) == (ref, competition):
+                public = line.public_score if public_score is None else public_score
+                private = line.private_score if private_score is None else private_score
+                lines[at] = replace(line, status=status, public_score=public, private_score=private)
+                known = True
+        if known:
+            _write(lines)
+        return known
+
+
+def last_sent(sha256: str, competition: str) -> LedgerLine | None:
+    """Return the last line of a CSV that was uploaded to a competition, or None."""
     for line in reversed(read()):
-        if line["recipe"] and line["sha256"].startswith(start) and dataset in ("", line["dataset"]):
-            return {key: line[key] for key in ("file", *KEY, *FIGURES)}
+        if line.ref and (line.sha256, line.competition) == (sha256, competition):
+            return line
     return None
 
 
-def score(ref: str, competition: str, found: dict[str, str]) -> bool:
-    """Complete the lines of a ref with its status and scores; return whether there are any."""
-    with _locked():
-        lines = read()
-        mine = [x for x in lines if (x["ref"], x["competition"]) == (ref, competition)]
-        for line in mine:
-            line |= found
-        if mine:
-            _write(lines)
-        return bool(mine)
+def made_by_recipe(sha256_start: str, dataset: str = "") -> LedgerLine | None:
+    """Return what stays true of a recipe's CSV wherever it is sent; None if no recipe made it.
+
+    That is its file, sha256, dataset, recipe and metrics, from the last line whose sha256 starts
+    so, for one dataset or (by default) any.
+    """
+    for line in reversed(read()):
+        if line.recipe and line.sha256.startswith(sha256_start) and dataset in ("", line.dataset):
+            return LedgerLine(
+                file=line.file,
+                sha256=line.sha256,
+                dataset=line.dataset,
+                recipe=line.recipe,
+                oof_accuracy=line.oof_accuracy,
+                oof_log_loss=line.oof_log_loss,
+                score_accuracy=line.score_accuracy,
+                score_log_loss=line.score_log_loss,
+            )
+    return None
 
 
-def _locked():
+def _locked() -> AbstractContextManager[None]:
     return files.locked(LEDGER.with_name(".ledger.lock"), "the ledger")
 
 
-def _write(lines: list[dict[str, str]]) -> None:
+def _write(lines: list[LedgerLine]) -> None:
     text = io.StringIO()
-    columns = list(dict.fromkeys(COLUMNS + [column for line in lines for column in line]))
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    columns = dict.fromkeys([*COLUMNS, *(name for line in lines for name in line.notes)])
+    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows(line.columns() | dict(line.notes) for line in lines)
     files.write_text(LEDGER, text.getvalue())

@@ -62,7 +62,7 @@ def rendered(
     tiles = gallery.tiles(table, found, wrong + unsure, looking.features.size, look)
     ranked = label_issues.ranked(workspace, recipe.name, engine)
     undecided = [one for one in ranked if one.id not in decided][: page.SUSPECTS]
-    lines = [x for x in ledger.read() if x["dataset"] == workspace.dataset]
+    lines = [x for x in ledger.read() if x.dataset == workspace.dataset]
     metric = dataset.read(workspace).metric
     pictured = shown_suspects(table, undecided)
     trained = compare.trained(workspace)
@@ -75,7 +75,7 @@ def rendered(
             about=about(workspace, recipe, engine, table, found),
             figures=headline(found),
             expected=expected(workspace, recipe, table, found, metric),
-            scores=[x for x in lines if x["recipe"] == recipe.name and x["public_score"]],
+            scores=[x for x in lines if x.recipe == recipe.name and x.public_score],
             aside_score=page.set_aside(workspace, recipe),
             stages=stages(workspace, recipe, engine, result),
             curves=curves(folder),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.legible import legible
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.modeling.log_loss import log_losses
@@ -194,7 +195,7 @@ def sizes(table: pd.DataFrame) -> Picture:
     return picture(draw, "How many photos are how wide and how high")
 
 
-def past(lines: list[dict[str, str]], metric: str) -> Picture:
+def past(lines: list[LedgerLine], metric: str) -> Picture:
     """Draw a metric of the ledger's lines over time: out of fold, and what came back.
 
     A line whose time or figure is not as the ledger has it (a spreadsheet's, say) has no point.

@@ -73,7 +73,7 @@ def inputs(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> dict
         "ledger": [
             line
             for line in ledger.read()
-            if line["dataset"] == workspace.dataset or data.competition == line["competition"] != ""
+            if line.dataset == workspace.dataset or data.competition == line.competition != ""
         ],
         "engine": dataclasses.asdict(engine),
         "code": [code_keys.code_key(*CODE), files.digest(TEMPLATE)],

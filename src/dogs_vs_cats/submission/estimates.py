@@ -4,7 +4,7 @@ Asking whether they are up to date uses the standard library alone. They have a 
 own: a change of their code computes them again, in seconds, and predicts nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dogs_vs_cats import code_keys, files
@@ -12,6 +12,7 @@ from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.kaggle import ledger, uploads
+from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling.results import Metrics
 from dogs_vs_cats.submission import expected_score
 from dogs_vs_cats.submission.expected_score import ExpectedScore
@@ -72,15 +73,15 @@ def build(
     metric = dataset.read(workspace).metric
     result = Estimates(expected_score.estimate(predictions, metric, submission.rows), holdout)
     ledger.put(
-        {
-            **ledger_line(workspace, recipe, submission),
-            "time": uploads.now(),
-            "file": Path(submission.file).name,
-            "oof_accuracy": f"{metrics.accuracy:.5f}",
-            "oof_log_loss": f"{metrics.log_loss:.5f}",
-            "score_accuracy": f"{holdout.accuracy:.5f}" if holdout else "",
-            "score_log_loss": f"{holdout.log_loss:.5f}" if holdout else "",
-        }
+        replace(
+            ledger_line(workspace, recipe, submission),
+            time=uploads.now(),
+            file=Path(submission.file).name,
+            oof_accuracy=f"{metrics.accuracy:.5f}",
+            oof_log_loss=f"{metrics.log_loss:.5f}",
+            score_accuracy=f"{holdout.accuracy:.5f}" if holdout else "",
+            score_log_loss=f"{holdout.log_loss:.5f}" if holdout else "",
+        )
     )
     made.record([], result)
     return result
@@ -88,13 +89,9 @@ def build(
 
 def ledger_line(
     workspace: Workspace, recipe: Recipe | Blend, submission: SubmissionResult
-) -> dict[str, str]:
+) -> LedgerLine:
     """Return what identifies a submission in the ledger."""
-    return {
-        "sha256": submission.sha256,
-        "dataset": workspace.dataset,
-        "recipe": recipe.name,
-    }
+    return LedgerLine(sha256=submission.sha256, dataset=workspace.dataset, recipe=recipe.name)
 
 
 def texts(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dogs_vs_cats.kaggle.competitions import REHEARSAL
+from dogs_vs_cats.kaggle.ledger import LedgerLine
 
 if TYPE_CHECKING:
     from dogs_vs_cats.modeling.out_of_fold import Predictions
@@ -94,7 +95,7 @@ def unseen(known: int, tests: int) -> float:
 
 
 def ratios(
-    lines: list[dict[str, str]], slug: str, metric: str, dataset: str, sha256: str | None
+    lines: list[LedgerLine], slug: str, metric: str, dataset: str, sha256: str | None
 ) -> list[float]:
     """Return Kaggle's score / out-of-fold score of each submission in the ledger scored by `slug`.
 
@@ -106,13 +107,13 @@ def ratios(
     """
     found = {}
     for past in lines:
-        other_rehearsal = slug == REHEARSAL and past["dataset"] != dataset
-        if past["competition"] != slug or past["sha256"] == sha256 or other_rehearsal:
+        other_rehearsal = slug == REHEARSAL and past.dataset != dataset
+        if past.competition != slug or past.sha256 == sha256 or other_rehearsal:
             continue
-        before = _loss(past[f"oof_{metric}"], metric)
-        after = _loss(past["private_score"] or past["public_score"], metric)
+        before = _loss(past.oof_accuracy if metric == "accuracy" else past.oof_log_loss, metric)
+        after = _loss(past.private_score or past.public_score, metric)
         if before > 0 and after > 0:
-            found[past["sha256"]] = after / before
+            found[past.sha256] = after / before
     return list(found.values())
 
 
