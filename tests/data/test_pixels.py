@@ -1,9 +1,7 @@
-"""One function turns any file into pixels, or says why it can't."""
+"""Any photo file becomes the same pixels everywhere, or a PhotoError with the reason."""
 
 import io
-import struct
 import tracemalloc
-import zlib
 
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from PIL import Image
 from dogs_vs_cats.config.views import CROPS, VIEWS, View
 from dogs_vs_cats.data import pixels
 from dogs_vs_cats.errors import PhotoError
-from support.pictures import encoded, picture
+from support.pictures import BROKEN, encoded, picture
 
 GRADIENT = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
 
@@ -21,18 +19,11 @@ GRADIENT = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
 def test_every_mode_becomes_rgb_that_looks_the_same(mode):
     grey = Image.fromarray(GRADIENT)
     kind = {"CMYK": "JPEG", "YCbCr": "JPEG", "F": "TIFF", "I": "TIFF"}.get(mode, "PNG")
-    image = (
-        pixels.upright(encoded(grey.convert("RGB").convert(mode), kind))
-        if mode
-        not in (
-            "I",
-            "F",
-        )
-        else pixels.upright(encoded(grey.convert(mode), kind))
-    )
+    source = grey if mode in ("I", "F") else grey.convert("RGB")
+    image = pixels.upright(encoded(source.convert(mode), kind))
     assert (image.mode, image.size) == ("RGB", (64, 48))
     levels = np.asarray(image).mean(axis=(0, 2))
-    if mode != "1":  # dithered: dark to light all the same
+    if mode != "1":  # which is dithered
         assert np.abs(levels - GRADIENT[0]).max() < 12
     assert levels[:8].mean() < 60 < 195 < levels[-8:].mean()
 
@@ -45,7 +36,7 @@ def test_sixteen_bits_are_scaled_not_clipped():
 
 
 def eight_bits(levels: np.ndarray) -> np.ndarray:
-    """Return levels (height, width) as uint8, all at once: what the tiles must give."""
+    """Return levels (height, width) as uint8, converted at once: what the tiles must give."""
     levels = levels.astype(np.float64)
     if levels.max() > 255:
         levels = levels / 257
@@ -57,8 +48,8 @@ RANGES = [(0, 65535), (0, 255), (250, 256), (-300, 300), (-9, -1), (255, 255), (
 
 @pytest.mark.parametrize("span", RANGES)
 @pytest.mark.parametrize("kind", ["uint16", ">u2", "int16", "int32", "float32", "float64"])
-def test_deep_levels_are_scaled_by_tiles_as_they_would_be_at_once(kind, span, monkeypatch):
-    """Also where some tiles alone have levels above 255, and where halves are rounded."""
+def test_levels_are_scaled_tile_by_tile_as_they_would_be_at_once(kind, span, monkeypatch):
+    """Also if only some tiles have levels above 255, and where halves are rounded."""
     monkeypatch.setattr(pixels, "TILE", 16)
     levels = np.random.default_rng(0).uniform(*span, (33, 50)).round(1)
     levels[:, :40] = levels[:, :40].clip(None, max(span[0], 200))
@@ -70,27 +61,27 @@ def test_deep_levels_are_scaled_by_tiles_as_they_would_be_at_once(kind, span, mo
             continue
         data = encoded(Image.fromarray(levels), form, **options)
         read = np.asarray(Image.open(io.BytesIO(data)))
-        found = np.asarray(pixels.upright(data))
-        assert np.array_equal(found, np.repeat(eight_bits(read)[:, :, None], 3, axis=2))
+        result = np.asarray(pixels.upright(data))
+        assert np.array_equal(result, np.repeat(eight_bits(read)[:, :, None], 3, axis=2))
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
 @pytest.mark.parametrize("odd", [(np.nan,), (np.inf,), (-np.inf,), (np.nan, np.inf)])
 @pytest.mark.parametrize("highest", [200, 60_000])
-def test_a_float_that_is_no_number_counts_wherever_it_is(odd, highest, monkeypatch):
-    """One NaN, in any tile, and no level is divided."""
+def test_a_nan_or_infinity_counts_wherever_it_is(odd, highest, monkeypatch):
+    """With one NaN, in any tile, no level is divided."""
     monkeypatch.setattr(pixels, "TILE", 16)
     levels = np.random.default_rng(0).uniform(0, highest, (33, 50)).astype(np.float32)
     for corner in (0, 0), (32, 49), (20, 20):
         changed = levels.copy()
         changed[corner] = odd[0]
         changed[5, 40] = odd[-1]
-        found = np.asarray(pixels.upright(encoded(Image.fromarray(changed), "TIFF")))
-        assert np.array_equal(found[..., 0], eight_bits(changed))
+        result = np.asarray(pixels.upright(encoded(Image.fromarray(changed), "TIFF")))
+        assert np.array_equal(result[..., 0], eight_bits(changed))
 
 
-def test_deep_levels_of_a_large_photo_take_little_memory():
-    """Beside Pillow's own, which is not counted here. All at once they took 24 bytes a pixel."""
+def test_scaling_a_large_16_bit_photo_takes_little_memory():
+    """Pillow's own memory is not counted. Scaled all at once it took 24 bytes a pixel."""
     rows = np.random.default_rng(0).integers(0, 65536, (10, 3000), dtype=np.uint16)
     levels = np.tile(rows, (300, 1))
     data = encoded(Image.fromarray(levels), "PNG", compress_level=1)
@@ -128,7 +119,7 @@ def test_exif_orientation_is_obeyed(orientation):
     assert np.array_equal(np.asarray(image), np.asarray(upright))
 
 
-def test_one_pixel_and_a_huge_honest_photo_are_photos(tmp_path):
+def test_one_pixel_and_100_million_pixels_are_photos(tmp_path):
     (tmp_path / "one.png").write_bytes(encoded(Image.new("RGB", (1, 1), "red"), "PNG"))
     assert pixels.pixels(tmp_path / "one.png", 32).tolist() == [[[255, 0, 0]] * 32] * 32
     (tmp_path / "huge.jpg").write_bytes(encoded(Image.new("L", (10_000, 10_000), 77)))
@@ -149,30 +140,8 @@ def test_pixels_are_squashed_to_a_square_of_uint8(tmp_path):
             )
 
 
-def bomb() -> bytes:
-    """Return a PNG of some hundred bytes that claims 60,000 x 60,000 pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        crc = struct.pack(">I", zlib.crc32(kind + data))
-        return struct.pack(">I", len(data)) + kind + data + crc
-
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999))
-    )
-
-
-BROKEN = {
-    "empty": (b"", "empty file"),
-    "text": (b"this is no photo at all", "not an image"),
-    "truncated": (encoded(picture(3, (400, 300)))[:3000], "truncated"),
-    "bomb": (bomb(), "bomb"),
-    "a program for Ghostscript": (encoded(picture(3), "EPS"), "not an image"),
-}
-
-
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_cannot_be_decoded_says_why(name, tmp_path):
+def test_a_file_that_cannot_be_decoded_gives_the_reason(name, tmp_path):
     data, reason = BROKEN[name]
     path = tmp_path / f"{name}.jpg"
     path.write_bytes(data)
@@ -180,7 +149,7 @@ def test_what_cannot_be_decoded_says_why(name, tmp_path):
         pixels.pixels(path, 32)
 
 
-def test_more_pixels_than_asked_for_are_refused_before_they_are_decoded():
+def test_more_pixels_than_allowed_are_refused_before_they_are_decoded():
     data = encoded(picture(3, (400, 300)))
     assert pixels.upright(data, 120_000).size == (400, 300)
     with pytest.raises(PhotoError, match="more than 0 million pixels"):
@@ -210,23 +179,23 @@ def test_a_file_that_is_no_longer_the_one_in_the_table_is_refused(tmp_path):
 
 
 def test_a_crop_is_that_part_of_the_photo_and_plain_is_all_of_it(tmp_path):
-    """Of a photo that is a ramp from left to right and from top to bottom, by its corners."""
+    """Seen in the corners of a photo that is a ramp from left to right and from top to bottom."""
     across = np.tile(np.linspace(0, 200, 100), (80, 1))
     down = np.tile(np.linspace(0, 200, 80)[:, None], (1, 100))
     image = Image.fromarray(np.stack([across, down, 0 * down], axis=2).astype(np.uint8))
     path = tmp_path / "ramp.png"
     image.save(path)
-    found = pixels.crops(path, 40, list(CROPS))
-    assert list(found) == list(CROPS)
+    crops = pixels.crops(path, 40, list(CROPS))
+    assert list(crops) == list(CROPS)
     for name, (left, top, right, bottom) in CROPS.items():
-        levels = found[name].astype(float) / 200
+        levels = crops[name].astype(float) / 200
         assert levels.shape == (40, 40, 3)
         assert levels[:, 0, 0].mean() == pytest.approx(left, abs=0.03), name
         assert levels[:, -1, 0].mean() == pytest.approx(right, abs=0.03), name
         assert levels[0, :, 1].mean() == pytest.approx(top, abs=0.03), name
         assert levels[-1, :, 1].mean() == pytest.approx(bottom, abs=0.03), name
-    assert np.array_equal(found["plain"], pixels.pixels(path, 40))
-    assert np.array_equal(found["plain"], np.asarray(image.resize((40, 40), Image.BILINEAR)))
+    assert np.array_equal(crops["plain"], pixels.pixels(path, 40))
+    assert np.array_equal(crops["plain"], np.asarray(image.resize((40, 40), Image.BILINEAR)))
 
 
 def test_each_crop_has_a_view_as_it_is_and_one_mirrored():

@@ -4,6 +4,8 @@ import csv
 import io
 import math
 import random
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,29 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    """Return a PNG of some hundred bytes that claims 60,000 x 60,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999))
+    )
+
+
+# A file that can't be read -> its bytes, and a part of the reason.
+BROKEN = {
+    "empty": (b"", "empty file"),
+    "text": (b"this is no photo at all", "not an image"),
+    "truncated": (encoded(picture(3, (400, 300)))[:3000], "truncated"),
+    "bomb": (bomb(), "bomb"),
+    "a program for Ghostscript": (encoded(picture(3), "EPS"), "not an image"),
+}
 
 
 def write(path: Path, seed: int) -> Path:
