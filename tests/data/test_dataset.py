@@ -84,8 +84,8 @@ def test_near_duplicates_are_never_on_both_sides_of_the_set_aside_tenth(here, ru
         (folder / f"Cat/{100 + number}.png").write_bytes(encoded(picture(2 * number), "PNG"))
     run("data", "--source", str(folder))
     rows = table("PetImages")
-    picture = [(Path(x).parent.name, int(Path(x).stem) % 100) for x in rows["path"]]
-    assert ((rows["label"] == "").groupby(picture).nunique() == 1).all()
+    pictures = [(Path(x).parent.name, int(Path(x).stem) % 100) for x in rows["path"]]
+    assert ((rows["label"] == "").groupby(pictures).nunique() == 1).all()
 
 
 def test_nested_zips_and_folders_give_the_same_table(here, run, tmp_path):
@@ -183,9 +183,8 @@ def test_the_drawings_are_the_same_every_time_and_called_drawings(here):
 
     first, second = (sample.draw("Dog", random.Random("x")) for _ in range(2))
     assert np.array_equal(np.asarray(first), np.asarray(second))
-    assert "drawings" in called("data")[1], (
-        "where there are no credentials, other sources are named"
-    )
+    # Without credentials `make data` names the other sources.
+    assert "drawings" in called("data", HOME=str(here))[1]
 
 
 REFUSED = {
