@@ -31,8 +31,9 @@ $(foreach text,$(TEXTS),$(if $(value $(text)),$(eval override $(text) := $$(valu
 export $(TEXTS)
 SLUG := $(if $(COMPETITION),--competition "$$COMPETITION")
 PICK := $(if $(DATASET),--dataset "$$DATASET")
-STAGE := $(PICK) $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ENGINE),--engine $(ENGINE)) \
+CHOICE := $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ENGINE),--engine $(ENGINE)) \
          $(if $(PRECISION),--precision $(PRECISION)) $(if $(THREADS),--threads $(THREADS))
+STAGE := $(PICK) $(CHOICE)
 
 # YES=no is not yes, and is said before anything is run.
 MISTAKEN := $(firstword $(foreach switch,AGAIN GPU NESTED UPLOAD YES,\
@@ -137,7 +138,7 @@ rehearse: $(READY) ## the whole competition on any cats and dogs, at a Kaggle of
 	@$(RUN) scripts/rehearse.py $(if $(SOURCE),--source "$$SOURCE") $(STAGE) $(if $(BATCH),--batch $(BATCH))
 
 demo: $(READY) ## the whole road in some minutes, on drawings; needs no account
-	@$(RUN) scripts/rehearse.py --source sample --photos demo-drawings --dataset demo
+	@$(RUN) scripts/rehearse.py --source sample --photos demo-drawings --dataset demo $(CHOICE)
 	@echo
 	@echo "That was the whole road, on drawings of cats and dogs and a Kaggle on this machine."
 	@echo "With the real photos:"
@@ -158,7 +159,7 @@ bench: $(READY) ## how fast it all is here, beside what others do; a table in be
 	@$(RUN) scripts/bench.py $(if $(SOURCE),--source "$$SOURCE") $(if $(ROUNDS),--rounds $(ROUNDS))
 
 test: $(READY) ## run the tests
-	@$(RUN) -m pytest -n auto --dist worksteal $(TESTS)
+	@$(RUN) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(READY) ## style, types, and the order of imports
 	@$(RUN) -m ruff check .

@@ -1,5 +1,6 @@
 """What tests share: a folder of their own, real photos where there are any, real commands."""
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from support.commands import OTHER, PROJECT, TESTS, TINY, called, run_all
-from support.pictures import kaggle_folder
-from support.prepared import copy_of, prepared
+from support.pictures import few_of_kaggle, kaggle_folder
+from support.prepared import copy_of, identity, prepared
 
+TESTS_FOLDER = Path(__file__).parent
 MINI = PROJECT.parent / "shared" / "data" / "dogs-vs-cats-mini"
 
 # Under `make test` too, a test's own make is one that a user types.
@@ -39,14 +41,25 @@ def real_photos() -> Path:
 
 
 @pytest.fixture(scope="session")
-def unpacked(real_photos, tmp_path_factory) -> Path:
-    """The real photos as files: train/train/cat.0.jpg, ..., test/test/1.jpg, ..."""
+def unpacked(real_photos) -> Path:
+    """The real photos as files, to read: train/train/cat.0.jpg, ..., test/test/1.jpg, ..."""
     from dogs_vs_cats.data import archives
 
-    folder = tmp_path_factory.mktemp("unpacked")
-    for name in "train", "test":
-        archives.unpack(real_photos / f"{name}.zip", folder / name)
-    return folder
+    def unpack(folder: Path) -> None:
+        for name in "train", "test":
+            archives.unpack(real_photos / f"{name}.zip", folder / name)
+
+    return prepared("unpacked", unpack, identity(real_photos))
+
+
+@pytest.fixture(scope="session")
+def few_photos(real_photos) -> Path:
+    """Few real photos, to read, in Kaggle's layout: 30 of train and 10 of test."""
+
+    def choose(folder: Path) -> None:
+        few_of_kaggle(real_photos, folder, each=15, tests=10)
+
+    return prepared("few-photos", choose, identity(real_photos))
 
 
 @pytest.fixture
@@ -130,6 +143,49 @@ def refuse(here):
     return runner
 
 
+# The longest files first, so that no worker waits for another at the end (xdist hands out files).
+LONGEST = (
+    "end_to_end/test_road",
+    "features/test_engines",
+    "features/test_features",
+    "export/test_export",
+    "modeling/test_blend",
+    "inference/test_try",
+    "rehearsal/test_kaggle_stages",
+    "report/test_report",
+    "modeling/test_training",
+)
+
+
+HOW_TO_INSTALL = {
+    "jax": "make setup KERAS_BACKEND=jax",
+    "nncf": "make setup ENGINE=openvino",
+    "onnxruntime": "make setup EXTRAS=onnx",
+    "openvino": "make setup ENGINE=openvino",
+    "tf2onnx": "make setup EXTRAS=onnx",
+    "torch": "pip install torch",
+}
+
+
+def pytest_runtest_setup(item) -> None:
+    """Skip a test marked `engine("package", ...)` where a package is not installed."""
+    for mark in item.iter_markers("engine"):
+        for package in mark.args:
+            if importlib.util.find_spec(package) is None:
+                pytest.skip(f"{package} is not installed: `{HOW_TO_INSTALL[package]}`")
+
+
 def pytest_collection_modifyitems(items) -> None:
-    """Begin with the longest tests, so that no core waits for them at the end."""
-    items.sort(key=lambda item: "test_road" not in item.nodeid)
+    """Order the files, and mark what needs real photos or a browser."""
+    for item in items:
+        if {"real_photos", "unpacked", "few_photos"} & set(item.fixturenames):
+            item.add_marker("photos")
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
+    places = {name: place for place, name in enumerate(LONGEST)}
+
+    def place(item) -> int:
+        name = str(item.path.relative_to(TESTS_FOLDER).with_suffix(""))
+        return places.get(name, len(places))
+
+    items.sort(key=place)

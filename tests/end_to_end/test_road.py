@@ -1,5 +1,6 @@
-"""The whole road on real photos, as `make` runs it."""
+"""The whole road, from photos to a score, as `make` runs it."""
 
+import contextlib
 import csv
 import json
 import os
@@ -19,6 +20,9 @@ from dogs_vs_cats.data import photos
 from dogs_vs_cats.modeling import training
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT
+from support.pictures import class_folder, few_of_kaggle
+
+TINY_DEMO = ("demo", "RECIPE=tiny.toml")
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess:
@@ -27,108 +31,126 @@ def make(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(script, capture_output=True, text=True, check=False)
 
 
+def checkout(folder: Path) -> Path:
+    """Link the project's code into a folder that has no artifacts."""
+    for name in "Makefile", "src", "scripts", "recipes", "requirements.txt":
+        (folder / name).symlink_to(PROJECT / name)
+    return folder
+
+
 @pytest.fixture
 def project(here):
-    """A folder that has the project's code, linked, and no artifacts."""
-    for name in "Makefile", "src", "scripts", "recipes", "requirements.txt":
-        (here / name).symlink_to(PROJECT / name)
-    return here
+    """The current folder: the project's code, linked, and no artifacts."""
+    return checkout(here)
 
 
-def figures(dataset: str, recipe: str) -> dict:
+FAST = ("data", "features", "train", "submit", "DATASET=real")
+
+
+@pytest.fixture(scope="module")
+def fast_submitted(few_photos, tmp_path_factory):
+    """A folder where `make` took few real photos to a submission of `fast`."""
+    folder = checkout(tmp_path_factory.mktemp("fast"))
+    with contextlib.chdir(folder):
+        done = make(*FAST, f"SOURCE={few_photos}")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    print(done.stdout)
+    return folder
+
+
+@pytest.fixture
+def real(fast_submitted, monkeypatch) -> Workspace:
+    """The dataset of few real photos; its folder is the current one."""
+    monkeypatch.chdir(fast_submitted)
+    return Workspace("real")
+
+
+def metrics(dataset: str, recipe: str) -> dict:
     return json.loads(Path("models", dataset, recipe, "metrics.json").read_text())
 
 
-def test_fast_on_all_real_photos_reaches_its_figures_and_then_rests(project, real_photos):
-    done = make("data", "features", "train", "submit", f"SOURCE={real_photos}", "DATASET=real")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    print(done.stdout)
-    found = figures("real", "fast")
-    tests = pd.read_csv(Path(real_photos) / "sample_submission.csv")
+def files_and_times(folder: str = "") -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def changed_since(before: dict[Path, int], folder: str = "") -> set[Path]:
+    return {path for path, time in files_and_times(folder).items() if before.get(path) != time}
+
+
+def test_fast_on_real_photos_ends_in_a_whole_submission(real):
     (path,) = Path("submissions").glob("real-fast-*.csv")
     table = pd.read_csv(path)
-    assert table["id"].tolist() == sorted(tests["id"])
+    assert table["id"].tolist() == list(range(1, 11))
     assert table["label"].between(0, 1).all()
-    assert found["accuracy"] >= 0.978
-    assert found["log_loss"] <= 0.060
-    # The same again does no work, and asks neither pandas nor Keras.
-    before = {p: p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
-    done = make("data", "features", "train", "submit", f"SOURCE={real_photos}", "DATASET=real")
+    assert metrics("real", "fast")["accuracy"] >= 0.85
+    assert metrics("real", "fast")["log_loss"] <= 0.4
+
+
+def test_the_same_again_does_nothing(real, few_photos):
+    before = files_and_times()
+    done = make(*FAST, f"SOURCE={few_photos}")
     assert done.stdout.count("up to date") == 4, done.stdout
-    ignored = {Path("data/current")}
-    after = {p: p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
-    assert {p for p in after if before.get(p) != after[p]} <= ignored
-    a_test_photo_gets_what_is_in_the_submission(path)
-    report_on_all("real")
-    flipped_labels_are_among_the_first_suspects("real")
+    assert changed_since(before) <= {Path("data/current")}
 
 
-def a_test_photo_gets_what_is_in_the_submission(path: Path) -> None:
-    """Alone, in a batch of its own size, at the recipe's own size in pixels: digit by digit."""
+def test_a_test_photo_alone_gets_the_digits_of_the_submission(real):
+    """In a batch of its own size, at the recipe's own size in pixels."""
+    (path,) = Path("submissions").glob("real-fast-*.csv")
     submitted = dict(line.split(",") for line in path.read_text().splitlines())
-    table = photos.read(Workspace("real"))
-    for row in photos.test(table).iloc[[0, 500]].itertuples():
-        done = make("predict", f"PHOTOS={row.path}", "CSV=own.csv", "DATASET=real")
-        assert done.returncode == 0, done.stdout + done.stderr
-        (line,) = csv.DictReader(Path("own.csv").read_text().splitlines())
-        assert line["p_dog"] == submitted[row.id]
-
-
-def report_on_all(dataset: str) -> None:
-    """The report computes no features; then it rests."""
-    before = {path: path.stat().st_mtime_ns for path in Path("cache").rglob("*") if path.is_file()}
-    done = make("report", f"DATASET={dataset}")
+    row = next(photos.test(photos.read(real)).iloc[[7]].itertuples())
+    done = make("predict", f"PHOTOS={row.path}", "CSV=own.csv", "DATASET=real")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    page = Path("reports", dataset, "fast.html").read_text(encoding="utf-8")
-    assert f"{figures(dataset, 'fast')['accuracy']:.2%}" in page
-    assert page.count("where the network looked in") > 40
-    after = {path: path.stat().st_mtime_ns for path in Path("cache").rglob("*") if path.is_file()}
-    assert after == before
-    assert "up to date" in make("report", f"DATASET={dataset}").stdout.splitlines()[-2]
+    (line,) = csv.DictReader(Path("own.csv").read_text().splitlines())
+    assert line["p_dog"] == submitted[row.id]
 
 
-def flipped_labels_are_among_the_first_suspects(dataset: str) -> None:
-    """Ten labels turned about on purpose: at least nine are among the first thirty suspects.
+def test_the_report_computes_no_features_and_is_written_once(real):
+    before = files_and_times("cache")
+    done = make("report", "DATASET=real")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    page = Path("reports", "real", "fast.html").read_text(encoding="utf-8")
+    assert f"{metrics('real', 'fast')['accuracy']:.2%}" in page
+    assert page.count("where the network looked in") > 10
+    assert not changed_since(before, "cache")
+    assert "up to date" in make("report", "DATASET=real").stdout.splitlines()[-2]
 
-    Which ten is drawn by chance. Of 32 such draws 30 found nine or ten, and two found eight: a
-    photo that is taken for the other class anyway is no suspect any more once it is called so.
-    """
-    workspace, engine = Workspace(dataset), engines.choose("keras", "auto")
-    table = photos.read(workspace)
-    flipped = random.Random(3).sample(sorted(photos.train(table)["id"]), 10)
+
+def test_flipped_labels_are_the_first_label_issues(real, tmp_path, monkeypatch):
+    """`make figures FIGURES=label-issues` counts them among thousands of photos."""
+    for name in "data", "cache", "models":
+        shutil.copytree(name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    engine = engines.choose("keras", "auto")
+    table = photos.read(real)
+    flipped = random.Random(3).sample(sorted(photos.train(table)["id"]), 2)
     chosen = table["id"].isin(flipped)
     table.loc[chosen, "label"] = table.loc[chosen, "label"].map({"cat": "dog", "dog": "cat"})
     table["fold"] = table["fold"].replace(-1, "")
-    photos.write(workspace, table)
-    training.build(workspace, recipe_files.read("fast"), engine)
-    first = [one.id for one in label_issues.ranked(workspace, "fast", engine=engine)[:30]]
-    print(f"of 10 flipped labels among the first 30: {len(set(flipped) & set(first))}")
-    assert len(set(flipped) & set(first)) >= 9
+    photos.write(real, table)
+    training.build(real, recipe_files.read("fast"), engine)
+    first = [issue.id for issue in label_issues.ranked(real, "fast", engine=engine)[:4]]
+    assert set(flipped) <= set(first)
 
 
-@pytest.mark.parametrize(
-    ("recipe", "members"), [("seed", ("seed",)), ("blend", ("best", "tuned", "blend"))]
-)
-def test_the_other_recipes_on_some_real_photos(project, unpacked, recipe, members):
-    source = project / "some"
-    for kind in "cat", "dog":
-        for number in range(90):
-            name = f"{kind}.{number}.jpg"
-            (source / "train").mkdir(parents=True, exist_ok=True)
-            shutil.copy(unpacked / "train/train" / name, source / "train" / name)
-    (source / "test").mkdir()
-    for number in range(1, 21):
-        shutil.copy(unpacked / f"test/test/{number}.jpg", source / "test")
-    done = make("data", "submit", f"SOURCE={source}", f"RECIPE={recipe}")
+def test_seed_on_real_photos(real):
+    done = make("submit", "RECIPE=seed", "DATASET=real")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert metrics("real", "seed")["accuracy"] >= 0.85
+    (path,) = Path("submissions").glob("real-seed-*.csv")
+    assert pd.read_csv(path)["id"].tolist() == list(range(1, 11))
+
+
+def test_best_tuned_and_their_blend_on_real_photos(project, real_photos):
+    """At 320 px, retraining too: few photos, since each takes seconds."""
+    source = few_of_kaggle(real_photos, project / "few", each=5, tests=2)
+    done = make("data", "submit", f"SOURCE={source}", "RECIPE=blend")
     assert done.returncode == 0, done.stdout + done.stderr
     print(done.stdout)
-    for member in members:
-        assert figures("some", member)["accuracy"] >= 0.9, member
-        assert figures("some", member)["log_loss"] <= 0.25, member
-    (path,) = Path("submissions").glob(f"some-{recipe}-*.csv")
-    assert pd.read_csv(path)["id"].tolist() == list(range(1, 21))
+    for recipe in "best", "tuned", "blend":
+        assert metrics("few", recipe)["accuracy"] >= 0.9, recipe
+        assert metrics("few", recipe)["log_loss"] <= 0.4, recipe
+    (path,) = Path("submissions").glob("few-blend-*.csv")
+    assert pd.read_csv(path)["id"].tolist() == [1, 2]
 
 
 def test_nothing_to_do_needs_the_standard_library_alone(project):
@@ -151,26 +173,25 @@ def test_nothing_to_do_needs_the_standard_library_alone(project):
 
 
 def test_demo_ends_with_a_score_and_leaves_the_users_work_alone(project):
+    """With small pictures; with those of `fast`: make figures FIGURES=demo."""
     Path("data").mkdir()
-    Path("data/current").write_text("mine\n")
-    done = make("demo")
+    Path("data/current").write_text("holidays\n")
+    done = make(*TINY_DEMO)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     print(done.stdout)
     assert "drawings" in done.stdout
     score = re.search(r"scored: public score ([\d.]+), private score ([\d.]+)", done.stdout)
-    assert all(0 < float(text) < 0.5 for text in score.groups())
+    assert all(0 < float(text) < 0.7 for text in score.groups())
     with Path("submissions/ledger.csv").open() as file:
         assert [line["private_score"] for line in csv.DictReader(file)] == [f"{float(score[2]):g}"]
-    assert Path("data/current").read_text() == "mine\n"
-    again = make("demo").stdout
+    assert Path("data/current").read_text() == "holidays\n"
+    again = make(*TINY_DEMO).stdout
     assert again.count("up to date") == 4
     assert "uploaded before" in again
 
 
 def test_a_target_runs_what_it_needs_and_a_path_may_be_odd(project):
-    from support.pictures import class_folder
-
     source = class_folder(project / 'it\'s a folder, $HOME, "really"', each=12)
     done = make("data", "submit", f"SOURCE={source}", "RECIPE=tiny.toml")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -197,6 +218,6 @@ def test_a_mistake_ends_make_with_one_line_of_ours(project):
     done = make("data", "SOURCE=nowhere")
     assert done.returncode != 0
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("error: Expected SOURCE")
+    assert lines[0].startswith("error: SOURCE='nowhere'")
     assert all(line.startswith("make") for line in lines[1:])
     assert make("submit").returncode != 0

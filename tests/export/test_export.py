@@ -1,7 +1,6 @@
 """make export: one ONNX file that says of a photo's pixels what the pipeline says."""
 
 import contextlib
-import importlib.util
 import json
 import os
 import re
@@ -30,9 +29,7 @@ from dogs_vs_cats.workspace import Workspace, current_workspace, remember_datase
 from support.commands import PROJECT, TINY, command
 from support.pictures import kaggle_folder, picture, write
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="requirements-onnx.txt is not installed")
-if importlib.util.find_spec("tf2onnx") is None:  # not imported: it makes TensorFlow chatter
-    pytest.skip("requirements-onnx.txt is not installed", allow_module_level=True)
+pytestmark = pytest.mark.engine("onnxruntime", "tf2onnx")
 
 # As seed, but small: every number of the map, not standardised, one view, bfloat16; two heads.
 FLAT = (
@@ -113,6 +110,8 @@ def python(code: str) -> subprocess.CompletedProcess:
 
 
 def said(path: Path, shown: np.ndarray) -> np.ndarray:
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(path)
     (found,) = session.run(None, {"photos": shown})
     return found
@@ -250,6 +249,8 @@ def test_the_file_rounds_features_to_float16_as_they_are_cached(done):
     *_, last = (node for node in network.graph.node if shifted in node.input)
     (rounded,) = last.output
     network.graph.output.append(onnx.ValueInfoProto(name=rounded))
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(network.SerializeToString())
     shown = np.stack([np.asarray(picture(900 + n, (32, 32))) for n in range(5)])
     (found,) = session.run([rounded], {"photos": shown})

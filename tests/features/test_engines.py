@@ -24,18 +24,9 @@ from support.commands import PROJECT, command
 from support.pictures import kaggle_folder
 
 PLACE = Workspace("source")
-needs_openvino = pytest.mark.skipif(
-    not find_spec("openvino") or not find_spec("nncf"),
-    reason="openvino and nncf are not installed: `make setup ENGINE=openvino`",
-)
+needs_openvino = pytest.mark.engine("openvino", "nncf")
 OTHERS = {"jax": "make setup KERAS_BACKEND=jax", "torch": f"{sys.executable} -m pip install torch"}
-others = [
-    pytest.param(
-        name,
-        marks=pytest.mark.skipif(not find_spec(name), reason=f"{name} is not installed: `{how}`"),
-    )
-    for name, how in OTHERS.items()
-]
+others = [pytest.param(name, marks=pytest.mark.engine(name)) for name in OTHERS]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -63,16 +62,15 @@ def test_test_photos_get_the_very_numbers_of_the_submission(trained, recipe):
 
 
 @pytest.mark.parametrize(
-    ("package", "options", "variables"),
+    ("options", "variables"),
     [
-        ("openvino", ["--engine", "openvino"], {}),
-        ("jax", [], {"KERAS_BACKEND": "jax"}),
-        ("torch", [], {"KERAS_BACKEND": "torch"}),
+        pytest.param(["--engine", "openvino"], {}, marks=pytest.mark.engine("openvino", "nncf")),
+        pytest.param([], {"KERAS_BACKEND": "jax"}, marks=pytest.mark.engine("jax")),
+        pytest.param([], {"KERAS_BACKEND": "torch"}, marks=pytest.mark.engine("torch")),
     ],
+    ids=["openvino", "jax", "torch"],
 )
-def test_whatever_computes_one_photo_gets_the_submissions_number(here, package, options, variables):
-    if not find_spec(package):
-        pytest.skip(f"{package} is not installed")
+def test_whatever_computes_one_photo_gets_the_submissions_number(here, options, variables):
     kaggle_folder(here / "source")
     for script, *more in (
         ("data", "--source", "source"),

@@ -4,7 +4,9 @@ import csv
 import io
 import math
 import random
+import re
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -62,6 +64,23 @@ def kaggle_folder(folder: Path, each: int = 12, tests: int = 5) -> Path:
         write(folder / "train" / f"dog.{number}.jpg", 2 * number + 1)
     for number in range(1, tests + 1):
         write(folder / "test" / f"{number}.jpg", 10_000 + number)
+    return folder
+
+
+def few_of_kaggle(photos: Path, folder: Path, each: int, tests: int) -> Path:
+    """Unpack the first photos of train.zip and test.zip in `photos` into `folder`.
+
+    each: cats, and dogs; tests: test photos. The layout is that of `kaggle_folder`.
+    """
+    wanted = [("train", kind, each) for kind in ("cat.", "dog.")] + [("test", "", tests)]
+    for archive, kind, count in wanted:
+        (folder / archive).mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(photos / f"{archive}.zip") as file:
+            names = {Path(name).name: name for name in file.namelist()}
+            numbered = [name for name in names if re.fullmatch(rf"{kind}\d+\.jpg", name)]
+            numbered.sort(key=lambda name: int(name.split(".")[-2]))
+            for name in numbered[:count]:
+                (folder / archive / name).write_bytes(file.read(names[name]))
     return folder
 
 

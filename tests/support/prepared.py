@@ -45,6 +45,12 @@ def copy_of(folder: Path, to: Path) -> Path:
     return Path(shutil.copytree(folder, to, dirs_exist_ok=True))
 
 
+def identity(folder: Path) -> str:
+    """Return a text that names the files right in a folder, for `inputs`."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
+
+
 def _key(make: Callable[[Path], None], inputs: tuple[str, ...]) -> str:
     package = code_keys.PACKAGE
     modules = [
