@@ -84,8 +84,10 @@ def test_near_duplicates_are_never_on_both_sides_of_the_set_aside_tenth(here, ru
         (folder / f"Cat/{100 + number}.png").write_bytes(encoded(picture(2 * number), "PNG"))
     run("data", "--source", str(folder))
     rows = table("PetImages")
-    pictures = [(Path(x).parent.name, int(Path(x).stem) % 100) for x in rows["path"]]
-    assert ((rows["label"] == "").groupby(pictures).nunique() == 1).all()
+    rows["picture"] = [f"{Path(x).parent.name} {int(Path(x).stem) % 100}" for x in rows["path"]]
+    rows["is_test"] = rows["label"] == ""
+    assert (rows.groupby("picture").size() == 2).sum() == 30
+    assert (rows.groupby("picture")["is_test"].nunique() == 1).all()
 
 
 def test_nested_zips_and_folders_give_the_same_table(here, run, tmp_path):
