@@ -1,4 +1,4 @@
-"""Write what was run and what it sees as one page that opens from the disk."""
+"""Write the report of a recipe: one page that opens from the disk."""
 
 from dogs_vs_cats import console, files
 from dogs_vs_cats.config import engines, recipe_files
@@ -13,13 +13,12 @@ def main() -> None:
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
     blend.require(workspace, recipe, engine, args.recipe)
-    found = page.summary(workspace, recipe, engine)
-    state = "up to date"
-    if found is None:
-        found = page.build(workspace, recipe, engine, args.threads)
-        state = f"written in {found['seconds']:.0f} s"
-    print(f"report: {workspace.dataset}, {recipe.name}: {state}, {files.size_text(found['bytes'])}")
-    print(f"report: {found['file']}: not to be published, as the photos in it are not yours")
+    result, state = page.artifact(workspace, recipe, engine).fresh(), "up to date"
+    if result is None:
+        result = page.build(workspace, recipe, engine, args.threads)
+        state = f"written in {result.seconds:.0f} s"
+    print(f"report: {workspace.dataset}, {recipe.name}: {state}, {files.size_text(result.bytes)}")
+    print(f"report: {result.path}: do not publish it, the photos in it are not yours")
 
 
 if __name__ == "__main__":

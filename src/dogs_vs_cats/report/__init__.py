@@ -1,1 +1,1 @@
-"""make report: one page with what was run and what it sees."""
+"""make report: one page with what was run, how good it is, and where the network looked."""

@@ -1,0 +1,47 @@
+"""Label issues: the photos whose label is most likely wrong."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dogs_vs_cats import progress
+from dogs_vs_cats.analysis import label_issues
+from dogs_vs_cats.analysis.label_issues import Suspect
+from dogs_vs_cats.errors import PhotoError
+from dogs_vs_cats.report.context import ReportContext
+from dogs_vs_cats.report.thumbnails import data_uri, thumbnail
+
+SHOWN = 30  # the first that have no verdict yet
+
+
+@dataclass(frozen=True)
+class IssueTile:
+    """A label issue with its photo as a data URI, None if it can't be shown, for `problem`."""
+
+    issue: Suspect
+    photo: str | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class LabelIssuesSection:
+    """recipes: the names of those whose evidence counts. score: how the score is computed."""
+
+    tiles: list[IssueTile]
+    recipes: list[str]
+    score: str
+
+
+def section(context: ReportContext) -> LabelIssuesSection:
+    ranked = label_issues.ranked(context.workspace, context.recipe.name, context.engine)
+    shown = [issue for issue in ranked if issue.id not in context.verdicts][:SHOWN]
+    files = context.table.set_index("id")
+    tiles = []
+    with progress.bar(len(shown), "label issues") as bar:
+        for issue in shown:
+            path, sha256 = files.loc[issue.id, ["path", "sha256"]]
+            try:
+                tiles.append(IssueTile(issue, data_uri(thumbnail(Path(path), sha256)), ""))
+            except PhotoError as error:
+                tiles.append(IssueTile(issue, None, str(error)))
+            bar.update()
+    return LabelIssuesSection(tiles, list(ranked[0].of_label), label_issues.SCORE)

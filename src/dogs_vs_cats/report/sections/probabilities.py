@@ -1,0 +1,32 @@
+"""Probabilities: their calibration and distribution."""
+
+from dataclasses import dataclass
+
+from dogs_vs_cats.modeling import calibration, evaluation
+from dogs_vs_cats.modeling.calibration import Calibration
+from dogs_vs_cats.report import plots
+from dogs_vs_cats.report.context import ReportContext
+from dogs_vs_cats.report.plots import Plot
+
+
+@dataclass(frozen=True)
+class ProbabilitiesSection:
+    """calibration: of the test photos. uncalibrated_log_loss: out of fold, in nats."""
+
+    calibration: Calibration
+    uncalibrated_log_loss: float
+    histogram: Plot
+    reliability: Plot
+    clips: Plot
+
+
+def section(context: ReportContext) -> ProbabilitiesSection:
+    predictions = context.predictions
+    fitted = calibration.read(context.folder / calibration.NAME)
+    return ProbabilitiesSection(
+        fitted,
+        evaluation.read(context.folder).uncalibrated_log_loss,
+        plots.histogram(predictions),
+        plots.reliability(predictions),
+        plots.log_loss_by_clip(predictions, fitted),
+    )

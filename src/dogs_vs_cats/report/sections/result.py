@@ -1,0 +1,85 @@
+"""Result: out-of-fold metrics, the expected score, and the scores that there are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dogs_vs_cats.kaggle.ledger import LedgerLine
+from dogs_vs_cats.modeling import metrics
+from dogs_vs_cats.modeling.out_of_fold import Predictions
+from dogs_vs_cats.modeling.results import Metrics
+from dogs_vs_cats.report.context import ReportContext
+from dogs_vs_cats.submission import expected_score, holdout_score, stage
+
+
+@dataclass(frozen=True)
+class ReportedMetric:
+    """A metric as text, with its 95% confidence interval."""
+
+    name: str
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class ResultSection:
+    """expected: the expected score on the test photos, then corrected by past scores; [] without
+    test photos. holdout: metrics on set-aside test photos, None if there are none. scores: ledger
+    lines of the recipe that have a public score.
+    """
+
+    metrics: list[ReportedMetric]
+    expected: list[str]
+    holdout: Metrics | None
+    scores: list[LedgerLine]
+
+
+def section(context: ReportContext) -> ResultSection:
+    workspace, recipe = context.workspace, context.recipe
+    submission = stage.artifact(workspace, recipe).fresh()
+    holdout = holdout_score.score(Path(submission.file), workspace) if submission else None
+    scores = [
+        line
+        for line in context.ledger
+        if (line.dataset, line.recipe) == (workspace.dataset, recipe.name)
+        and line.public_score
+    ]
+    return ResultSection(reported(context.predictions), expected(context), holdout, scores)
+
+
+def reported(predictions: Predictions) -> list[ReportedMetric]:
+    """Return the metrics of `metrics.REPORTED` that are defined for these predictions."""
+    rows = []
+    for name, metric in metrics.REPORTED.items():
+        estimate = metric(predictions.labels, predictions.probabilities, predictions.groups)
+        if estimate is not None:
+            low, high = (format(end, estimate.style) for end in estimate.interval())
+            value = format(estimate.value, estimate.style)
+            rows.append(ReportedMetric(name, value, f"{low} to {high}"))
+    return rows
+
+
+def expected(context: ReportContext) -> list[str]:
+    """Return the expected score, and the one corrected by past scores.
+
+    Scores of earlier heads of this recipe are past scores; the score of the current heads' own
+    submission is not.
+    """
+    if not context.test_photos:
+        return []
+    metric, competition = context.dataset.metric, context.dataset.competition
+    score = expected_score.estimate(context.predictions, metric, context.test_photos)
+    past: list[float] = []
+    if competition:
+        submission = stage.artifact(context.workspace, context.recipe).fresh()
+        sha256 = submission.sha256 if submission else None
+        past = expected_score.ratios(
+            context.ledger, competition, metric, context.workspace.dataset, sha256
+        )
+    texts = [f"{score.text()}, on {context.test_photos:,} test photos"]
+    better = expected_score.corrected(score, past)
+    if better:
+        texts.append(
+            f"{better.text()}, corrected: {better.past} past scores were {better.ratio:.2f} times "
+            "the out-of-fold scores"
+        )
+    return texts

@@ -1,0 +1,34 @@
+"""Thumbnails: photos as small pictures inside the page."""
+
+import base64
+import hashlib
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from dogs_vs_cats.data import pixels
+from dogs_vs_cats.errors import PhotoError
+
+SIDE = 220  # pixels of the longer side
+QUALITY = 78  # of JPEG
+
+
+def thumbnail(path: Path, sha256: str) -> Image.Image:
+    """Return a photo, upright, its longer side SIDE pixels; PhotoError if it can't be shown."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PhotoError(error.strerror or str(error)) from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise PhotoError("the file has changed since the table of photos was made")
+    image = pixels.upright(data)
+    image.thumbnail((SIDE, SIDE))
+    return image
+
+
+def data_uri(image: Image.Image) -> str:
+    """Return a picture as a data URI."""
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode("ascii")
