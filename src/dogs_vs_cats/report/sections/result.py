@@ -40,8 +40,7 @@ def section(context: ReportContext) -> ResultSection:
     scores = [
         line
         for line in context.ledger
-        if (line.dataset, line.recipe) == (workspace.dataset, recipe.name)
-        and line.public_score
+        if (line.dataset, line.recipe) == (workspace.dataset, recipe.name) and line.public_score
     ]
     return ResultSection(reported(context.predictions), expected(context), holdout, scores)
 

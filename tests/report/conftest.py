@@ -1,0 +1,20 @@
+"""A copy of the workspace with a drawn report."""
+
+from pathlib import Path
+
+import pytest
+
+from support.prepared import copy_of, prepared
+from support.report_pages import report_workspace
+
+
+@pytest.fixture(scope="session")
+def prepared_report() -> Path:
+    """The workspace with a drawn report; never change it."""
+    return prepared("report", report_workspace)
+
+
+@pytest.fixture
+def made(prepared_report, here) -> Path:
+    """The current folder, with a copy of `prepared_report`."""
+    return copy_of(prepared_report, here)

@@ -1,0 +1,167 @@
+"""The sections of the page, each on small made-up predictions."""
+
+import csv
+import os
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dogs_vs_cats.analysis.label_issues import Suspect
+from dogs_vs_cats.data.verdicts import Verdict
+from dogs_vs_cats.kaggle.ledger import LedgerLine
+from dogs_vs_cats.legible import legible
+from dogs_vs_cats.modeling import out_of_fold
+from dogs_vs_cats.modeling.calibration import Calibration
+from dogs_vs_cats.modeling.out_of_fold import Predictions
+from dogs_vs_cats.report import plots
+from dogs_vs_cats.report.sections import learning, mistakes, result, verdicts
+from dogs_vs_cats.submission import stage
+from dogs_vs_cats.workspace import Workspace
+
+
+def predict(p: list[float], labels: list[int], classes=("cat", "dog")) -> Predictions:
+    """Return predictions that give p to class 1 and the rest to the others in equal parts."""
+    p, count = np.array(p, np.float64), len(classes)
+    probabilities = np.repeat((1 - p)[:, None] / (count - 1), count, axis=1)
+    probabilities[:, 1] = p
+    ids = [f"{i}" for i in range(len(p))]
+    folds = np.arange(len(p)) % 5
+    return Predictions(
+        ids, ids, list(classes), np.array(labels), probabilities, folds, probabilities.copy()
+    )
+
+
+def test_without_a_mistake_a_group_counts_as_one_photo():
+    labels = [i % 2 for i in range(1000)]
+    singles = predict([0.01 + 0.98 * label for label in labels], labels)
+    grouped = replace(singles, groups=[str(i // 50) for i in range(1000)])
+    # Wilson's: n / (n + 1.96 squared).
+    for predictions, interval in (singles, "99.62% to 100.00%"), (grouped, "83.89% to 100.00%"):
+        accuracy = result.reported(predictions)[0]
+        assert accuracy == result.ReportedMetric("accuracy", "100.00%", interval)
+
+
+def test_past_scores_are_those_of_earlier_heads_and_not_of_the_current_ones(monkeypatch):
+    submission = None
+    monkeypatch.setattr(
+        stage, "artifact", lambda *arguments: SimpleNamespace(fresh=lambda: submission)
+    )
+    lines = [
+        LedgerLine(
+            **{"sha256": str(number), "dataset": "d", "recipe": "fast", "competition": "real"},
+            **{"oof_log_loss": "0.1", "public_score": "0.2", "ref": str(number)},
+        )
+        for number in range(3)
+    ]
+    context = SimpleNamespace(
+        workspace=Workspace("d"),
+        recipe=SimpleNamespace(name="fast"),
+        dataset=SimpleNamespace(metric="log_loss", competition="real"),
+        predictions=predict([0.9, 0.2, 0.7], [1, 0, 1]),
+        test_photos=2,
+        ledger=lines,
+    )
+    assert "corrected: 3 past scores were 2.00 times" in result.expected(context)[1]
+    submission = SimpleNamespace(sha256="2")
+    assert len(result.expected(context)) == 1, "two are too few"
+    submission = SimpleNamespace(sha256="new")
+    assert "corrected: 3 past scores" in result.expected(context)[1]
+    context.test_photos = 0
+    assert result.expected(context) == []
+
+
+def test_the_confusion_matrix_has_a_row_for_each_true_class():
+    predictions = predict([0.9, 0.8, 0.1, 0.7], [1, 0, 0, 0])
+    assert learning.confusion(predictions) == [[1, 2], [0, 1]]
+
+
+def test_the_most_confident_mistakes_come_first_and_then_the_most_uncertain():
+    predictions = predict([0.9, 0.99, 0.1, 0.55, 0.4, 0.95], [0, 0, 0, 1, 0, 1])
+    assert mistakes.most_confident_mistakes(predictions) == [1, 0]
+    assert mistakes.most_uncertain(predictions, [1, 0]) == [3, 4, 2, 5]
+
+
+@pytest.mark.parametrize(("classes", "p_of"), [(("cat", "dog"), "dog"), (("a", "b", "c"), "a")])
+def test_a_tile_has_p_of_the_second_of_two_classes_or_else_of_the_guess(classes, p_of):
+    predictions = predict([0.2], [1], classes)
+    if len(classes) == 3:
+        predictions.probabilities[0, 0] = 0.7
+    table = pd.DataFrame({"id": ["0"], "path": ["gone.jpg"], "sha256": [""]})
+    (tile,) = mistakes.tiles(table, predictions, [0], 32, None)
+    assert (tile.label, tile.guess, tile.p_of) == (classes[1], classes[0], p_of)
+    assert tile.p == pytest.approx(0.2 if p_of == "dog" else 0.7)
+    assert "No such file" in tile.problem
+
+
+def test_reliability_is_the_share_of_true_events_among_those_of_probability_p():
+    p = np.array([0.05, 0.05, 0.05, 0.95, 1.0, 0.55])
+    true = np.array([0, 0, 1, 1, 1, 0], bool)
+    x, y, error = plots.binned(p, true)
+    assert x == pytest.approx([0.05, 0.55, 0.975])
+    assert y == pytest.approx([1 / 3, 0, 1])
+    assert error == pytest.approx([np.sqrt(2 / 27), 0, 0])
+
+
+@pytest.mark.parametrize("classes", [("$cat", "_dog\x07"), ("a", "b", "c"), tuple("abcdefghijk")])
+def test_plots_are_the_same_each_time_whatever_the_classes_are_called(classes):
+    rng = np.random.default_rng(0)
+    predictions = predict(rng.uniform(0, 1, 60), rng.integers(len(classes), size=60), classes)
+    fitted = Calibration(1.2, 0.01, 60)
+    for draw in (
+        plots.histogram,
+        plots.reliability,
+        lambda predictions: plots.log_loss_by_clip(predictions, fitted),
+    ):
+        plot = draw(predictions)
+        assert plot == draw(predictions)
+        assert plot.light.startswith("data:image/svg+xml")
+        assert plot.light != plot.dark
+
+
+def test_the_ledger_is_drawn_even_if_it_was_edited():
+    good = LedgerLine(time="2026-11-20T10:00:00Z", oof_log_loss="0.05", public_score="0.06")
+    edited = [replace(good, time="20.11.26"), replace(good, public_score="?")]
+    for lines in [good, *edited], [LedgerLine()]:
+        plot = plots.scores_over_time(lines, "log_loss")
+        assert plot.light.startswith("data:image/svg+xml")
+
+
+def test_characters_that_are_not_printable_are_replaced():
+    assert legible("caf\xe9 \U0001f431\n") == "caf\xe9 \U0001f431\n"
+    assert legible(os.fsdecode(b"a\xff") + "\x00\u202e") == "a\ufffd\ufffd\ufffd"
+
+
+def test_the_text_to_copy_changes_nothing_and_loses_nothing():
+    decided = {"dog.1": Verdict("cat", 'a "cat", I say')}
+    issues = [
+        Suspect("dog,2", "dog", "cat", 0.1, {}, {}, "fast says cat"),
+        Suspect("dog\udcff", "dog", "cat", 0.1, {}, {}, "fast says cat"),
+    ]
+    assert list(csv.reader(verdicts.csv_text(decided, issues).splitlines())) == [
+        ["photo", "verdict", "why"],
+        ["dog.1", "cat", 'a "cat", I say'],
+        ["dog,2", "keep", "fast says cat"],
+    ]
+
+
+def test_the_effect_of_verdicts_is_paired_by_photo_on_the_original_labels(here):
+    after = predict([0.8, 0.9, 0.4, 0.2, 0.7], [1, 1, 1, 0, 0])
+    assert verdicts.effects(here, after, {}) == []
+    p = np.array([0.7, 0.4, 0.6, 0.8, 0.1])  # of 4, 3, 2, 1 and 0
+    table = pd.DataFrame({"id": list("43210"), "group": list("43210"), "fold": 0})
+    table["label"] = ["cat", "cat", "dog", "dog", "dog"]
+    both = np.stack([1 - p, p], axis=1)
+    out_of_fold.write(here, table, ["cat", "dog"], both, both)
+    (here / out_of_fold.NAME).rename(here / out_of_fold.WITHOUT)
+    decided = {"0": Verdict("drop", ""), "1": Verdict("dog", ""), "4": Verdict("dog", "")}
+    everything, unchanged = verdicts.effects(here, after, decided)
+    differences = np.log([0.1 / 0.8, 0.8 / 0.9, 0.6 / 0.4, 0.6 / 0.8, 0.3 / 0.3])
+    assert (everything.photos, unchanged.photos) == (5, 3)
+    assert everything.log_loss == pytest.approx(differences.mean())
+    assert everything.log_loss_se == pytest.approx(np.std(differences, ddof=1) / np.sqrt(5))
+    assert everything.accuracy == pytest.approx(0)  # 0 became right, 2 wrong
+    assert unchanged.log_loss == pytest.approx(differences[1:4].mean())
+    assert unchanged.accuracy == pytest.approx(-1 / 3)
