@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from dogs_vs_cats import console
@@ -29,32 +30,33 @@ def main() -> None:
         dataset.build(source, photos)
 
     from dogs_vs_cats.rehearsal import rehearse
-    from dogs_vs_cats.rehearsal.small_kaggle import Rehearsal
+    from dogs_vs_cats.rehearsal.small_kaggle import SmallKaggle
 
     competition = rehearse.competition(photos, workspace)
     home = workspace.rehearsal / "home"
     home.mkdir(parents=True, exist_ok=True)
-    with Rehearsal(competition, workspace.rehearsal / "state") as kaggle:
+    with SmallKaggle(competition, workspace.rehearsal / "state") as kaggle:
         print(
             f"rehearsal: a Kaggle at {kaggle.url} for this command alone, with "
             f"{len(competition.answers):,} of the labels hidden",
             flush=True,
         )
-        # Only the stages that talk to Kaggle are led to the rehearsal, with a home of their own.
-        there = kaggle.process_environment(home.resolve())
-        chosen = ["--dataset", workspace.dataset]
-        how = ["--recipe", args.recipe, "--engine", args.engine, "--precision", args.precision]
-        how += chosen
-        how += ["--threads", str(args.threads)] if args.threads else []
-        what = ["--source", "kaggle", "--competition", REHEARSAL, "--keep-current"]
-        stage("data", there, *what, *chosen)
-        stage("features", os.environ, *(["--batch", str(args.batch)] if args.batch else []), *how)
-        stage("train", os.environ, *how)
-        stage("submit", there, *how)
+        # Only the stages that talk to Kaggle run against it, with a home of their own.
+        at_kaggle = kaggle.process_environment(home.resolve())
+        dataset_option = ["--dataset", workspace.dataset]
+        options = ["--recipe", args.recipe, "--engine", args.engine, "--precision", args.precision]
+        options += dataset_option
+        options += ["--threads", str(args.threads)] if args.threads else []
+        batch = ["--batch", str(args.batch)] if args.batch else []
+        source_options = ["--source", "kaggle", "--competition", REHEARSAL, "--keep-current"]
+        run_stage("data", at_kaggle, *source_options, *dataset_option)
+        run_stage("features", os.environ, *batch, *options)
+        run_stage("train", os.environ, *options)
+        run_stage("submit", at_kaggle, *options)
 
 
-def stage(script: str, environment, *arguments: str) -> None:
-    """Run a stage just as make does; end with its status if it fails."""
+def run_stage(script: str, environment: Mapping[str, str], *arguments: str) -> None:
+    """Run a stage as make does; end with its status if it fails."""
     done = subprocess.run(
         [sys.executable, str(HERE / f"{script}.py"), *arguments], env=dict(environment), check=False
     )

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from dogs_vs_cats.kaggle import competition_files, competitions
-from dogs_vs_cats.rehearsal.small_kaggle import ALWAYS, Fault, damage
+from dogs_vs_cats.rehearsal.faults import ALWAYS, Fault
+from dogs_vs_cats.rehearsal.packing import damage
 from support.kaggle_client import NAMES, SLUG, count, refused, whole, write_zip
 
 
@@ -146,7 +147,7 @@ def test_a_csv_that_kaggle_sends_zipped_keeps_that_name(kaggle, tmp_path):
     zipped = write_zip(tmp_path / "csv.zip", {sample.name: sample.read_bytes()})
     name = f"{sample.name}.zip"
     rehearsal = kaggle.start(files=kaggle.served | {name: zipped})
-    rehearsal._download_one = lambda asked: rehearsal._server.blob_url(
+    rehearsal.routes._download_one = lambda asked: rehearsal.routes.blob_url(
         asked["fileName"].removesuffix(".csv") + (".csv.zip" if "csv" in asked["fileName"] else "")
     )
     paths = competition_files.download(SLUG, tmp_path / "data")

@@ -42,7 +42,7 @@ def test_a_competition_with_other_classes_takes_one_entry(here, monkeypatch):
     assert "exam" in competitions.test_folders()
     for seed, name in enumerate(("cow", "hen", "sheep")):
         write(here / "train" / f"{name}.0.jpg", seed)
-    _, classes, _ = layout.find(here, competitions.facts("farm").classes)
+    classes = layout.find(here, competitions.facts("farm").classes).classes
     assert classes == ["sheep", "cow", "hen"], "in the competition's order"
     check.require_classes(classes, "farm")
     assert submission_csv.columns(classes, "farm") == ["animal", "p_sheep", "p_cow", "p_hen"]

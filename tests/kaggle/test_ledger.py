@@ -41,9 +41,9 @@ def test_the_mark_of_a_spreadsheet_is_no_part_of_the_first_column():
 WRONG = {
     "another encoding": (
         f"{HEADER},notes\n1,f.csv,s{BLANK},x\n2,g.csv,t{BLANK},Hündin\n".encode("cp1252"),
-        "another encoding in line 3, '2'. Save it as UTF-8",
+        "not UTF-8: see line 3, '2'. Save it as UTF-8",
     ),
-    "utf-16": (f"{HEADER}\n".encode("utf-16"), "in line 1"),
+    "utf-16": (f"{HEADER}\n".encode("utf-16"), "line 1"),
     "semicolons": (HEADER.replace(",", ";") + "\n1;2\n", "CSV with commas"),
     "no header": ("1,f.csv,s\n", "The first line of submissions/ledger.csv is '1,f.csv,s'"),
     "a cut quote": (f'{HEADER}\n1,f.csv,s{BLANK}\n2,"g.csv,t{BLANK}\n', "from line 3 on"),

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from dogs_vs_cats.kaggle import competition_files, credentials, submissions
-from dogs_vs_cats.rehearsal.small_kaggle import ALWAYS, Fault
+from dogs_vs_cats.rehearsal.faults import ALWAYS, Fault
 from support.kaggle_client import SLUG, refused, whole
 from support.servers import scripted, serving
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from dogs_vs_cats.kaggle import session, submissions
-from dogs_vs_cats.rehearsal.small_kaggle import ALWAYS, Fault
+from dogs_vs_cats.rehearsal.faults import ALWAYS, Fault
 from support.commands import PROJECT
 from support.kaggle_client import NAMES, SLUG, count, refused
 

@@ -20,8 +20,11 @@ import pytest
 
 from dogs_vs_cats.kaggle.competitions import REHEARSAL
 from dogs_vs_cats.rehearsal import rehearse
-from dogs_vs_cats.rehearsal.judge import public_ids
-from dogs_vs_cats.rehearsal.small_kaggle import ALWAYS, Competition, Fault, Rehearsal, damage
+from dogs_vs_cats.rehearsal.book import HostedCompetition
+from dogs_vs_cats.rehearsal.faults import ALWAYS, Fault
+from dogs_vs_cats.rehearsal.packing import damage
+from dogs_vs_cats.rehearsal.scoring import public_ids
+from dogs_vs_cats.rehearsal.small_kaggle import SmallKaggle
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, TINY
 from support.pictures import class_folder
@@ -177,15 +180,15 @@ def ready(rehearsed, here, monkeypatch):
 SENT = ("competition", "ref", "status", "public_score", "private_score")
 
 
-def kaggle(here: Path, faults=(), **changes) -> Rehearsal:
+def kaggle(here: Path, faults=(), **changes) -> SmallKaggle:
     served = here / "data/set/rehearsal/served"
     files = {n: served / n for n in ("train.zip", "test.zip", "sample_submission.csv")}
     answers = json.loads((here / "data/set/rehearsal/answers.json").read_text())
     given = {"slug": REHEARSAL, "metric": "log_loss", "files": files, "answers": answers}
-    return Rehearsal(Competition(**given | changes), here / "server", faults)
+    return SmallKaggle(HostedCompetition(**given | changes), here / "server", faults)
 
 
-def stage(name: str, server: Rehearsal, here: Path) -> subprocess.CompletedProcess:
+def stage(name: str, server: SmallKaggle, here: Path) -> subprocess.CompletedProcess:
     environment = server.process_environment(here / "home")
     if name == "data":
         wanted = ("--source", "kaggle", "--competition", REHEARSAL, "--dataset", "again")
@@ -369,7 +372,7 @@ def test_where_accuracy_is_the_metric_labels_are_0_or_1(ready):
 def test_whatever_the_nesting_and_nothing_is_fetched_twice(ready, nested):
     source, workspace = Workspace("photos"), Workspace("nest")
     competition = rehearse.competition(source, workspace, nested)
-    with Rehearsal(competition, ready / "server") as server:
+    with SmallKaggle(competition, ready / "server") as server:
         done = stage("data", server, ready)
         assert done.returncode == 0, done.stderr
         calls = len(server.requests)

@@ -12,7 +12,9 @@ import pytest
 
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle.competitions import REDUX
-from dogs_vs_cats.rehearsal.small_kaggle import REMOVE, Competition, Fault, Rehearsal
+from dogs_vs_cats.rehearsal.book import HostedCompetition
+from dogs_vs_cats.rehearsal.faults import Fault
+from dogs_vs_cats.rehearsal.small_kaggle import REMOVE, SmallKaggle
 
 SLUG = REDUX
 TESTS = 40  # test photos
@@ -47,10 +49,10 @@ class Kaggle:
         self.home, self.folder = tmp_path / "home", tmp_path / "server"
         self.monkeypatch, self.served, self.stack = monkeypatch, served, stack
 
-    def start(self, *faults: Fault, **changes) -> Rehearsal:
+    def start(self, *faults: Fault, **changes) -> SmallKaggle:
         answers = {str(id): id % 2 for id in range(1, TESTS + 1)}
         given = {"slug": SLUG, "metric": "log_loss", "files": self.served, "answers": answers}
-        rehearsal = Rehearsal(Competition(**given | changes), self.folder, faults)
+        rehearsal = SmallKaggle(HostedCompetition(**given | changes), self.folder, faults)
         self.stack.enter_context(rehearsal)
         self.home.joinpath(".kaggle").mkdir(parents=True, exist_ok=True)
         for name in REMOVE:
@@ -93,5 +95,5 @@ def whole(kaggle: Kaggle, paths: list[Path]) -> bool:
     )
 
 
-def count(rehearsal: Rehearsal, what: str) -> int:
+def count(rehearsal: SmallKaggle, what: str) -> int:
     return sum(what in call for _, call, _ in rehearsal.requests)

@@ -1,4 +1,4 @@
-"""The rehearsal's book: the competition, and the submissions that it received."""
+"""The small Kaggle's book: its competition, and the submissions that it received."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -6,20 +6,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dogs_vs_cats import files
-from dogs_vs_cats.rehearsal import judge
+from dogs_vs_cats.rehearsal import scoring
 
 FIRST_REF = 41_000_001
 
 
 @dataclass(frozen=True)
-class Competition:
-    """A competition to rehearse.
+class HostedCompetition:
+    """A competition at the small Kaggle.
 
     slug: its name in URLs. metric: "log_loss" (label = P(dog)) or "accuracy" (label 0 or 1).
     files: name -> the file served under it. answers: test id -> class index (cat 0, dog 1).
     pending: how many answers about a submission say PENDING before its score appears.
-    public_share: the share of the test ids that the public score is of. leaderboard: the other
-    teams' names and scores.
+    public_share: the share of the test ids that counts for the public score. leaderboard: the
+    other teams' names and scores.
     """
 
     slug: str
@@ -35,7 +35,7 @@ class Competition:
 
 
 @dataclass(frozen=True)
-class Submission:
+class ReceivedSubmission:
     """A submission that was received. Scores are text, "" until status is COMPLETE."""
 
     ref: int
@@ -50,8 +50,8 @@ class Submission:
     error_description: str
     pending: int  # answers left that say PENDING
 
-    def shown(self) -> "Submission":
-        """Return it as it is shown: without its result while that is on the way."""
+    def shown(self) -> "ReceivedSubmission":
+        """Return it as Kaggle shows it: without its result while that is pending."""
         if not self.pending:
             return self
         return replace(
@@ -62,21 +62,21 @@ class Submission:
 class Book:
     """The submissions of one competition, kept in `folder` as submissions.json and the files."""
 
-    def __init__(self, competition: Competition, folder: Path):
+    def __init__(self, competition: HostedCompetition, folder: Path):
         self.competition = competition
         self.uploads = folder / "uploads"
         self.uploads.mkdir(parents=True, exist_ok=True)
         self._path = folder / "submissions.json"
-        self._kept: list[Submission] = []
+        self._kept: list[ReceivedSubmission] = []
         if self._path.exists():
             rows = json.loads(self._path.read_text(encoding="utf-8"))
-            self._kept = [Submission(**row) for row in rows]
+            self._kept = [ReceivedSubmission(**row) for row in rows]
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def shown(self) -> list[Submission]:
-        """Return all submissions as they are shown now, oldest first."""
+    def shown(self) -> list[ReceivedSubmission]:
+        """Return all submissions as Kaggle would show them now, oldest first."""
         return [submission.shown() for submission in self._kept]
 
     def today(self) -> int:
@@ -86,14 +86,14 @@ class Book:
 
     def receive(
         self, upload: Path, name: str, description: str, *, pending: int, error: str | None = None
-    ) -> Submission:
-        """Take over an uploaded file as the next submission, score it, and write that down.
+    ) -> ReceivedSubmission:
+        """Move an uploaded file into the book as the next submission, score and save it.
 
         With `error` the submission ends in ERROR with that description.
         """
         ref = FIRST_REF + len(self._kept)
         path = upload.replace(self.uploads / f"{ref}.csv")
-        submission = Submission(
+        submission = ReceivedSubmission(
             ref=ref,
             file_name=name,
             description=description,
@@ -108,16 +108,16 @@ class Book:
         )
         try:
             if error is not None:
-                raise judge.MalformedError(error)
+                raise scoring.MalformedError(error)
             public, private = self._scores(path)
             submission = replace(submission, public_score=public, private_score=private)
-        except judge.MalformedError as why:
+        except scoring.MalformedError as why:
             submission = replace(submission, status="ERROR", error_description=str(why))
         self._kept.append(submission)
         self._save()
         return submission
 
-    def ask(self, ref: int) -> Submission | None:
+    def ask(self, ref: int) -> ReceivedSubmission | None:
         """Return a submission as shown, None if there is none. Its result comes one step closer."""
         for at, submission in enumerate(self._kept):
             if submission.ref == ref:
@@ -135,13 +135,13 @@ class Book:
         """Return the public and private score; "" for a part without ids."""
         competition = self.competition
         answers = competition.answers
-        labels = judge.read(path, set(answers))
+        labels = scoring.read(path, set(answers))
         seed, share = competition.slug, competition.public_share
-        public = judge.public_ids(list(answers), share, seed)
+        public = scoring.public_ids(list(answers), share, seed)
         scores = []
         for part in (True, False):
             truths = {id: truth for id, truth in answers.items() if (id in public) == part}
-            score = judge.score(labels, truths, competition.metric) if truths else None
+            score = scoring.score(labels, truths, competition.metric) if truths else None
             scores.append("" if score is None else f"{score:.5f}")
         return scores[0], scores[1]
 

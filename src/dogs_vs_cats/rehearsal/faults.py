@@ -1,4 +1,4 @@
-"""What can go wrong at the rehearsal's Kaggle, ordered when it is made."""
+"""Faults: what can go wrong at the small Kaggle, ordered when it is made."""
 
 import threading
 from collections.abc import Sequence
@@ -65,9 +65,7 @@ class Fault:
 
     def __post_init__(self):
         if self.kind not in KINDS:
-            raise ValueError(
-                f"Expected a fault of kind {', '.join(sorted(KINDS))}. Received {self.kind!r}."
-            )
+            raise ValueError(f"There is no fault {self.kind!r}, only {', '.join(sorted(KINDS))}.")
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not a mistake
@@ -86,15 +84,23 @@ class Faults:
     """The ordered faults, each until it wears off. Safe to use from several threads."""
 
     def __init__(self, ordered: Sequence[Fault]):
-        self._left = [[fault, fault.times] for fault in ordered]
+        self._left: list[tuple[Fault, int]] = [(fault, fault.times) for fault in ordered]
         self._lock = threading.Lock()
 
     def take(self, kinds: tuple[str, ...], *names: str) -> Fault | None:
         """Return the first fault of `kinds` on one of `names` that is left, and use it up once."""
         with self._lock:
-            for entry in self._left:
-                fault, times = entry
+            for at, (fault, times) in enumerate(self._left):
                 if times > 0 and fault.kind in kinds and fault.on in ("any", *names):
-                    entry[1] -= 1
+                    self._left[at] = (fault, times - 1)
                     return fault
         return None
+
+    def require_names(self, known: set[str]) -> None:
+        """Raise ValueError if a fault is on something that is never asked for."""
+        for fault, _ in self._left:
+            if fault.on not in {"any", "download", "upload", *known}:
+                raise ValueError(
+                    f"No fault can be on {fault.on!r}, only on any, download, upload, "
+                    f"{', '.join(sorted(known))}."
+                )

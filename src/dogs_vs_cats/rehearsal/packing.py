@@ -1,21 +1,36 @@
-"""Packs labelled photos as a competition's files, with hidden answers."""
+"""Packs labelled photos as the files of a competition, with the labels of some of them hidden."""
 
 import random
 import shutil
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dogs_vs_cats import files
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.kaggle import competitions
 
-NAMES = ("cat", "dog")  # by class index
-# Zips carry times; with this one for all, the same photos make the same bytes.
+CLASSES = competitions.facts(competitions.REHEARSAL).classes
+# Zips hold times: with the same one for all members, the same photos make the same bytes.
 TIME = (2016, 9, 2, 0, 0, 0)
 
 
-def serve_photos(
+@dataclass(frozen=True)
+class PackedPhotos:
+    """Photos as a competition's files.
+
+    files: name -> the file to serve. answers: test id -> class index, which nobody is told.
+    names: id of a training photo -> its name in train.zip.
+    """
+
+    files: dict[str, Path]
+    answers: dict[str, int]
+    names: dict[str, str]
+
+
+def pack_photos(
     labelled: Sequence[tuple[str, Path, int]],
     folder: Path,
     *,
@@ -23,26 +38,27 @@ def serve_photos(
     hidden_share: float = 0.2,
     seed: int,
     groups: Sequence[Hashable] | None = None,
-    names: tuple[str, str] = NAMES,
-) -> tuple[dict[str, Path], dict[str, int], dict[str, str]]:
-    """Write train.zip, test.zip, sample_submission.csv to `folder`; return files, answers, names.
+    classes: Sequence[str] = CLASSES,
+) -> PackedPhotos:
+    """Write train.zip, test.zip and sample_submission.csv to `folder`.
 
-    labelled: (id, path, class index: cat 0, dog 1) of each photo. `hidden_share` of each class
-    become test photos, with ids "1" to "n" in a shuffled order; answers maps such an id to its
-    class index, names the id of each other photo to its name in train.zip. Photos of one group
-    (`groups` is as long as `labelled`) stay on one side. The photos' bytes and suffixes are kept.
-    The argument `names` is those of the classes in file names. With `nested` there is also
-    all.zip, which holds the three files as the client's "download all" brings them. The same
-    arguments make the same bytes. UserError if a class can't be on both sides.
+    labelled: (id, path, class index) of each photo. `hidden_share` of each class become test
+    photos, with ids "1" to "n" in a shuffled order; photos of one group (`groups` is as long as
+    `labelled`) stay on one side. classes: their names in file names. The photos' bytes and
+    suffixes are kept. With `nested` the file to serve is all.zip, which holds the three others as
+    the client's "download all" brings them. The same arguments make the same bytes. UserError if
+    a class can't be on both sides.
     """
-    hidden = _hide(labelled, hidden_share, seed, groups, names)
+    hidden = _hide(labelled, hidden_share, seed, groups, classes)
     tests = [photo for photo, away in zip(labelled, hidden, strict=True) if away]
     random.Random(seed).shuffle(tests)
-    trains, numbers, named = [], Counter(), {}
+    trains: list[tuple[str, Path]] = []
+    numbers: Counter[int] = Counter()
+    names: dict[str, str] = {}
     for (photo, path, label), away in zip(labelled, hidden, strict=True):
         if not away:
-            named[photo] = f"train/{names[label]}.{numbers[label]}{path.suffix}"
-            trains.append((named[photo], path))
+            names[photo] = f"train/{classes[label]}.{numbers[label]}{path.suffix}"
+            trains.append((names[photo], path))
             numbers[label] += 1
     served = {name: folder / name for name in ("train.zip", "test.zip", "sample_submission.csv")}
     pack(trains, served["train.zip"])
@@ -51,11 +67,13 @@ def serve_photos(
     files.write_text(served["sample_submission.csv"], "id,label\n" + rows)
     if nested:
         pack(list(served.items()), folder / "all.zip")
-    return served, {str(id): label for id, (_, _, label) in enumerate(tests, 1)}, named
+        served = {"all.zip": folder / "all.zip"}
+    answers = {str(id): label for id, (_, _, label) in enumerate(tests, 1)}
+    return PackedPhotos(served, answers, names)
 
 
 def pack(members: Sequence[tuple[str, Path]], path: Path) -> None:
-    """Write the zip `path`, whole, uncompressed: each member's name and the file with its bytes."""
+    """Write the zip `path` without compression; members: (name in the zip, file) of each."""
     with files.whole(path) as beside, zipfile.ZipFile(beside, "w") as archive:
         for name, source in members:
             info = zipfile.ZipInfo(name, TIME)
@@ -66,7 +84,7 @@ def pack(members: Sequence[tuple[str, Path]], path: Path) -> None:
 
 
 def holds(path: Path, members: dict[str, Path]) -> bool:
-    """Return whether the zip `path` is there, no older than its members, with all their sizes."""
+    """Return whether the zip `path` exists, is no older than its members, and has their sizes."""
     if not path.exists():
         return False
     stats = {name: source.stat() for name, source in members.items()}
@@ -101,27 +119,28 @@ def _hide(
     share: float,
     seed: int,
     groups: Sequence[Hashable] | None,
-    names: tuple[str, str],
+    classes: Sequence[str],
 ) -> list[bool]:
     """Return for each photo whether it is a test photo: `share` of each class, groups whole."""
-    members = defaultdict(list)
+    members: dict[Hashable, list[int]] = defaultdict(list)
     for at, group in enumerate(range(len(labelled)) if groups is None else groups):
         members[group].append(at)
     sizes = Counter(label for _, _, label in labelled)
     wanted = {label: round(share * size) for label, size in sizes.items()}
     order = list(members)
     random.Random(seed).shuffle(order)
-    hidden, taken = [False] * len(labelled), Counter()
+    hidden = [False] * len(labelled)
+    taken: Counter[int] = Counter()
     for group in order:
         counts = Counter(labelled[at][2] for at in members[group])
         if all(taken[label] + count <= wanted[label] for label, count in counts.items()):
             taken += counts
             for at in members[group]:
                 hidden[at] = True
-    for label, name in enumerate(names):
+    for label, name in enumerate(classes):
         if not 0 < taken[label] < sizes[label]:
             raise UserError(
-                f"Expected at least one {name} to set aside and one to learn from. "
-                f"Received {taken[label]} of {sizes[label]}: give more photos or another share."
+                f"{taken[label]} of {sizes[label]} photos of a {name} would be set aside: at least "
+                "one must be, and one must be left to learn from. Give more photos."
             )
     return hidden

@@ -1,23 +1,22 @@
-"""The rehearsal's HTTP: one loopback server is Kaggle's API, its file store and its inbox.
+"""The small Kaggle's server on loopback: Kaggle's API, its file store and its upload host in one.
 
-It is also the proxy of the client's process, so that a request to any other host ends here,
-refused, and not on the network.
+It is also the proxy of the client's process, so a request to any other host ends here, refused,
+and not on the network.
 """
 
 import json
 import re
-import secrets
 import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
-from typing import Protocol
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dogs_vs_cats.rehearsal import faults
 from dogs_vs_cats.rehearsal.faults import Dropped, Fault, Faults, Refused
+from dogs_vs_cats.rehearsal.routes import Routes
 
 CALL = re.compile(r"(?:/api)?/v1/[\w.]+Service/(\w+)")
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
@@ -26,34 +25,22 @@ HTML = b"<!DOCTYPE html><html><head><title>Kaggle</title></head><body>Sign in</b
 STORE_ERROR = b"<?xml version='1.0'?><Error><Code>InternalError</Code></Error>\n"
 
 
-class Desk(Protocol):
-    """What the server asks: the rehearsal."""
-
-    requests: list
-
-    def known(self, scheme: str, secret: str) -> bool: ...
-    def call(self, method: str, request: dict) -> dict | str: ...
-    def blob(self, name: str) -> Path: ...
-    def inbox(self, token: str) -> tuple[Path, int]: ...
-
-
 class Server(ThreadingHTTPServer):
-    """A server on a free port of 127.0.0.1 alone, whose threads end with it."""
+    """A server on a free port of 127.0.0.1 only, whose threads end with it."""
 
     daemon_threads = True
 
-    def __init__(self, desk: Desk, ordered: Faults):
-        self.desk, self.faults = desk, ordered
+    def __init__(self, routes: Routes, faults: Faults):
+        self.routes, self.faults = routes, faults
         self.closing = threading.Event()
-        self.signature = secrets.token_hex(8)
         self.sockets: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def server_bind(self):
-        # HTTPServer's own asks the name service for the host's name, which can take seconds.
+        # HTTPServer's own looks up the host's name, which can take seconds.
         TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]
+        self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
 
     def start(self) -> None:
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -66,12 +53,8 @@ class Server(ThreadingHTTPServer):
         for connection in list(self.sockets):
             _hang_up(connection)
 
-    def blob_url(self, name: str) -> str:
-        """Return where a file lies. The client names what it saves after the URL's last part."""
-        return f"{self.url}/blobs/{quote(name)}?signature={self.signature}"
-
     def handle_error(self, request, client_address):
-        """Let a client that hangs up pass; anything else is a defect and shows its traceback."""
+        """Ignore a client that hangs up; anything else is a defect and shows its traceback."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -80,13 +63,13 @@ def _hang_up(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # the other side was quicker
+        return  # the other side closed it first
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
-    what = ""  # the call, or the path, that the log names
+    what = ""  # the call or path, for the log
 
     def setup(self):
         super().setup()
@@ -97,10 +80,10 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def log_request(self, code="-", size="-"):
-        self.server.desk.requests.append((self.command, self.what, int(code)))
+        self.server.routes.requests.append((self.command, self.what, int(code)))
 
     def log_message(self, format, *args):
-        """Say nothing: the rehearsal keeps its log in `requests`."""
+        """Print nothing: the log is `requests`."""
 
     def do_POST(self):
         self._answer(self._call)
@@ -115,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self._no_other_host)
 
     def _answer(self, act) -> None:
-        """Do what the request asks; say why not as Kaggle says it."""
+        """Call `act` for this request; answer a refusal in Kaggle's format."""
         target = urlsplit(self.path)
         self.what = unquote(target.path)
         if self.command == "CONNECT" or target.hostname not in (None, "localhost", "127.0.0.1"):
@@ -143,12 +126,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _fail(self, *names: str) -> None:
-        """Let the faults that can happen to any request happen to this one."""
+        """Make this request fail if a fault of any request is due."""
         fault = self.server.faults.take(faults.ANYWHERE, *names)
         if fault is None:
             return
         if fault.kind in ("drop", "silence"):
-            self.server.desk.requests.append((self.command, self.what, 0))
+            self.server.routes.requests.append((self.command, self.what, 0))
             if fault.kind == "silence":
                 self.server.closing.wait()
             raise Dropped
@@ -166,13 +149,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._fail(self.what)
         if self.what != "IntrospectToken":
             scheme, _, secret = self.headers.get("Authorization", "").partition(" ")
-            if not self.server.desk.known(scheme, secret):
+            if not self.server.routes.knows(scheme, secret):
                 raise Refused(401, "Unauthenticated")
         try:
             request = json.loads(body or b"{}")
         except ValueError as error:
-            raise Refused(400, f"The request is no JSON: {error}") from error
-        answer = self.server.desk.call(self.what, request)
+            raise Refused(400, f"The request isn't JSON: {error}") from error
+        answer = self.server.routes.call(self.what, request)
         if isinstance(answer, str):
             self._send(302, b"", "text/plain", {"Location": answer})
         else:
@@ -183,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _download(self) -> None:
         target = urlsplit(self.path)
         name = self.what.removeprefix("/blobs/")
-        if target.query != f"signature={self.server.signature}":
+        if target.query != f"signature={self.server.routes.signature}":
             raise Refused(403, "The link has expired.")
         self._fail("download", name)
         fault = self.server.faults.take(faults.DOWNLOAD, "download", name)
@@ -192,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault and fault.kind == "error-body":
             self._send(fault.status or 500, STORE_ERROR, "application/xml")
         else:
-            self._send_file(self.server.desk.blob(name), fault)
+            self._send_file(self.server.routes.blob(name), fault)
 
     def _send_file(self, path: Path, fault: Fault | None) -> None:
         stat = path.stat()
@@ -220,18 +203,18 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_bytes(path, start, end, fault)
 
     def _send_bytes(self, path: Path, start: int, end: int, fault: Fault | None) -> None:
-        """Send the file's bytes [start, end), or as much of them and as well as `fault` lets."""
+        """Send the file's bytes [start, end), cut or damaged as `fault` says."""
         cut = fault is not None and fault.kind == "cut"
-        stop = min(start + fault.after_bytes, end) if cut else end
-        spoiled = None
+        stop = min(start + fault.after_bytes, end) if fault and cut else end
+        damaged = None
         if fault is not None and fault.kind == "damage":
-            spoiled = start + (fault.after_bytes or (end - start) // 2)
+            damaged = start + (fault.after_bytes or (end - start) // 2)
         with path.open("rb") as file:
             file.seek(start)
             while start < stop:
                 chunk = bytearray(file.read(min(CHUNK, stop - start)))
-                if spoiled is not None and start <= spoiled < start + len(chunk):
-                    chunk[spoiled - start] ^= 0xFF
+                if damaged is not None and start <= damaged < start + len(chunk):
+                    chunk[damaged - start] ^= 0xFF
                 self.wfile.write(chunk)
                 start += len(chunk)
         if cut:
@@ -243,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
         token = self.what.removeprefix("/uploads/")
         fault = self.server.faults.take(("drop",), "upload")
         if fault:
-            self.server.desk.requests.append((self.command, self.what, 0))
+            self.server.routes.requests.append((self.command, self.what, 0))
             self.rfile.read(min(fault.after_bytes, int(self.headers.get("Content-Length") or 0)))
             raise Dropped
         pieces = b"".join(self._body())
@@ -251,14 +234,14 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.server.faults.take(faults.UPLOAD, "upload")
         if fault:
             raise Refused(fault.status or 403, "The upload is refused.")
-        path, size = self.server.desk.inbox(token)
+        path, size = self.server.routes.inbox(token)
         if len(pieces) != size:
             raise Refused(400, f"Expected {size} bytes, received {len(pieces)}.")
         path.write_bytes(pieces)
         self._send(200, b"", "text/plain")
 
     def _body(self):
-        """Yield the request's body. The client sends an empty file in chunks: in none."""
+        """Yield the request's body. The client sends an empty file chunked, with no chunk."""
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             yield self.rfile.read(int(self.headers.get("Content-Length") or 0))
             return

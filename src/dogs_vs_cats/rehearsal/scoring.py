@@ -1,6 +1,6 @@
-"""The rehearsal's judge: scores a submitted CSV as Kaggle does.
+"""Scores a submitted CSV as Kaggle does.
 
-It reckons for itself instead of asking metrics.py, so that a mistake there can't agree with
+The metrics are computed here, not by modeling/metrics.py: a mistake there must not agree with
 itself here.
 """
 
@@ -84,7 +84,7 @@ def score(labels: dict[str, float], answers: dict[str, int], metric: str) -> flo
     if metric == "accuracy":
         return sum(labels[id] == truth for id, truth in answers.items()) / len(answers)
     if metric != "log_loss":
-        raise ValueError(f"Expected log_loss or accuracy. Received {metric!r}.")
+        raise ValueError(f"The metric is {metric!r}, not log_loss or accuracy.")
     total = 0.0
     for id, truth in answers.items():
         p_dog = min(max(labels[id], CLIP), 1 - CLIP)
