@@ -16,11 +16,9 @@ def main() -> None:
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
 
-    from dogs_vs_cats.search import head_search, space
+    from dogs_vs_cats.search import head_search
 
-    report = head_search.build(
-        workspace, recipe, args.space or space.DEFAULT, engine, args.nested, args.threads
-    )
+    report = head_search.build(workspace, recipe, args.space, engine, args.nested, args.threads)
     print(report.text)
     print(f"search: {report.new_trials} new trials, the others were known; {report.path} and .json")
 

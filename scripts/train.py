@@ -4,7 +4,7 @@ from dogs_vs_cats import console
 from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
-from dogs_vs_cats.modeling import blend, training
+from dogs_vs_cats.modeling import blend, learning_curves, training
 from dogs_vs_cats.modeling.results import BlendResult, Evaluation
 from dogs_vs_cats.workspace import Workspace, current_workspace
 
@@ -33,7 +33,9 @@ def train(workspace: Workspace, recipe: Recipe, engine: Engine, threads: int | N
         counts = ", ".join(f"{n:,} {what}" for what, n in result.verdicts.items())
         print(f"train: {workspace.verdicts}: {counts}; all photos are scored on their own labels")
     show(result)
-    print(f"train: {workspace.model(recipe.name)}: heads, predictions, metrics, curves.png")
+    folder = workspace.model(recipe.name)
+    drawn = learning_curves.update(folder, f"{workspace.dataset}, {recipe.name}")
+    print(f"train: {folder}: heads, predictions, metrics{', curves.png' if drawn else ''}")
 
 
 def fit_blend(workspace: Workspace, recipe: Blend, engine: Engine) -> None:

@@ -25,7 +25,7 @@ from benchmarks.suite import peers
 from benchmarks.suite.material import single_recipe
 from dogs_vs_cats import files
 from dogs_vs_cats.config import engines
-from dogs_vs_cats.config.recipes import FeatureSettings
+from dogs_vs_cats.config.recipes import FeatureSettings, KerasHead
 from dogs_vs_cats.data import photos, pixels
 from dogs_vs_cats.features import cache, keras_backend, rows, store
 from dogs_vs_cats.modeling import evaluation, heads, training
@@ -106,6 +106,7 @@ def head(recipe: str, count: int) -> dict[str, Any]:
     next head, which reuses them, as the heads of later folds do in `make train`.
     """
     trained = single_recipe(recipe)
+    assert isinstance(trained.head, KerasHead)
     made = _random_rows(_with_held_out(count), trained.features)
     keras_backend.start()
     seconds = []
@@ -148,6 +149,7 @@ def streamed(recipe: str, count: int) -> dict[str, Any]:
     when everything is compiled. The page cache is dropped before each, so both read the disk.
     """
     trained = single_recipe(recipe)
+    assert isinstance(trained.head, KerasHead)
     view = trained.features.train_views[0]
     split = _split(0, count, (view,))
     with tempfile.TemporaryDirectory(dir=".") as folder:

@@ -5,18 +5,21 @@ import dataclasses
 import numpy as np
 import pytest
 from PIL import Image
-from test_recipes import RETRAIN
-from test_training import HEAD
 
 from dogs_vs_cats.analysis import grad_cam
-from dogs_vs_cats.analysis.grad_cam import Heatmaps
+from dogs_vs_cats.analysis.grad_cam import FoldHead, Heatmaps
 from dogs_vs_cats.config import recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import keras_backend, networks, weights
-from dogs_vs_cats.modeling import fine_tuning, heads
+from dogs_vs_cats.modeling import fine_tuning
+from dogs_vs_cats.modeling.heads import keras_head
+from dogs_vs_cats.modeling.heads.dense import Dense
+from dogs_vs_cats.modeling.heads.keras_head import TrainedKerasHead
+from dogs_vs_cats.modeling.heads.logistic_head import TrainedLogisticHead
 from dogs_vs_cats.workspace import Workspace, weights_folder
-from support.commands import TINY
+from support.commands import DEEP, TINY
+from support.heads import HEAD
 
 PLACE = Workspace("d")
 ENGINE = Engine("keras", "float32", "cpu")
@@ -28,7 +31,7 @@ def a_head(dimension: int, classes: int = 2, hidden: tuple[int, ...] = (), stand
     rng = np.random.default_rng(0)
     moments = np.stack([rng.normal(size=dimension), rng.uniform(0.2, 3, dimension)])
     settings = dataclasses.replace(HEAD, hidden=hidden)
-    model = heads.build(settings, dimension, classes, moments if standardise else None)
+    model = keras_head.build(settings, dimension, classes, moments if standardise else None)
     for layer in model.layers:
         if layer.name.startswith("dense"):
             layer.set_weights([rng.normal(size=x.shape) for x in layer.get_weights()])
@@ -46,8 +49,8 @@ def said_by(model, features: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_slopes_are_those_of_the_heads_logit(classes, hidden, standardise):
     model = a_head(10, classes, hidden, standardise)
-    dense = grad_cam.dense(model.layers[1:])
-    exact = grad_cam.Dense(
+    dense = TrainedKerasHead(model).dense
+    exact = Dense(
         *(x.astype(np.float64) for x in (dense.mean, dense.deviation)),
         [tuple(x.astype(np.float64) for x in layer) for layer in dense.layers],
     )
@@ -59,7 +62,7 @@ def test_the_slopes_are_those_of_the_heads_logit(classes, hidden, standardise):
     said = said_by(model, features)
     assert np.allclose(said, expected, atol=1e-4)
     asked = np.arange(6) % classes
-    found = exact.slopes(features.astype(np.float64), asked)
+    found = exact.gradient(features.astype(np.float64), asked)
     step = 1e-6
     for number in range(10):
         moved = features.astype(np.float64)
@@ -80,11 +83,11 @@ def test_channel_weights_are_the_backends_gradient(classes, pooling):
     n, high, wide, depth = SHAPE
     dimension = {"flatten": high * wide * depth, "avg": depth, "avgmax": 2 * depth}[pooling]
     model = a_head(dimension, classes, (16,))
-    dense = grad_cam.dense(model.layers[1:])
+    dense = TrainedKerasHead(model).dense
     maps = np.random.default_rng(2).normal(size=SHAPE).astype(np.float32)
     asked = np.arange(n) % classes
     features = grad_cam.pooled(maps, pooling)
-    found = grad_cam.channel_weights(dense.slopes(features, asked), maps.shape, pooling)
+    found = grad_cam.channel_weights(dense.gradient(features, asked), maps.shape, pooling)
 
     model.layers[-1].activation = keras.activations.linear
     with tensorflow.GradientTape() as tape:
@@ -106,12 +109,12 @@ def recipe(here, text: str) -> recipes.Recipe:
 
 def decided_by(numbers: list[int], dimension: int) -> None:
     """Save a head of PLACE that says class 1 for what lights up these numbers of the features."""
-    model = heads.build(dataclasses.replace(HEAD, hidden=()), dimension, 2, None)
+    model = keras_head.build(dataclasses.replace(HEAD, hidden=()), dimension, 2, None)
     kernel = np.zeros((dimension, 1))
     kernel[numbers] = 1
     model.layers[-1].set_weights([kernel, np.zeros(1)])
     PLACE.model("mine").mkdir(parents=True)
-    heads.save(model, PLACE.model("mine") / "head-0-7.keras")
+    TrainedKerasHead(model).save(PLACE.model("mine") / "head-0-7.keras")
 
 
 def cornered(size: int = 64) -> np.ndarray:
@@ -153,8 +156,7 @@ def test_evidence_in_a_corner_lights_that_corner_up(here, pooling):
 
 
 def test_retrained_layers_are_run_up_to_their_last_maps(here):
-    text = TINY.replace('"avgmax"', '"none"').replace('"block5_pool"', '"block4_pool"') + RETRAIN
-    mine = recipe(here, text.replace("size = 32", "size = 128"))
+    mine = recipe(here, DEEP.replace("size = 32", "size = 128"))
     keras = keras_backend.start()
     layers = fine_tuning.layers_after_tap(mine, weights.load("vgg16", weights_folder()))
     dimension = layers.output.shape[1]
@@ -166,21 +168,21 @@ def test_retrained_layers_are_run_up_to_their_last_maps(here):
     model = keras.Model(maps, flow)
     folder = PLACE.model("mine")
     folder.mkdir(parents=True)
-    heads.save(model, folder / "head-0-7.keras")
+    TrainedKerasHead(model).save(folder / "head-0-7.keras")
     maker = grad_cam.load(PLACE, mine, ENGINE)
     below = maker.network(cornered(128))  # (1, 8, 8, 512)
     (found,) = maker.heads
-    above = found.maps(below)
+    above = found.head.last_maps(below)
     assert above.shape == (1, 4, 4, 512)
     said = said_by(model, below.reshape(1, -1).astype(np.float16))
-    logit = found.dense.logits(grad_cam.pooled(above, found.pooling))
+    logit = found.head.dense.logits(grad_cam.pooled(above, found.pooling))
     assert np.allclose(1 / (1 + np.exp(-logit[0, 0])), said[0, 1], atol=2e-3)
     # One channel decides, one that the corner lights up.
     kernel = np.zeros((dimension, 1), np.float32)
-    grey = found.maps(maker.network(np.full_like(cornered(128), 120)))
+    grey = found.head.last_maps(maker.network(np.full_like(cornered(128), 120)))
     kernel[lit_by_stripes(above, grey)] = 1
-    one = grad_cam.Dense(np.zeros(dimension), np.ones(dimension), [(kernel, np.zeros(1))])
-    decided = Heatmaps(maker.network, [dataclasses.replace(found, dense=one)])
+    found.head.dense = Dense(np.zeros(dimension), np.ones(dimension), [(kernel, np.zeros(1))])
+    decided = Heatmaps(maker.network, [found])
     assert hottest(decided.of(cornered(128), [1])[0]) == (0, 3)
 
 
@@ -196,8 +198,8 @@ def made_up(channels: dict[int, int]) -> Heatmaps:
     for fold, channel in channels.items():
         kernel = np.zeros((3, 1), np.float32)
         kernel[channel] = 1
-        dense = grad_cam.Dense(np.zeros(3), np.ones(3), [(kernel, np.zeros(1))])
-        found.append(grad_cam.Head(fold, lambda maps: maps, "avg", dense))
+        head = TrainedLogisticHead(np.zeros(3), np.ones(3), kernel, np.zeros(1))
+        found.append(FoldHead(fold, head, "avg"))
     return Heatmaps(network, found)
 
 

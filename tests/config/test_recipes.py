@@ -4,7 +4,7 @@ import pytest
 
 from dogs_vs_cats.config import backbones, recipe_files, recipes
 from dogs_vs_cats.errors import UserError
-from support.commands import TINY
+from support.commands import RETRAIN, TINY
 
 
 def test_the_seed_is_the_2017_network_and_fast_the_default():
@@ -53,15 +53,6 @@ def test_a_bad_recipe_is_refused_with_the_key_and_what_is_allowed(here, case):
     with pytest.raises(UserError, match=r"bad.toml") as error:
         recipe_files.read("bad.toml")
     assert words in str(error.value)
-
-
-RETRAIN = """[retrain]
-pooling = "avg"
-learning_rate = 1e-4
-batch_size = 8
-epochs = 1
-precision = "float32"
-"""
 
 
 def test_layers_are_retrained_on_maps_from_a_tap_below_them(here):

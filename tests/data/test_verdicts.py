@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
-from test_training import HEAD, VIEWS, made_up
 
 from dogs_vs_cats import artifacts
 from dogs_vs_cats.config import engines, recipe_files
@@ -15,11 +14,13 @@ from dogs_vs_cats.config.recipes import FeatureSettings, Recipe
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Rows
-from dogs_vs_cats.modeling import cross_validation, fine_tuning, heads, out_of_fold, training
+from dogs_vs_cats.modeling import cross_validation, fine_tuning, out_of_fold, training
+from dogs_vs_cats.modeling.heads import keras_head, standardisation
 from dogs_vs_cats.search import head_search
-from dogs_vs_cats.search.trials import Photos, Trials
+from dogs_vs_cats.search.trials import SearchPhotos, Trials
 from dogs_vs_cats.workspace import Workspace
 from support.commands import TINY
+from support.heads import HEAD, VIEWS, noisy_rows
 from support.pictures import kaggle_folder
 
 PLACE = Workspace("source")
@@ -40,18 +41,18 @@ def shown(monkeypatch):
     """What heads are shown, as they are trained: (photo's position, its target), and moments'."""
     seen, moments = [], []
 
-    class Recorded(heads.TrainingOrder):
+    class Recorded(keras_head.TrainingOrder):
         def batch(self, part):
             features, targets = super().batch(part)
             seen.append(set(zip(self.photos[part].tolist(), targets.tolist(), strict=True)))
             return features, targets
 
-    def recorded(rows, chosen, views, known=heads.standardisation):
+    def recorded(rows, chosen, views, known=standardisation.moments):
         moments.append(set(chosen.tolist()))
         return known(rows, chosen, views)
 
-    monkeypatch.setattr(heads, "TrainingOrder", Recorded)
-    monkeypatch.setattr(heads, "standardisation", recorded)
+    monkeypatch.setattr(keras_head, "TrainingOrder", Recorded)
+    monkeypatch.setattr(standardisation, "moments", recorded)
     return seen, moments
 
 
@@ -59,7 +60,7 @@ def shown(monkeypatch):
 def test_a_dropped_photo_reaches_no_head_and_a_relabelled_one_as_its_new_class(shown, block):
     """Nor the moments that features are standardised by; both are predicted and measured."""
     seen, moments = shown
-    known = made_up(60, signal=6)
+    known = noisy_rows(60, signal=6)
     taught = known.labels.copy()
     relabelled = np.arange(8, 60, 5)  # all but one of fold 3
     taught[[3, 21]], taught[relabelled] = -1, 1 - known.labels[relabelled]
@@ -74,21 +75,20 @@ def test_a_dropped_photo_reaches_no_head_and_a_relabelled_one_as_its_new_class(s
         predicted |= set(one.split.held_out.tolist())
         assert np.isfinite(one.probabilities).all()
         # The held-out photos are measured on their labels.
-        _, history = one.trained[0]
         right = one.probabilities.argmax(1) == known.labels[one.split.held_out]
         assert right.mean() > 0.75
-        assert history["val_accuracy"][-1] == pytest.approx(right.mean(), abs=0.1)
+        assert one.heads[0].history["val_accuracy"][-1] == pytest.approx(right.mean(), abs=0.1)
         seen.clear()
         moments.clear()
     assert predicted == {photo for photo in range(60) if photo % 5 in (1, 3)}
 
 
 def test_what_is_taught_goes_along_where_rows_are_taken_apart():
-    rows = made_up(20)
+    rows = noisy_rows(20)
     taught = np.arange(20) % 3 - 1
     rows = Rows(rows.views, rows.index, rows.labels, corrected=taught)
     ids = [str(n) for n in range(20)]
-    others = Photos(ids, ids, rows, np.arange(20) % 5, 2).without(1)
+    others = SearchPhotos(ids, ids, rows, np.arange(20) % 5, 2).without(1)
     kept = [int(photo) for photo in others.ids]
     assert others.rows.targets.tolist() == taught[kept].tolist()
     assert others.rows.labels.tolist() == rows.labels[kept].tolist()

@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
-from test_fine_tuning import DEEP
 
 from dogs_vs_cats import environment
 from dogs_vs_cats.config import engines, recipe_files, recipes
@@ -26,7 +25,7 @@ from dogs_vs_cats.inference import predictor
 from dogs_vs_cats.modeling import training
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.workspace import Workspace, current_workspace, remember_dataset
-from support.commands import PROJECT, TINY, command
+from support.commands import DEEP, PROJECT, TINY, command
 from support.pictures import kaggle_folder, picture, write
 
 pytestmark = pytest.mark.engine("onnxruntime", "tf2onnx")

@@ -17,6 +17,8 @@ from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.inference import answers, predictor
 from dogs_vs_cats.modeling import heads
+from dogs_vs_cats.modeling.heads import keras_head, standardisation
+from dogs_vs_cats.modeling.heads.keras_head import TrainedKerasHead
 from dogs_vs_cats.workspace import Workspace
 from support import commands
 from support.pictures import encoded, kaggle_folder, picture
@@ -90,8 +92,8 @@ def test_heads_say_the_same_of_a_photo_in_any_company(here):
         features = (rng.random((300, dimension)) ** 4 * 9).astype(np.float16)
         rows = Rows({"plain": features}, {"plain": np.arange(300)}, np.full(300, -1))
         keras_backend.start()
-        moments = heads.standardisation(rows, np.arange(300), ("plain",))
-        model = heads.build(recipe.head, dimension, 2, moments)
+        moments = standardisation.moments(rows, np.arange(300), ("plain",))
+        model = TrainedKerasHead(keras_head.build(recipe.head, dimension, 2, moments))
         everything = heads.predict([model], rows, np.arange(300), ("plain",))
         assert len(np.unique(everything)) > 500
         for chosen in [0], [7], [299, 5, 80], list(range(250)), list(range(299, 0, -1)):

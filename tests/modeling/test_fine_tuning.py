@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_backbones import photos, reference, settings, written
-from test_recipes import RETRAIN
-from test_training import HEAD
 
 from dogs_vs_cats.config import backbones, recipe_files
 from dogs_vs_cats.config.recipes import FineTuning, Recipe
@@ -16,7 +14,8 @@ from dogs_vs_cats.features import extractor, keras_backend, weights
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import cross_validation, fine_tuning, heads
 from dogs_vs_cats.workspace import weights_folder
-from support.commands import TINY
+from support.commands import DEEP
+from support.heads import HEAD, VIEWS
 from support.pictures import kaggle_folder
 
 # A tap each in the middle of networks with batch normalisation, layer scales, branches.
@@ -27,8 +26,6 @@ TAPS = {
     "resnet50": "conv5_block1_out",
     "inceptionv3": "mixed9",
 }
-VIEWS = ("plain", "mirror")
-DEEP = TINY.replace('"avgmax"', '"none"').replace('"block5_pool"', '"block4_pool"') + RETRAIN
 
 
 def recipe(features, **changes) -> Recipe:
@@ -80,13 +77,13 @@ def trained(found: Recipe, rows: Rows, vgg16):
     split = heads.Split(0, everything[::2], everything[1::2], VIEWS, "plain")
     layers = fine_tuning.layers_after_tap(found, vgg16)
     inner = fine_tuning.pooled(layers, rows, tuple(rows.views), lambda shown: None)
-    head, _ = heads.train(found.head, inner, split, 1, 2, lambda shown: None)
+    head = heads.train(found.head, inner, split, 1, 2)
     before = heads.predict([head], inner, split.held_out, VIEWS)
-    ticks = []
-    model, history = fine_tuning.train(found, layers, head, rows, split, 1, 2, ticks.append)
-    assert sum(ticks) == len(split.chosen) * found.retrain.epochs
-    assert len(history["val_loss"]) == found.retrain.epochs
-    return before, model, heads.predict([model], rows, split.held_out, VIEWS)
+    steps = []
+    tuned = fine_tuning.train(found, layers, head, rows, split, 1, 2, steps.append)
+    assert sum(steps) == len(split.chosen) * found.retrain.epochs
+    assert len(tuned.history["val_loss"]) == found.head.epochs + found.retrain.epochs
+    return before, tuned, heads.predict([tuned], rows, split.held_out, VIEWS)
 
 
 def convolutions(model) -> dict[str, np.ndarray]:
@@ -99,27 +96,27 @@ def convolutions(model) -> dict[str, np.ndarray]:
 
 def test_retraining_begins_at_the_trained_head_and_imagenets_layers(here, vgg16):
     rows = made_up(40)
-    before, model, after = trained(deep(here, learning_rate=1e-12), rows, vgg16)
+    before, head, after = trained(deep(here, learning_rate=1e-12), rows, vgg16)
     assert np.allclose(before, after, atol=0.02)  # the head's features were float16
-    found = convolutions(model)
+    found = convolutions(head.model)
     assert len(found) == 6  # three kernels, three biases
     assert np.allclose(found["_conv1/kernel"], vgg16["block5_conv1"][0], atol=1e-6)
 
 
 def test_retraining_moves_the_layers_and_the_same_seed_gives_the_same_bytes(here, vgg16):
     rows = made_up(40, block=8)
-    before, model, after = trained(deep(here, epochs=2), rows, vgg16)
-    assert np.abs(convolutions(model)["_conv1/kernel"] - vgg16["block5_conv1"][0]).max() > 1e-5
+    before, head, after = trained(deep(here, epochs=2), rows, vgg16)
+    assert np.abs(convolutions(head.model)["_conv1/kernel"] - vgg16["block5_conv1"][0]).max() > 1e-5
     assert not np.allclose(before, after, atol=1e-3)
     _, _, again = trained(deep(here, epochs=2), rows, vgg16)
     assert np.array_equal(after, again)
-    heads.save(model, here / "head.keras")
-    assert (here / "head.keras").stat().st_size < 4 * model.count_params() + 200_000
+    head.save(here / "head.keras")
+    assert (here / "head.keras").stat().st_size < 4 * head.model.count_params() + 200_000
     everything = np.arange(len(rows.labels))
     loaded = heads.load(here / "head.keras")
     assert np.array_equal(
         heads.predict([loaded], rows, everything, VIEWS),
-        heads.predict([model], rows, everything, VIEWS),
+        heads.predict([head], rows, everything, VIEWS),
     )
 
 
@@ -134,8 +131,8 @@ def test_batch_normalisation_keeps_imagenets_moments(tmp_path):
     split = heads.Split(0, np.arange(16), np.arange(16, n), ("plain",), "plain")
     layers = fine_tuning.layers_after_tap(found, path)
     inner = fine_tuning.pooled(layers, rows, tuple(rows.views), lambda shown: None)
-    head, _ = heads.train(found.head, inner, split, 1, 2, lambda shown: None)
-    model, _ = fine_tuning.train(found, layers, head, rows, split, 1, 2, lambda shown: None)
+    head = heads.train(found.head, inner, split, 1, 2)
+    tuned = fine_tuning.train(found, layers, head, rows, split, 1, 2, lambda photos: None)
     keras = keras_backend.start()
 
     def moments(model) -> dict:
@@ -143,7 +140,7 @@ def test_batch_normalisation_keeps_imagenets_moments(tmp_path):
         norms = [x for x in layers if isinstance(x, keras.layers.BatchNormalization)]
         return {x.name: [np.array(variable) for variable in x.weights] for x in norms}
 
-    kept, expected = moments(model), moments(network)
+    kept, expected = moments(tuned.model), moments(network)
     assert len(kept) > 20
     for name, values in kept.items():
         assert all(map(np.array_equal, values, expected[name])), name

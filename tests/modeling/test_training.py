@@ -1,11 +1,9 @@
 """make train: honest figures from heads that never saw the photo they predict."""
 
 import dataclasses
-import gc
 import json
 import re
 import shutil
-import weakref
 from pathlib import Path
 from unittest import mock
 
@@ -17,62 +15,31 @@ from sklearn.metrics import log_loss
 from dogs_vs_cats.config import recipe_files, recipes
 from dogs_vs_cats.config.recipes import KerasHead
 from dogs_vs_cats.features.join import join
+from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import (
     calibration,
     cross_validation,
-    feature_table,
     heads,
     model_folder,
 )
+from dogs_vs_cats.modeling.heads import keras_head, standardisation
 from dogs_vs_cats.workspace import Workspace
 from support.commands import TINY, called
+from support.heads import HEAD, VIEWS, noisy_rows
 from support.pictures import kaggle_folder
 
-HEAD = KerasHead(
-    standardise=True,
-    hidden=(32,),
-    dropout=0.2,
-    optimiser="adam",
-    learning_rate=3e-3,
-    schedule="cosine",
-    batch_size=16,
-    epochs=12,
-    precision="float32",
-    seeds=(7,),
-)
-VIEWS = ("plain", "mirror")
 
-
-def made_up(n: int, classes: int = 2, signal: float = 1.5) -> heads.Rows:
-    """Return rows of noise whose first numbers tell the class; the views differ a little.
-
-    The rows of the arrays are in another order than the photos, as in the cache.
-    """
-    rng = np.random.default_rng(0)
-    labels = np.arange(n) % classes
-    features = rng.normal(size=(n, 12))
-    features[np.arange(n), labels] += signal
-    views, index = {}, {}
-    for view in VIEWS:
-        order = rng.permutation(n)
-        array = np.empty((n, 12), np.float16)
-        array[order] = features + rng.normal(scale=0.05, size=features.shape)
-        views[view], index[view] = array, order
-    return heads.Rows(views, index, labels)
-
-
-def fit(rows: heads.Rows, settings: KerasHead = HEAD, fold: int = 0, classes: int = 2):
+def fit(rows: Rows, settings: KerasHead = HEAD, fold: int = 0, classes: int = 2):
     everything = np.arange(len(rows.labels))
     held_out = everything[everything % 5 == fold]
     chosen = everything[everything % 5 != fold]
     split = heads.Split(fold, chosen, held_out, VIEWS, "plain")
-    seed = settings.seeds[0]
-    model, history = heads.train(settings, rows, split, seed, classes, lambda shown: None)
-    return heads.predict([model], rows, held_out, VIEWS), rows.labels[held_out], history
+    head = heads.train(settings, rows, split, settings.seeds[0], classes)
+    return heads.predict([head], rows, held_out, VIEWS), rows.labels[held_out], head.history
 
 
 def test_a_head_learns_and_the_same_seed_gives_the_same_bytes():
-    rows = made_up(400)
+    rows = noisy_rows(400)
     predicted, labels, history = fit(rows)
     assert predicted.shape == (80, 2)
     assert np.allclose(predicted.sum(1), 1)
@@ -86,7 +53,7 @@ def test_a_head_learns_and_the_same_seed_gives_the_same_bytes():
 
 def test_labels_that_mean_nothing_give_chance():
     """If any held-out photo leaked into training, noise would be predicted better than chance."""
-    rows = made_up(600, signal=0)
+    rows = noisy_rows(600, signal=0)
     hits = [
         (p.argmax(1) == labels).mean()
         for p, labels, _ in (
@@ -98,35 +65,35 @@ def test_labels_that_mean_nothing_give_chance():
 
 
 def test_three_classes_have_three_columns():
-    predicted, labels, _ = fit(made_up(450, classes=3, signal=3), classes=3)
+    predicted, labels, _ = fit(noisy_rows(450, classes=3, signal=3), classes=3)
     assert predicted.shape == (90, 3)
     assert np.allclose(predicted.sum(1), 1, atol=1e-6)
     assert (predicted.argmax(1) == labels).mean() > 0.8
 
 
 def test_standardisation_sees_the_chosen_photos_alone():
-    rows = made_up(100)
+    rows = noisy_rows(100)
     chosen = np.arange(0, 50)
     for view in VIEWS:
         rows.views[view][rows.index[view][60:]] = 1000
-    mean, variance = heads.standardisation(rows, chosen, VIEWS)
+    mean, variance = standardisation.moments(rows, chosen, VIEWS)
     seen = np.concatenate([rows.take(chosen, view) for view in VIEWS]).astype(np.float64)
     assert np.allclose(mean, seen.mean(0), atol=1e-5)
     assert np.allclose(variance, seen.var(0), rtol=1e-4)
 
 
 def test_a_channel_that_is_off_does_not_explode():
-    rows = made_up(200)
+    rows = noisy_rows(200)
     for view in VIEWS:
         rows.views[view][:, 5] = 0
-    _, variance = heads.standardisation(rows, np.arange(100), VIEWS)
+    _, variance = standardisation.moments(rows, np.arange(100), VIEWS)
     assert variance[5] > 1e-6
     predicted, _, _ = fit(rows)
     assert np.isfinite(predicted).all()
 
 
 def test_arrays_on_the_disk_train_to_the_same_bytes_as_in_memory(tmp_path):
-    rows = made_up(200)
+    rows = noisy_rows(200)
     maps = {}
     for view, array in rows.views.items():
         np.save(tmp_path / f"{view}.npy", array)
@@ -135,85 +102,32 @@ def test_arrays_on_the_disk_train_to_the_same_bytes_as_in_memory(tmp_path):
     assert np.array_equal(fit(rows)[0], fit(streamed)[0])
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("precision", recipes.PRECISIONS)
-@pytest.mark.parametrize("standardise", [True, False])
-def test_rows_looked_up_in_the_graph_train_to_the_same_bytes(
-    classes, precision, standardise, monkeypatch
-):
-    rows = made_up(200, classes)
-    settings = dataclasses.replace(HEAD, precision=precision, standardise=standardise)
-    tables = []
-    original = feature_table.put_before
-    monkeypatch.setattr(feature_table, "put_before", lambda *x: tables.append(x) or original(*x))
-    looked_up, _, history = fit(rows, settings, classes=classes)
-    assert len(tables) == 1
-    monkeypatch.setattr(feature_table, "LARGEST", 0)
-    handed, _, other = fit(rows, settings, classes=classes)
-    assert len(tables) == 1
-    assert np.array_equal(looked_up, handed)
-    assert history == other
-
-
-def test_arrays_are_copied_into_a_table_once_and_others_into_another():
-    rows, others = made_up(100), made_up(100, signal=3)
-    rows.views["zoom"] = rows.views["plain"]  # not trained on
-    fit(rows)
-    table = feature_table._last[2]
-    assert np.array_equal(table, np.concatenate([rows.views[view] for view in VIEWS]))
-    fit(dataclasses.replace(rows, corrected=rows.labels), fold=1)
-    assert feature_table._last[2] is table
-    fit(others)
-    expected = np.concatenate([others.views[view] for view in VIEWS])
-    assert np.array_equal(feature_table._last[2], expected)
-
-
-def test_what_a_head_was_trained_with_ends_with_its_training(monkeypatch):
-    rows, learners, original = made_up(100), [], feature_table.put_before
-
-    def watched(*arguments):
-        found = original(*arguments)
-        learners.append(weakref.ref(found[0]))
-        return found
-
-    monkeypatch.setattr(feature_table, "put_before", watched)
-    split = heads.Split(0, np.arange(80), np.arange(80, 100), VIEWS, "plain")
-    trained = [heads.train(HEAD, rows, split, seed, 2, lambda shown: None) for seed in (1, 2)]
-    kept = weakref.ref(trained[0][0])
-    gc.collect()
-    assert [learner() for learner in learners] == [None, None]
-    assert kept() is not None
-    trained.clear()
-    gc.collect()
-    assert kept() is None
-
-
 def test_what_is_measured_after_each_epoch_is_of_the_held_out_photos():
-    rows = made_up(100)
+    rows = noisy_rows(100)
     rows.labels[80:] = 1 - rows.labels[80:]  # what is held out is labelled wrong, and shows it
     split = heads.Split(0, np.arange(80), np.arange(80, 100), VIEWS, "mirror")
     settings = dataclasses.replace(HEAD, label_smoothing=0.1)
-    model, history = heads.train(settings, rows, split, 1, 2, lambda shown: None)
-    said = heads.predict([model], rows, split.held_out, ("mirror",))
+    head = heads.train(settings, rows, split, 1, 2)
+    history, said = head.history, heads.predict([head], rows, split.held_out, ("mirror",))
     assert history["val_loss"][-1] == pytest.approx(log_loss(rows.labels[80:], said[:, 1]))
     assert history["val_accuracy"][-1] < 0.5 < history["accuracy"][-1]
     assert {len(numbers) for numbers in history.values()} == {settings.epochs}
 
 
 def test_a_saved_head_says_the_same_and_is_no_larger_than_its_weights(tmp_path):
-    rows = made_up(100)
+    rows = noisy_rows(100)
     split = heads.Split(0, np.arange(80), np.arange(80, 100), VIEWS, "plain")
     wide = dataclasses.replace(HEAD, hidden=(4096,), epochs=1)
-    model, _ = heads.train(wide, rows, split, 1, 2, lambda shown: None)
-    heads.save(model, tmp_path / "head.keras")
-    assert (tmp_path / "head.keras").stat().st_size < 4 * model.count_params() + 50_000
+    head = heads.train(wide, rows, split, 1, 2)
+    head.save(tmp_path / "head.keras")
+    assert (tmp_path / "head.keras").stat().st_size < 4 * head.model.count_params() + 50_000
     loaded = heads.load(tmp_path / "head.keras")
-    before, after = (heads.predict([x], rows, split.held_out, VIEWS) for x in (model, loaded))
+    before, after = (heads.predict([x], rows, split.held_out, VIEWS) for x in (head, loaded))
     assert np.array_equal(before, after)
 
 
 def test_the_seed_head_is_the_2017_network():
-    model = heads.build(recipe_files.read("seed").head, 25_088, 2, None)
+    model = keras_head.build(recipe_files.read("seed").head, 25_088, 2, None)
     layers = [(type(layer).__name__, layer.get_config()) for layer in model.layers]
     assert [name for name, _ in layers] == ["InputLayer", "Dense", "Dropout", "Dense"]
     assert (layers[1][1]["units"], layers[1][1]["activation"]) == (256, "relu")
@@ -226,7 +140,7 @@ def test_the_seed_head_is_the_2017_network():
 @pytest.mark.parametrize("precision", recipes.PRECISIONS)
 def test_every_optimiser_and_precision_trains(optimiser, precision):
     settings = dataclasses.replace(HEAD, optimiser=optimiser, precision=precision, epochs=1)
-    predicted, _, _ = fit(made_up(60), settings)
+    predicted, _, _ = fit(noisy_rows(60), settings)
     assert np.isfinite(predicted).all()
 
 
@@ -246,6 +160,7 @@ def test_everything_is_written_and_joined_by_id(here, made, run):
     assert names == {
         *(f"head-{fold}-1.keras" for fold in range(5)),
         "calibration.json",
+        "curves-stamp.json",
         "curves.png",
         "history.csv",
         "metrics-stamp.json",

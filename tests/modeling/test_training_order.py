@@ -118,9 +118,8 @@ def test_a_window_is_copied_in_pieces_to_the_same_bytes(monkeypatch):
 
 def test_a_head_trained_from_blocks_learns_as_well():
     """The same features, once shuffled photo by photo, once in blocks: as good a head."""
-    from test_training import HEAD
-
     from dogs_vs_cats.modeling import heads
+    from support.heads import HEAD
 
     n = 3000
     rng = np.random.default_rng(0)
@@ -133,8 +132,8 @@ def test_a_head_trained_from_blocks_learns_as_well():
     for block in 1, 64:
         made_up = Rows({"plain": array}, {"plain": np.arange(n)}, labels, block)
         split = heads.Split(0, chosen, held_out, ("plain",), "plain")
-        model, _ = heads.train(HEAD, made_up, split, 7, 2, lambda shown: None)
-        predicted = heads.predict([model], made_up, held_out, ("plain",))
+        head = heads.train(HEAD, made_up, split, 7, 2)
+        predicted = heads.predict([head], made_up, held_out, ("plain",))
         found.append((predicted.argmax(1) == labels[held_out]).mean())
     assert found[0] > 0.8
     assert abs(found[0] - found[1]) < 0.03

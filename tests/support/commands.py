@@ -33,6 +33,15 @@ epochs = 3
 precision = "float32"
 seeds = [1]
 """
+RETRAIN = """[retrain]
+pooling = "avg"
+learning_rate = 1e-4
+batch_size = 8
+epochs = 1
+precision = "float32"
+"""
+# TINY with the layers after block4 fine-tuned.
+DEEP = TINY.replace('"avgmax"', '"none"').replace('"block5_pool"', '"block4_pool"') + RETRAIN
 OTHER = (
     TINY.replace("32\n", "40\n")
     .replace('"avgmax"', '"avg"')

@@ -165,7 +165,7 @@ def _row(one: Trained, best: Trained) -> list[str]:
         if error > 0:
             z = f"{gap / error:.1f}"
         verdict = "more than noise" if gap > sure * error else "may be noise"
-    heads = sum(path.stat().st_size for path in one.folder.glob("head-*.keras"))
+    heads = sum(path.stat().st_size for path in one.folder.glob("head-*"))
     return [
         one.name,
         f"{metrics.accuracy:.2%} ± {metrics.accuracy_se:.2%}",

@@ -8,7 +8,6 @@ in NumPy: no backend is asked for one.
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -19,6 +18,7 @@ from dogs_vs_cats.config.recipes import FeatureSettings, Recipe
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import extractor, keras_backend, weights
 from dogs_vs_cats.modeling import heads
+from dogs_vs_cats.modeling.heads.protocol import Head
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
 BATCH = 16  # photos a step: maps of a low tap are up to a megabyte each
@@ -28,63 +28,18 @@ Network = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Dense:
-    """A head's arithmetic: standardised, dense layers with ReLU between them, the logits.
-
-    mean, deviation: (dimension,) float32. layers: kernel (in, out) and bias (out,) of each; the
-    last has one output for two classes, the logit of class 1.
-    """
-
-    mean: np.ndarray
-    deviation: np.ndarray
-    layers: list[tuple[np.ndarray, np.ndarray]]
-
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        """Return (n, 1) or (n, classes) of features (n, dimension)."""
-        *hidden, (kernel, bias) = self.layers
-        flow = (features - self.mean) / self.deviation
-        for inner, offset in hidden:
-            flow = np.maximum(flow @ inner + offset, 0)
-        return flow @ kernel + bias
-
-    def slopes(self, features: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Return (n, dimension): the gradient of the logit of classes (n,) at features.
-
-        Of two classes, the logit of class 0 is that of class 1 times -1.
-        """
-        *hidden, (kernel, _) = self.layers
-        flow = (features - self.mean) / self.deviation
-        lit = []  # (n, width) a layer: where its ReLU lets through
-        for inner, offset in hidden:
-            flow = flow @ inner + offset
-            lit.append(flow > 0)
-            flow = np.maximum(flow, 0)
-        if kernel.shape[1] == 1:
-            slope = np.where(classes == 1, 1, -1)[:, None] * kernel[:, 0]  # (n, width)
-        else:
-            slope = kernel.T[classes]
-        for (inner, _), on in zip(reversed(hidden), reversed(lit), strict=True):
-            slope = (slope * on) @ inner.T
-        return slope / self.deviation
-
-
-@dataclass(frozen=True)
-class Head:
-    """A trained head of a fold. maps: those of the tap -> those that it pools, for one photo each.
-
-    pooling: as in a recipe. dense: what comes after it.
-    """
+class FoldHead:
+    """A trained head and the fold that it never saw. pooling: of its last maps, as in a recipe."""
 
     fold: int
-    maps: Network
+    head: Head
     pooling: str
-    dense: Dense
 
     def heat(self, maps: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Return (n, side, side) at least 0, not scaled: the ReLU of Grad-CAM's weighted sum."""
-        maps = self.maps(maps)
-        slopes = self.dense.slopes(pooled(maps, self.pooling), classes)
-        alphas = channel_weights(slopes, maps.shape, self.pooling)
+        maps = self.head.last_maps(maps)
+        gradient = self.head.gradient(pooled(maps, self.pooling), classes)
+        alphas = channel_weights(gradient, maps.shape, self.pooling)
         return np.maximum(np.einsum("nijk,nk->nij", maps, alphas), 0)
 
 
@@ -93,7 +48,7 @@ class Heatmaps:
     """network: (n, size, size, 3) uint8 -> the maps at the tap, (n, side, side, depth) float32."""
 
     network: Network
-    heads: list[Head]
+    heads: list[FoldHead]
 
     def of(
         self, images: np.ndarray, classes: Sequence[int], folds: Sequence[int] | None = None
@@ -146,7 +101,7 @@ def load(
     """
     keras_backend.start(threads)
     folder = workspace.model(recipe.name)
-    paths = sorted(folder.glob("head-*.keras"))
+    paths = heads.paths(folder)
     if not paths:
         raise UserError(
             f"Expected trained heads in {folder}. Received none: run "
@@ -158,7 +113,9 @@ def load(
     else:
         keras_backend.require(engine.device)
     network = _network(recipe, precision)
-    return Heatmaps(network, [_head(recipe, path) for path in paths])
+    pooling = (recipe.retrain or recipe.features).pooling
+    loaded = [FoldHead(heads.fold_of(path), heads.load(path), pooling) for path in paths]
+    return Heatmaps(network, loaded)
 
 
 def _network(recipe: Recipe, precision: str) -> Network:
@@ -179,48 +136,6 @@ def _shape(settings: FeatureSettings) -> tuple[int, int]:
     """Return the side and the depth of the tap's maps."""
     tap = backbones.table()[settings.backbone].taps[settings.tap]
     return tap.side(settings.size), tap.depth
-
-
-def _head(recipe: Recipe, path: Path) -> Head:
-    """Return a saved head, cut at its last maps: see heads.build and retraining.train."""
-    keras = keras_backend.start()
-    model = heads.load(path)
-    fold = int(path.stem.split("-")[1])
-    layers = model.layers[1:]
-    if recipe.retrain is None:
-        return Head(fold, lambda maps: maps, recipe.features.pooling, dense(layers))
-    own, *rest = layers
-    pool = next(x for x in own.layers if isinstance(x, keras.layers.GlobalAveragePooling2D))
-    above = keras.Model(own.input, keras.ops.cast(pool.input, "float32"))
-
-    def maps(below: np.ndarray) -> np.ndarray:
-        rows = below.reshape(len(below), -1).astype(np.float16)  # as they are cached
-        return keras.ops.convert_to_numpy(above(rows, training=False))
-
-    return Head(fold, maps, recipe.retrain.pooling, dense(rest))
-
-
-def dense(layers: list) -> Dense:
-    """Return the arithmetic of a Keras head's layers, those after its input.
-
-    Dropout does nothing once a head is trained. ValueError if there is a layer that `heads.build`
-    does not make.
-    """
-    keras = keras_backend.start()
-    number = keras.ops.convert_to_numpy
-    found, mean, deviation = [], np.float32(0), np.float32(1)
-    for layer in layers:
-        if isinstance(layer, keras.layers.Normalization):
-            mean = number(layer.mean)[0]
-            # As Keras has it: a variance of 0 divides by a small number.
-            deviation = np.maximum(np.sqrt(number(layer.variance)[0]), keras.config.epsilon())
-        elif isinstance(layer, keras.layers.Dense):
-            found.append(tuple(np.array(x, np.float32) for x in layer.get_weights()))
-        elif not isinstance(layer, keras.layers.Dropout):
-            raise ValueError(f"a head with a layer of an unknown kind: {layer}")
-    dimension = found[0][0].shape[0]
-    full = [np.broadcast_to(x, dimension).astype(np.float32) for x in (mean, deviation)]
-    return Dense(*full, found)
 
 
 def pooled(maps: np.ndarray, pooling: str) -> np.ndarray:

@@ -12,25 +12,28 @@ import numpy as np
 from dogs_vs_cats import artifacts, files
 from dogs_vs_cats.config import recipes
 from dogs_vs_cats.config.engines import Engine
+from dogs_vs_cats.config.recipes import LogisticHead
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.features import cache
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import heads, training
+from dogs_vs_cats.modeling.heads.prediction import predict
+from dogs_vs_cats.modeling.heads.protocol import Split
 from dogs_vs_cats.workspace import Workspace
 
 POOLINGS = ("avg", "avgmax")  # whose features are few enough
-STRENGTH = 0.01  # scikit-learn's C: how much a photo counts against weights that grow
-ITERATIONS = 300
+STRENGTH = 0.01  # C: how much a photo counts against large weights
 
 
 def of(
-    workspace: Workspace, recipe: str, engine: Engine, tick: Callable[[], None] = lambda: None
+    workspace: Workspace, recipe: str, engine: Engine, on_fold: Callable[[], None] = lambda: None
 ) -> dict[str, np.ndarray] | None:
     """Return photo id -> (classes,) float64, what a probe of a trained recipe's features says.
 
-    Of all training photos, each by a probe that never saw it; taught as verdicts.csv says. None
-    where there are no pooled features in the cache that its heads were trained on, by `engine`, or
-    they are not of the photos that there are now. `tick` is called after each fold.
+    Of all training photos, each by a probe that never saw it, trained on the labels as verdicts.csv
+    corrects them. None where there are no pooled features in the cache that its heads were trained
+    on, by `engine`, or they are of other photos than there are now. `on_fold` is called after each
+    fold.
     """
     record = json.loads((workspace.model(recipe) / "record.json").read_text(encoding="utf-8"))
     if "members" in record["recipe"]:
@@ -46,10 +49,10 @@ def of(
     if settings.features.pooling not in POOLINGS or not known:
         return None
     table, classes = photos.train(photos.read(workspace)), photos.read_classes(workspace)
-    rows, _ = training.taught_rows_of(workspace, settings, engine, table, classes)
+    rows, _ = training.training_rows(workspace, settings, engine, table, classes)
     views = settings.features.test_views
-    said = out_of_fold(rows, table["fold"].to_numpy(), len(classes), views, tick)
-    return dict(zip(table["id"], said, strict=True))
+    probed = out_of_fold(rows, table["fold"].to_numpy(), len(classes), views, on_fold)
+    return dict(zip(table["id"], probed, strict=True))
 
 
 def out_of_fold(
@@ -57,30 +60,19 @@ def out_of_fold(
     fold_of: np.ndarray,
     classes: int,
     views: tuple[str, ...],
-    tick: Callable[[], None] = lambda: None,
+    on_fold: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Return (n, classes) float64: the probabilities of each photo by a probe that never saw it.
 
-    fold_of: (n,) int. A photo's features are averaged over views; photos are trained on as
-    `rows.targets` says. A class that none is trained on has a probability of 0. `tick` is called
-    after each fold.
+    fold_of: (n,) int. Photos are trained on as `rows.targets` says, and predicted, in all views.
+    A class that no photo is trained as has a probability of 0. `on_fold` is called after each
+    fold.
     """
-    from sklearn.linear_model import LogisticRegression
-
-    everything = np.arange(len(fold_of))
-    features = np.mean([rows.take(everything, view).astype(np.float32) for view in views], axis=0)
-    found = np.zeros((len(fold_of), classes))
-    for fold in np.unique(fold_of):
+    probabilities = np.zeros((len(fold_of), classes))
+    for fold in np.unique(fold_of).tolist():
         chosen = np.flatnonzero((fold_of != fold) & (rows.targets >= 0))
-        held_out = np.flatnonzero(fold_of == fold)
-        taught = np.unique(rows.targets[chosen])
-        if len(taught) == 1:  # which scikit-learn refuses
-            found[held_out, taught[0]] = 1
-        else:
-            mean, variance = heads.standardisation(rows, chosen, views)
-            scaled = (features - mean) / np.sqrt(variance)
-            model = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS)
-            model.fit(scaled[chosen], rows.targets[chosen])
-            found[np.ix_(held_out, taught)] = model.predict_proba(scaled[held_out])
-        tick()
-    return found
+        split = Split(fold, chosen, np.flatnonzero(fold_of == fold), views, views[0])
+        probe = heads.train(LogisticHead(C=STRENGTH), rows, split, 0, classes)
+        probabilities[split.held_out] = predict([probe], rows, split.held_out, views)
+        on_fold()
+    return probabilities

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dogs_vs_cats.config import backbones, recipes, rules
-from dogs_vs_cats.config.recipes import Blend, FeatureSettings, FineTuning, HeadSettings, Recipe
+from dogs_vs_cats.config.recipes import (
+    Blend,
+    FeatureSettings,
+    FineTuning,
+    HeadSettings,
+    KerasHead,
+    Recipe,
+)
 from dogs_vs_cats.config.rules import Rule
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import NAME
@@ -117,6 +124,10 @@ def _recipe(path: Path, table: dict[str, Any]) -> Recipe:
         raise UserError(
             f'pooling = "none" in [features] goes with a [retrain], and with nothing else: '
             f"{path.name} has {features.pooling!r} {'with' if retrain else 'without'} a [retrain]."
+        )
+    if retrain and not isinstance(head, KerasHead):
+        raise UserError(
+            f'A [retrain] needs a [head] of kind = "keras": {path.name} has {head.kind!r}.'
         )
     if retrain and features.tap == list(backbones.table()[features.backbone].taps)[-1]:
         raise UserError(

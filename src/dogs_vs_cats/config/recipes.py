@@ -83,9 +83,30 @@ class KerasHead:
     kind: Annotated[str, one_of(("keras",))] = "keras"
 
 
+@dataclass(frozen=True)
+class LogisticHead:
+    """[head] with kind = "logistic": scikit-learn's logistic regression on standardised features.
+
+    C: how much each photo counts against large weights; larger fits the photos more closely.
+    """
+
+    C: Annotated[float, rules.number_above_0(1e6)]
+    kind: Annotated[str, one_of(("logistic",))] = "logistic"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """One head: nothing in it is random."""
+        return (0,)
+
+    @property
+    def epochs(self) -> int:
+        """How often a progress bar counts each photo."""
+        return 1
+
+
 # kind of [head] -> its settings. A recipe without `kind` has the first.
-HEADS = {"keras": KerasHead}
-HeadSettings = KerasHead
+HEADS: "dict[str, type[HeadSettings]]" = {"keras": KerasHead, "logistic": LogisticHead}
+HeadSettings = KerasHead | LogisticHead
 
 
 @dataclass(frozen=True)

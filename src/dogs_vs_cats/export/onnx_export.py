@@ -36,7 +36,9 @@ CODE = (
         "export.onnx_graph",
     ),
     *(
-        "modeling.heads",
+        "modeling.heads.keras_head",
+        "modeling.heads.logistic_head",
+        "modeling.heads.prediction",
         "features.networks",
         "data.photos",
         "data.pixels",

@@ -8,6 +8,7 @@ from dogs_vs_cats.features import extractor, keras_backend
 from dogs_vs_cats.features.weights import Weights
 from dogs_vs_cats.modeling.calibration import FLOOR, Calibration
 from dogs_vs_cats.modeling.ensemble import Ensemble
+from dogs_vs_cats.modeling.heads.protocol import Head
 from dogs_vs_cats.modeling.opinion_pool import Pool
 
 
@@ -23,7 +24,7 @@ def build(recipe: Recipe | Blend, ensemble: Ensemble, weights: dict[str, Weights
     (size,) = {member.features.size for member in members(recipe)}
     photos = keras.Input((size, size, 3), dtype="uint8", name="photos")
     said = {
-        one.name: averaged(one, ensemble.models[one.name], weights[one.name], photos)
+        one.name: averaged(one, ensemble.heads[one.name], weights[one.name], photos)
         for one in members(recipe)
     }
     model = keras.Model(photos, {"probabilities": answered(said, ensemble.last)})
@@ -31,7 +32,7 @@ def build(recipe: Recipe | Blend, ensemble: Ensemble, weights: dict[str, Weights
     return model
 
 
-def averaged(recipe: Recipe, heads: list, weights: Weights, photos):
+def averaged(recipe: Recipe, heads: list[Head], weights: Weights, photos):
     """Return (n, classes) symbolic probabilities, averaged over heads and views, not calibrated."""
     keras = keras_backend.start()
     ops = keras.ops
@@ -42,12 +43,7 @@ def averaged(recipe: Recipe, heads: list, weights: Weights, photos):
     # As they are cached: heads know what float16 leaves of a feature. The cast alone would not do,
     # as tf2onnx drops casts there and back.
     features = ops.cast(rounded(features), "float16")
-    said = []
-    for head in map(in_float32, heads):
-        # A model of its own: heads come from files in which all have the same name.
-        output = keras.Model(head.input, head.output)(features, training=False)
-        both = output.shape[1] == 1
-        said.append(ops.concatenate([1 - output, output], axis=1) if both else output)
+    said = [head.symbolic(features) for head in heads]
     mean = sum(said) / len(said)  # (views * n, classes)
     return ops.mean(ops.reshape(mean, (len(views), -1, mean.shape[1])), axis=0)
 
@@ -60,19 +56,6 @@ def rounded(features):
     """
     shifted = features * float(2**13 + 1)
     return shifted - (shifted - features)
-
-
-def in_float32(model):
-    """Return a copy of a head, and of the layers under it, that computes all in float32.
-
-    Its weights are float32 already. It is built anew from its description, as to tell each layer
-    is not enough: a model within it would go on casting its input to bfloat16.
-    """
-    keras = keras_backend.start()
-    described = model.to_json().replace('"mixed_bfloat16"', '"float32"')
-    found = keras.models.model_from_json(described.replace('"bfloat16"', '"float32"'))
-    found.set_weights(model.get_weights())
-    return found
 
 
 def answered(said: dict, last: Calibration | Pool):

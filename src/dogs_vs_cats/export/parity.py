@@ -12,7 +12,6 @@ from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.data import photos, pixels
 from dogs_vs_cats.errors import PhotoError, UserError
-from dogs_vs_cats.export import onnx_graph
 from dogs_vs_cats.inference import predictor
 from dogs_vs_cats.inference.predictor import Predictor
 from dogs_vs_cats.workspace import Workspace
@@ -35,9 +34,9 @@ def of(
     ours, seconds = _onnx(file, members(recipe)[0].features.size, chosen, threads)
     exact = engines.choose("keras", "float32")
     reference = predictor.load(workspace, recipe, exact, threads)
-    models = {x: list(map(onnx_graph.in_float32, y)) for x, y in reference.heads.models.items()}
-    heads = dataclasses.replace(reference.heads, models=models)
-    reference = dataclasses.replace(reference, heads=heads)
+    heads = {name: [x.in_float32() for x in y] for name, y in reference.heads.heads.items()}
+    in_float32 = dataclasses.replace(reference.heads, heads=heads)
+    reference = dataclasses.replace(reference, heads=in_float32)
     apart = np.abs(ours - _answers(reference, chosen, "pipeline in float32")).max(axis=1)
     worst = int(np.argmax(apart))  # the first that is nan, if one is
     if not apart[worst] <= NEAR:
@@ -122,5 +121,5 @@ def _changed(file: Path, problem: str) -> UserError:
 
 def _narrow(recipe: Recipe) -> bool:
     """Return whether a recipe's heads, or the layers under them, compute in less than float32."""
-    layers = [recipe.head, recipe.retrain] if recipe.retrain else [recipe.head]
-    return any(one.precision != "float32" for one in layers)
+    layers = (recipe.head, recipe.retrain)
+    return any(getattr(settings, "precision", "float32") != "float32" for settings in layers)

@@ -1,6 +1,6 @@
-"""Blending: the stage that fits a blend's weights on what its members predicted out of fold.
+"""Blend: the stage that fits a blend's weights on its members' out-of-fold predictions.
 
-Asking whether a blend is up to date uses the standard library alone.
+Asking whether a blend is up to date takes the standard library alone.
 """
 
 import dataclasses
@@ -63,8 +63,8 @@ def require(workspace: Workspace, recipe: Recipe | Blend, engine: Engine, called
     """
     if fresh(workspace, recipe, engine) is None:
         raise UserError(
-            f"Expected heads of {recipe.name} that fit the photos and features. Received none, or "
-            f"stale ones. Run `make train RECIPE={shlex.quote(called)}` first."
+            f"The heads of {recipe.name} are missing or stale. Run `make train "
+            f"RECIPE={shlex.quote(called)}` first."
         )
 
 
@@ -109,43 +109,43 @@ def _fit(workspace: Workspace, blend: Blend, folder: Path) -> FittedBlend:
     )
 
 
-def joined(found: dict[str, "Predictions"]) -> dict[str, "Predictions"]:
-    """Return the members' predictions with the first one's photos in the first one's order.
+def joined(predictions: dict[str, "Predictions"]) -> dict[str, "Predictions"]:
+    """Return the members' predictions, all with the photos in the order of the first one's.
 
-    found: name -> predictions. UserError names two members that differ, and a photo.
+    predictions: name of a member -> its own. UserError names two members that differ, and a photo.
     """
-    (name, first), *others = found.items()
-    done = {name: first}
-    for other, theirs in others:
-        _require_same(name, first, other, theirs)
-        row = {photo: i for i, photo in enumerate(theirs.ids)}
+    (name, first), *others = predictions.items()
+    ordered = {name: first}
+    for other, second in others:
+        _require_same(name, first, other, second)
+        row = {photo: i for i, photo in enumerate(second.ids)}
         order = [row[photo] for photo in first.ids]
-        done[other] = dataclasses.replace(
-            first, probabilities=theirs.probabilities[order], raw=theirs.raw[order]
+        ordered[other] = dataclasses.replace(
+            first, probabilities=second.probabilities[order], raw=second.raw[order]
         )
-    return done
+    return ordered
 
 
-def _require_same(name: str, first: "Predictions", other: str, theirs: "Predictions") -> None:
+def _require_same(name: str, first: "Predictions", other: str, second: "Predictions") -> None:
     """Raise UserError unless both predict the same photos, of the same label, group and fold."""
-    one, two = first.described(), theirs.described()
-    if first.classes == theirs.classes and one == two:
+    one, two = first.described(), second.described()
+    if first.classes == second.classes and one == two:
         return
     differ = sorted(photo for photo in one.keys() | two.keys() if one.get(photo) != two.get(photo))
     if differ:
         photo = differ[0]
-        what = f"which differ in {len(differ):,} photos: {photo} is {_text(one, photo)} and "
+        what = f"They differ in {len(differ):,} photos: {photo} is {_text(one, photo)} and "
         what += _text(two, photo)
     else:
-        what = f"whose classes are {', '.join(first.classes)} and {', '.join(theirs.classes)}"
+        what = f"Their classes are {', '.join(first.classes)} and {', '.join(second.classes)}"
     raise UserError(
-        "Expected members of a blend with the same photos and classes, and the same class, group "
-        f"and fold of each photo. Received {name} and {other}, {what}. Remove their folders from "
-        "models/, then train them again."
+        f"{name} and {other} can't be blended: members need the same photos and classes, and the "
+        f"same class, group and fold of each photo. {what}. Remove their folders from models/, "
+        "then train them again."
     )
 
 
-def _text(described: dict[str, tuple], photo: str) -> str:
+def _text(described: dict[str, tuple[str, str, int]], photo: str) -> str:
     if photo not in described:
         return "not there"
     label, group, fold = described[photo]

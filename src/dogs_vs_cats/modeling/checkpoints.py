@@ -1,13 +1,14 @@
-"""Checkpoints: folds whose heads are trained, kept until all are. A kill loses one fold at most.
+"""Checkpoints: finished folds, kept until all are trained. A kill loses one fold at most.
 
-They lie in a folder beside the heads and belong to one set of inputs: whatever decides the heads
-decides which checkpoints they may go on from.
+They are in a folder beside the heads and belong to one set of inputs: training resumes only from
+checkpoints of the same inputs.
 """
 
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dogs_vs_cats import files
 
@@ -16,11 +17,11 @@ NAME = "checkpoints"  # the folder, in that of the heads
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A fold that is finished.
+    """A finished fold.
 
-    heads: name of a file -> its sha256. trained_on: photos. probabilities: (n, classes), of the
-    held-out photos in the order of the rows. histories: seed -> figure -> a number an epoch each.
-    seconds: what the fold took.
+    heads: name of a file -> its sha256. trained_on: number of photos. probabilities: (n, classes)
+    of the held-out photos in the order of the rows. histories: seed -> its head's history.
+    seconds: for training the fold.
     """
 
     heads: dict[str, str]
@@ -30,12 +31,12 @@ class Checkpoint:
     seconds: float
 
 
-def begin(folder: Path, given: dict) -> None:
-    """Make the folder of heads to be, empty, or as it was left if it was begun from the same.
+def begin(folder: Path, inputs: dict[str, Any]) -> None:
+    """Make the folder of the heads, empty, or as a killed run of the same inputs left it.
 
-    given: all that decides the heads, ready for JSON.
+    inputs: all that decides the heads, ready for JSON.
     """
-    path, text = folder / NAME / "inputs.json", json.dumps(given)
+    path, text = folder / NAME / "inputs.json", json.dumps(inputs)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         shutil.rmtree(folder, ignore_errors=True)
         path.parent.mkdir(parents=True)
@@ -43,25 +44,25 @@ def begin(folder: Path, given: dict) -> None:
 
 
 def write(folder: Path, fold: int, checkpoint: Checkpoint) -> None:
-    """Note that a fold is finished. Its heads are in `folder` already."""
+    """Record that a fold is finished, its heads being in `folder` already."""
     files.write_text(_path(folder, fold), json.dumps(vars(checkpoint)))
 
 
 def read(folder: Path, fold: int) -> Checkpoint | None:
-    """Return a fold's checkpoint; None where there is none, or a head isn't what it was."""
+    """Return a fold's checkpoint; None if there is none, or a head has changed since."""
     path = _path(folder, fold)
     if not path.exists():
         return None
-    found = Checkpoint(**json.loads(path.read_text(encoding="utf-8")))
-    for name, digest in found.heads.items():
+    checkpoint = Checkpoint(**json.loads(path.read_text(encoding="utf-8")))
+    for name, digest in checkpoint.heads.items():
         head = folder / name
         if not head.exists() or files.digest(head) != digest:
             return None
-    return found
+    return checkpoint
 
 
 def end(folder: Path) -> None:
-    """Remove the checkpoints of heads that are all finished."""
+    """Remove the checkpoints, as all heads are finished."""
     shutil.rmtree(folder / NAME)
 
 

@@ -1,7 +1,7 @@
-"""Ensemble: all trained heads of a recipe or a blend, and what makes one answer of theirs.
+"""Ensemble: the trained heads of a recipe or a blend, combined into one prediction.
 
-From features to probabilities there is this one way, for test photos and one's own alike. A
-recipe's heads are averaged, then calibrated; a blend calibrates, weighs and adds up its members'.
+Test photos and a user's own photos go through the same code, from features to probabilities. A
+recipe's heads are averaged, then calibrated; a blend calibrates, weighs and adds up its members.
 """
 
 from collections.abc import Callable
@@ -13,56 +13,56 @@ from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import calibration, heads, opinion_pool
 from dogs_vs_cats.modeling.calibration import Calibration
+from dogs_vs_cats.modeling.heads.prediction import predict
+from dogs_vs_cats.modeling.heads.protocol import Head
 from dogs_vs_cats.modeling.opinion_pool import Pool
 from dogs_vs_cats.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """models: name of a member -> its heads, loaded. last: what is done to their averages.
+    """heads: name of a member -> its heads. last: what is done to their averages.
 
     A recipe that is no blend is its own only member.
     """
 
-    models: dict[str, list]
+    heads: dict[str, list[Head]]
     last: Calibration | Pool
 
     def averaged(
         self,
         member: Recipe,
         rows: Rows,
-        tick: Callable[[int], None] = lambda predicted: None,
+        on_step: Callable[[int], None] = lambda photos: None,
     ) -> np.ndarray:
-        """Return (n, classes) float64: what a member's heads say of all rows, on average.
+        """Return (n, classes) float64: a member's predictions of all rows, not calibrated.
 
-        Over heads and test views; not calibrated. A photo's is the same, to the last bit, in
-        whatever company it is asked for. `tick` is as in heads.predict.
+        Averaged over heads and test views. A photo's are bitwise identical whatever else is in the
+        rows. `on_step` is as in `predict`.
         """
         views = member.features.test_views
         everything = np.arange(len(rows.labels))
-        return heads.predict(self.models[member.name], rows, everything, views, tick)
+        return predict(self.heads[member.name], rows, everything, views, on_step)
 
-    def probabilities(self, said: dict[str, np.ndarray]) -> np.ndarray:
-        """Return (n, classes) float64, rows summing to 1: the answer.
+    def probabilities(self, averages: dict[str, np.ndarray]) -> np.ndarray:
+        """Return (n, classes) float64, rows summing to 1: the ensemble's prediction.
 
-        said: name -> (n, classes), `averaged` of each member, with the same photos in the same
-        rows.
+        averages: name -> (n, classes), `averaged` of each member, with the same photos in the
+        same rows.
         """
         if isinstance(self.last, Pool):
-            return self.last.apply(said)
-        (alone,) = said.values()
+            return self.last.apply(averages)
+        (alone,) = averages.values()
         return self.last.apply(alone)
 
 
 def load(workspace: Workspace, recipe: Recipe | Blend) -> Ensemble:
-    """Return the heads in models/<dataset>/, of each member, as they are."""
-    models = {
-        one.name: [
-            heads.load(path) for path in sorted(workspace.model(one.name).glob("head-*.keras"))
-        ]
-        for one in members(recipe)
+    """Return the heads in models/<dataset>/ of each member, up to date or not."""
+    loaded = {
+        member.name: [heads.load(path) for path in heads.paths(workspace.model(member.name))]
+        for member in members(recipe)
     }
     folder = workspace.model(recipe.name)
     if isinstance(recipe, Blend):
-        return Ensemble(models, opinion_pool.read(folder))
-    return Ensemble(models, calibration.read(folder / calibration.NAME))
+        return Ensemble(loaded, opinion_pool.read(folder))
+    return Ensemble(loaded, calibration.read(folder / calibration.NAME))

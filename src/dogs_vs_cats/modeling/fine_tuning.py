@@ -1,92 +1,103 @@
-"""Retraining: the backbone's layers after the tap, trained on with the head, on cached maps.
+"""Fine-tuning: the backbone's layers after the tap, trained together with the head.
 
-Fine-tuning at the speed of the layers that change: the frozen ones below the tap have computed
-their maps once.
+On cached maps, at the speed of the layers that change: the frozen layers below the tap have
+computed their maps once.
 """
 
-import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from dogs_vs_cats.config.recipes import Recipe
+from dogs_vs_cats.config.recipes import FineTuning, KerasHead, Recipe
 from dogs_vs_cats.features import keras_backend, networks, store
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.features.weights import Weights
-from dogs_vs_cats.modeling import heads
-from dogs_vs_cats.modeling.heads import Split
+from dogs_vs_cats.modeling.heads import keras_head
+from dogs_vs_cats.modeling.heads.keras_head import TrainedKerasHead
+from dogs_vs_cats.modeling.heads.prediction import step_size
+from dogs_vs_cats.modeling.heads.protocol import Head, Split
 from dogs_vs_cats.modeling.training_order import TrainingOrder
 
 
-def layers_after_tap(recipe: Recipe, weights: Weights):
+def layers_after_tap(recipe: Recipe, weights: Weights) -> Any:
     """Return a Keras model: cached maps (n, side * side * depth) float16 -> pooled features.
 
     With the ImageNet weights. Batch normalisation stays frozen, in inference mode: its moments
-    are those of ImageNet, and small batches would spoil them.
+    are ImageNet's, and small batches would spoil them.
     """
     keras = keras_backend.start()
-    settings = recipe.features
-    network = networks.build(settings.backbone, settings.size, recipe.retrain.precision, weights)
+    settings, tuning = recipe.features, _settings(recipe)
+    network = networks.build(settings.backbone, settings.size, tuning.precision, weights)
     tap = networks.tap_of(network, settings.backbone, settings.tap, settings.size)
     layers = keras.Model(tap, network.output)
     for layer in layers.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     cached = keras.Input((settings.dimension(),), dtype="float16")
-    policy = "mixed_bfloat16" if recipe.retrain.precision == "bfloat16" else "float32"
+    policy = "mixed_bfloat16" if tuning.precision == "bfloat16" else "float32"
     maps = keras.layers.Reshape(tap.shape[1:], dtype=policy)(cached)
-    return keras.Model(cached, networks.pool(layers(maps), recipe.retrain.pooling))
+    return keras.Model(cached, networks.pool(layers(maps), tuning.pooling))
 
 
-def pooled(layers, rows: Rows, views: tuple[str, ...], tick: Callable[[int], None]) -> Rows:
-    """Return what the layers after the tap, as they are, make of all rows; for a head to begin on.
+def pooled(layers: Any, rows: Rows, views: tuple[str, ...], on_step: Callable[[int], None]) -> Rows:
+    """Return all rows as the layers after the tap pool them, with ImageNet's weights.
 
-    `tick` is told how many rows were computed since it was last called. The features are kept in
-    memory, as float16; UserError if a number is too large for it.
+    A head begins on them. `on_step` is called with the number of rows computed since its last
+    call. The features are kept in memory, as float16; UserError if a number is too large for it.
     """
     keras = keras_backend.start()
-    # A model of its own: what is compiled would take its optimiser along when it is copied.
+    # A model of its own: a compiled model would take its optimiser along when it is copied.
     frozen = keras.Model(layers.input, layers.output)
     frozen.compile(jit_compile=keras.config.backend() == "jax")
-    photos, step = np.arange(len(rows.labels)), heads.rows_a_step(rows)
-    found = {}
+    photos, step = np.arange(len(rows.labels)), step_size(rows.dimension)
+    features = {}
     for view in views:
-        found[view] = np.empty((len(photos), layers.output.shape[1]), np.float16)
+        features[view] = np.empty((len(photos), layers.output.shape[1]), np.float16)
         for start in range(0, len(photos), step):
             part = photos[start : start + step]
-            found[view][part] = store.narrowed(frozen.predict_on_batch(rows.take(part, view)))
-            tick(len(part))
-    return Rows(found, dict.fromkeys(views, photos), rows.labels, corrected=rows.corrected)
+            features[view][part] = store.narrowed(frozen.predict_on_batch(rows.take(part, view)))
+            on_step(len(part))
+    return Rows(features, dict.fromkeys(views, photos), rows.labels, corrected=rows.corrected)
 
 
 def train(
     recipe: Recipe,
-    layers,
-    head,
+    layers: Any,
+    head: Head,
     rows: Rows,
     split: Split,
     seed: int,
     classes: int,
-    tick: Callable[[int], None],
-):
-    """Return (model, history): the layers after the tap and a trained `head`, trained on together.
+    on_step: Callable[[int], None],
+) -> TrainedKerasHead:
+    """Return the layers after the tap and a trained `head` as one, trained together.
 
-    `layers` are copied and stay as they are. The model takes rows of maps, as a head takes rows
-    of features; `tick` is as in heads.train.
+    `layers` are copied and stay as they are. It takes rows of maps, as a head takes rows of
+    features. Its history goes on from the head's; `on_step` is as in HeadKind.train.
     """
+    assert isinstance(head, TrainedKerasHead)
+    assert isinstance(recipe.head, KerasHead)
     keras = keras_backend.start()
-    settings = recipe.retrain
-    heads.set_seed(seed, split.fold, 1)
+    settings = _settings(recipe)
+    keras_head.set_seed(seed, split.fold, 1)
     own = keras.models.clone_model(layers)
     own.set_weights(layers.get_weights())
     maps = keras.Input((rows.dimension,), dtype="float16")
     flow = own(maps)
-    for layer in head.layers[1:]:  # not its input, which is float16: gradients would drown in it
+    # Not the head's input, which is float16: gradients would vanish in it.
+    for layer in head.model.layers[1:]:
         flow = layer(flow)
     model = keras.Model(maps, flow)
     steps = -(-len(split.chosen) // settings.batch_size) * settings.epochs
-    heads.compile_for(model, recipe.head, settings.learning_rate, classes, steps, 1)
+    keras_head.compile_for(model, recipe.head, settings.learning_rate, classes, steps)
     rng = np.random.default_rng([seed, split.fold, 1])
     order = TrainingOrder(rows, split.chosen, split.views, rng)
-    measure = functools.partial(heads.measured, model, rows, split)
-    return model, heads.fit(model, order, measure, settings.batch_size, settings.epochs, tick)
+    tuned = keras_head.fit(model, order, split, settings.batch_size, settings.epochs, on_step)
+    tuned.history = {name: head.history[name] + x for name, x in tuned.history.items()}
+    return tuned
+
+
+def _settings(recipe: Recipe) -> FineTuning:
+    assert recipe.retrain is not None
+    return recipe.retrain

@@ -9,4 +9,4 @@ def log_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     labels: (n,) int class indices; probabilities: (n, classes), rows summing to 1.
     """
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return -np.log(np.clip(chosen, 1e-15, 1 - 1e-15))
+    return np.asarray(-np.log(np.clip(chosen, 1e-15, 1 - 1e-15)))

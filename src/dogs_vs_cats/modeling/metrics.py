@@ -51,8 +51,9 @@ class Share(Estimate):
 
         spread = self.value * (1 - self.value)
         worth = min(self.n, spread / self.error**2) if self.error > 0 else self.groups
-        found = binomtest(round(self.value * worth), round(worth)).proportion_ci(0.95, "wilson")
-        return float(found.low), float(found.high)
+        test = binomtest(round(self.value * worth), round(worth))
+        ends = test.proportion_ci(0.95, "wilson")
+        return float(ends.low), float(ends.high)
 
 
 # labels: (n,) int class indices; probabilities: (n, classes), rows summing to 1; groups: n texts,

@@ -1,13 +1,14 @@
-"""Blend: the weighted average of several recipes' probabilities, fitted on log loss out of fold.
+"""Opinion pool: a weighted average of recipes' probabilities, fitted on log loss out of fold.
 
 A linear opinion pool (Stone 1961, "The Opinion Pool"): p = sum of weight * p of each member, the
 weights at least 0 and 1 in all, as in stacking (Breiman 1996, "Stacked Regressions"). Each member
-is calibrated before, the average after it. Members are joined by name, never by position.
+is calibrated first, and the average again. Members are matched by name, never by position.
 """
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,9 @@ NAME = "weights.json"
 
 @dataclass(frozen=True)
 class Pool:
-    """weights, members: name -> the weight, and the calibration before it, of each member.
+    """weights, members: name of a member -> its weight, and its own calibration.
 
-    calibration: that of their average.
+    calibration: that of the average.
     """
 
     weights: dict[str, float]
@@ -32,10 +33,11 @@ class Pool:
     def mixed(self, raw: dict[str, np.ndarray]) -> np.ndarray:
         """Return (n, classes): the average of the members, each calibrated; rows sum to 1.
 
-        raw: name -> (n, classes), a member's probabilities as its heads gave them, with the same
+        raw: name -> (n, classes), a member's probabilities before calibration, with the same
         photos in the same rows. KeyError if a member is missing.
         """
-        return sum(self.weights[name] * one.apply(raw[name]) for name, one in self.members.items())
+        parts = [self.weights[name] * own.apply(raw[name]) for name, own in self.members.items()]
+        return np.asarray(sum(parts))
 
     def apply(self, raw: dict[str, np.ndarray]) -> np.ndarray:
         """Return (n, classes): `mixed`, calibrated."""
@@ -45,10 +47,10 @@ class Pool:
 def fit(labels: np.ndarray, raw: dict[str, np.ndarray]) -> Pool:
     """Return the members' calibrations, then their weights, then the calibration of the average.
 
-    labels: (n,) int class indices; raw: name -> (n, classes). All is decided by these rows.
+    labels: (n,) int class indices; raw: name -> (n, classes).
     """
-    members = {name: calibration.fit(labels, one) for name, one in raw.items()}
-    weights = fit_weights(labels, {name: one.apply(raw[name]) for name, one in members.items()})
+    members = {name: calibration.fit(labels, probabilities) for name, probabilities in raw.items()}
+    weights = fit_weights(labels, {name: own.apply(raw[name]) for name, own in members.items()})
     pool = Pool(weights, members, Calibration(1.0, 0.0, 0))
     return Pool(weights, members, calibration.fit(labels, pool.mixed(raw)))
 
@@ -57,23 +59,23 @@ def fit_weights(labels: np.ndarray, probabilities: dict[str, np.ndarray]) -> dic
     """Return name -> weight, at least 0 and 1 in all, of the least log loss of the average.
 
     probabilities: name -> (n, classes), above 0. The log loss is convex in the weights, so there
-    is one minimum, and it is never worse than that of the best member alone. Of members that
-    always agree, each gets the same.
+    is one minimum, and it is never worse than that of the best member alone. Members that always
+    agree get equal weights.
     """
     from scipy.optimize import minimize
 
     rows = np.arange(len(labels))
-    true = np.stack([one[rows, labels] for one in probabilities.values()], axis=1)  # (n, members)
+    true = np.stack([p[rows, labels] for p in probabilities.values()], axis=1)  # (n, members)
     count = true.shape[1]
 
-    def harm(weights: np.ndarray) -> float:
+    def loss(weights: np.ndarray) -> float:
         return -float(np.log(true @ weights).mean())
 
     def slope(weights: np.ndarray) -> np.ndarray:
-        return -(true / (true @ weights)[:, None]).mean(axis=0)
+        return np.asarray(-(true / (true @ weights)[:, None]).mean(axis=0))
 
-    found = minimize(
-        harm,
+    solved = minimize(
+        loss,
         np.full(count, 1 / count),
         jac=slope,
         method="SLSQP",
@@ -81,9 +83,9 @@ def fit_weights(labels: np.ndarray, probabilities: dict[str, np.ndarray]) -> dic
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
         options={"ftol": 1e-12, "maxiter": 1000},
     )
-    # The solver keeps to the bounds and the sum but for a last bit.
-    best = np.clip(found.x, 0, 1)
-    best = min([best / best.sum(), *np.eye(count)], key=harm)
+    # The solver keeps the bounds and the sum, except for a last bit.
+    best = np.clip(solved.x, 0, 1)
+    best = min([best / best.sum(), *np.eye(count)], key=loss)
     return dict(zip(probabilities, best.tolist(), strict=True))
 
 
@@ -99,13 +101,14 @@ def out_of_fold(
     """
     mixed = np.empty(next(iter(raw.values())).shape)
     calibrated = np.empty(mixed.shape)
-    found = {}
+    pools = {}
     for fold in np.unique(folds).tolist():
-        mine = folds == fold
-        found[fold] = fit(labels[~mine], {name: one[~mine] for name, one in raw.items()})
-        shown = {name: one[mine] for name, one in raw.items()}
-        mixed[mine], calibrated[mine] = found[fold].mixed(shown), found[fold].apply(shown)
-    return mixed, calibrated, found
+        held_out = folds == fold
+        pool = fit(labels[~held_out], {name: p[~held_out] for name, p in raw.items()})
+        shown = {name: p[held_out] for name, p in raw.items()}
+        mixed[held_out], calibrated[held_out] = pool.mixed(shown), pool.apply(shown)
+        pools[fold] = pool
+    return mixed, calibrated, pools
 
 
 def correlations(
@@ -114,35 +117,36 @@ def correlations(
     """Return, for each pair of members, the correlation of their errors (Pearson's r).
 
     A photo's error is 1 - p(its class); r is taken over the photos. nan for a member whose error
-    is the same on all photos. The lower it is, the more there is to gain from a blend.
+    is the same on all photos. The lower, the more a blend can gain.
     """
     rows = np.arange(len(labels))
-    errors = np.stack([1 - one[rows, labels] for one in probabilities.values()])  # (members, n)
+    errors = np.stack([1 - p[rows, labels] for p in probabilities.values()])  # (members, n)
     with np.errstate(invalid="ignore", divide="ignore"):
         return tuple(map(tuple, np.corrcoef(errors).tolist()))
 
 
 def write(folder: Path, pool: Pool, by_fold: dict[int, Pool]) -> None:
-    """Write the pool for test photos, fitted on all folds, and those of the report."""
-    folds = [{"fold": fold, "members": _members(one)} for fold, one in by_fold.items()]
+    """Write the pool for test photos, fitted on all folds, and those of the folds."""
+    folds = [{"fold": fold, "members": _members(fitted)} for fold, fitted in by_fold.items()]
     text = json.dumps({"members": _members(pool), "folds": folds}, indent=1)
     files.write_text(folder / NAME, text + "\n")
-    calibrations = {fold: one.calibration for fold, one in by_fold.items()}
+    calibrations = {fold: fitted.calibration for fold, fitted in by_fold.items()}
     calibration.write(folder / calibration.NAME, pool.calibration, calibrations)
 
 
 def read(folder: Path) -> Pool:
     """Return the pool for test photos, whose members are averages of heads: see calibration."""
-    found = json.loads((folder / NAME).read_text(encoding="utf-8"))["members"]
-    weights = {one["name"]: one["weight"] for one in found}
+    stored = json.loads((folder / NAME).read_text(encoding="utf-8"))["members"]
+    weights = {member["name"]: member["weight"] for member in stored}
     members = {
-        one["name"]: Calibration(one["temperature"], one["clip"], one["fitted_on"]) for one in found
+        member["name"]: Calibration(member["temperature"], member["clip"], member["fitted_on"])
+        for member in stored
     }
     return Pool(weights, members, calibration.read(folder / calibration.NAME))
 
 
-def _members(pool: Pool) -> list[dict]:
+def _members(pool: Pool) -> list[dict[str, Any]]:
     return [
-        {"name": name, "weight": pool.weights[name], **asdict(one)}
-        for name, one in pool.members.items()
+        {"name": name, "weight": pool.weights[name], **asdict(fitted)}
+        for name, fitted in pool.members.items()
     ]

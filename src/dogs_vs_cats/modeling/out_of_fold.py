@@ -1,20 +1,24 @@
-"""Predictions: out-of-fold.csv, what a recipe says of each photo it did not train on.
+"""Out-of-fold predictions: out-of-fold.csv, each photo by heads that were not trained on it.
 
-A row a photo: id, group, fold, label; p_<class>, the calibrated probabilities; raw_p_<class>,
-as the heads gave them, on average.
+A row for each photo: id, group, fold, label; p_<class>, the calibrated probabilities;
+raw_p_<class>, those before calibration.
 """
 
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dogs_vs_cats import files
 from dogs_vs_cats.errors import UserError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 NAME = "out-of-fold.csv"
-WITHOUT = "without-verdicts.csv"  # the same, by heads trained as if there were no verdicts.csv
+WITHOUT = "without-verdicts.csv"  # the same, by heads trained without verdicts.csv
 COLUMNS = ["id", "group", "fold", "label"]
 
 
@@ -44,21 +48,27 @@ class Predictions:
         return dict(zip(self.ids, described, strict=True))
 
 
-def write(folder: Path, table, classes: list[str], raw: np.ndarray, calibrated: np.ndarray) -> None:
+def write(
+    folder: Path,
+    table: "pd.DataFrame",
+    classes: list[str],
+    raw: np.ndarray,
+    calibrated: np.ndarray,
+) -> None:
     """Write the predictions of the photos in `table`, rows of photos.csv, into `folder`.
 
     raw, calibrated: (n, classes), in the order of the table's rows.
     """
-    found = table[COLUMNS].copy()
+    written = table[COLUMNS].copy()
     for index, name in enumerate(classes):
-        found[f"p_{name}"] = calibrated[:, index]
+        written[f"p_{name}"] = calibrated[:, index]
     for index, name in enumerate(classes):
-        found[f"raw_p_{name}"] = raw[:, index]
-    files.write_text(folder / NAME, found.to_csv(index=False, lineterminator="\n"))
+        written[f"raw_p_{name}"] = raw[:, index]
+    files.write_text(folder / NAME, written.to_csv(index=False, lineterminator="\n"))
 
 
 def read(folder: Path, name: str = NAME) -> Predictions:
-    """Return the predictions in a recipe's folder; UserError if they are not as we write them."""
+    """Return the predictions in a recipe's folder; UserError if the file has other columns."""
     path = folder / name
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         header, *rows = list(csv.reader(file)) or [[]]
@@ -66,9 +76,9 @@ def read(folder: Path, name: str = NAME) -> Predictions:
     expected = COLUMNS + [f"{kind}_{name}" for kind in ("p", "raw_p") for name in classes]
     if header != expected or not rows:
         raise UserError(
-            f"Expected {path} with the columns id, group, fold, label, p_<class> and "
-            f"raw_p_<class>. Received {','.join(header)[:100] or 'an empty file'}. "
-            f"Run `make train RECIPE={folder.name}` again, or remove {folder}."
+            f"{path} must have the columns id, group, fold, label, p_<class> and raw_p_<class>; it "
+            f"has {','.join(header)[:100] or 'none, as it is empty'}. Run `make train "
+            f"RECIPE={folder.name}` again, or remove {folder}."
         )
     number = {name: index for index, name in enumerate(classes)}
     first, second = len(COLUMNS), len(COLUMNS) + len(classes)

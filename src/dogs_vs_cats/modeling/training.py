@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dogs_vs_cats import artifacts, code_keys, environment, files, progress
 from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config.engines import Engine
-from dogs_vs_cats.config.recipes import Recipe
+from dogs_vs_cats.config.recipes import KerasHead, Recipe
 from dogs_vs_cats.data import verdicts
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache
@@ -19,33 +19,39 @@ from dogs_vs_cats.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
+    from dogs_vs_cats.data.verdicts import Verdict
     from dogs_vs_cats.features.rows import Rows
     from dogs_vs_cats.modeling.cross_validation import Fold
 
 
-# What decides heads, their calibration and predictions; no metrics, which are not stored with them.
+# Modules that decide heads, their calibration and predictions. No metrics, curves or texts.
 CODE = (
     "data.verdicts",
     "features.join",
-    "features.networks",
     "features.rows",
     "features.store",
     "modeling.calibration",
     "modeling.checkpoints",
     "modeling.cross_validation",
-    "modeling.feature_table",
-    "modeling.fine_tuning",
-    "modeling.heads",
-    "modeling.log_loss",
+    "modeling.heads.prediction",
+    "modeling.heads.protocol",
+    "modeling.heads.standardisation",
     "modeling.out_of_fold",
     "modeling.training",
-    "modeling.training_order",
 )
+# Those of each kind of head, and of a recipe with a [retrain].
+HEAD_CODE = {
+    "keras": ("modeling.heads.keras_head", "modeling.log_loss", "modeling.training_order"),
+    "logistic": ("modeling.heads.logistic_head",),
+}
+FINE_TUNING_CODE = ("features.networks", "modeling.fine_tuning")
 
 
 def artifact(workspace: Workspace, recipe: Recipe, engine: Engine) -> Artifact[TrainedHeads]:
     """Return the heads of a recipe, fresh or not; UserError for a broken verdicts.csv."""
+    code = (*CODE, *HEAD_CODE[recipe.head.kind], *(FINE_TUNING_CODE if recipe.retrain else ()))
     inputs = {
         "features": dataclasses.asdict(recipe.features),
         "head": dataclasses.asdict(recipe.head),
@@ -54,7 +60,7 @@ def artifact(workspace: Workspace, recipe: Recipe, engine: Engine) -> Artifact[T
         "photos": files.digest(workspace.table),
         "classes": files.digest(workspace.classes),
         "verdicts": verdicts.changes(workspace),
-        "code": code_keys.code_key(*CODE),
+        "code": code_keys.code_key(*code),
         "engine": engine.versions() | environment.versions("numpy", "scipy"),
     }
     return Artifact(workspace.model(recipe.name) / "stamp.json", inputs, TrainedHeads)
@@ -97,40 +103,33 @@ def _train(
     workspace: Workspace, recipe: Recipe, engine: Engine, threads: int | None, folder: Path
 ) -> TrainedHeads:
     import numpy as np
-    import pandas as pd
 
     from dogs_vs_cats.data import photos
     from dogs_vs_cats.features import keras_backend
-    from dogs_vs_cats.modeling import calibration, learning_curves, out_of_fold
+    from dogs_vs_cats.modeling import calibration, out_of_fold
 
-    keras_backend.start(threads)
+    if isinstance(recipe.head, KerasHead):
+        keras_backend.start(threads)
     table = photos.train(photos.read(workspace))
     classes = photos.read_classes(workspace)
-    rows, decided = taught_rows_of(workspace, recipe, engine, table, classes)
+    rows, decided = training_rows(workspace, recipe, engine, table, classes)
     fold_of = table["fold"].to_numpy()
     folds = _folds(recipe, rows, fold_of, len(classes), folder)
     raw = np.full((len(table), len(classes)), np.nan)  # (n, classes)
-    histories = []
     for fold, checkpoint in folds.items():
         raw[fold_of == fold] = checkpoint.probabilities
-        for seed, history in checkpoint.histories.items():
-            history = {"epoch": range(1, len(history["loss"]) + 1), **history}
-            histories.append(pd.DataFrame({"fold": fold, "seed": int(seed), **history}))
     if not np.isfinite(raw).all():
         raise UserError(
             "The training diverged: some predictions are not finite. Lower learning_rate in the "
             "recipe."
         )
     calibrated, by_fold = calibration.out_of_fold(rows.labels, fold_of, raw)
-    final = calibration.fit(rows.labels, raw)
-    history = pd.concat(histories)
-    files.write_text(folder / "history.csv", history.to_csv(index=False, lineterminator="\n"))
     out_of_fold.write(folder, table, classes, raw, calibrated)
-    calibration.write(folder / calibration.NAME, final, by_fold)
-    learning_curves.draw(history, f"{workspace.dataset}, {recipe.name}", folder / "curves.png")
+    calibration.write(folder / calibration.NAME, calibration.fit(rows.labels, raw), by_fold)
+    _write_history(folder / "history.csv", folds)
     counts = verdicts.counts(decided, table)
     return TrainedHeads(
-        heads=len(histories),
+        heads=sum(len(checkpoint.heads) for checkpoint in folds.values()),
         seconds=round(sum(checkpoint.seconds for checkpoint in folds.values()), 1),
         trained_on={fold: checkpoint.trained_on for fold, checkpoint in folds.items()},
         verdicts=counts if any(counts.values()) else {},
@@ -162,16 +161,30 @@ def _saved(folder: Path, recipe: Recipe, trained: "Fold", seconds: float) -> che
     from dogs_vs_cats.modeling import heads
 
     digests, histories = {}, {}
-    for seed, (model, history) in zip(recipe.head.seeds, trained.trained, strict=True):
-        path = folder / f"head-{trained.split.fold}-{seed}.keras"
-        heads.save(model, path)
+    for seed, head in zip(recipe.head.seeds, trained.heads, strict=True):
+        path = folder / heads.file_name(recipe.head, trained.split.fold, seed)
+        head.save(path)
         digests[path.name] = files.digest(path)
-        histories[str(seed)] = {name: list(map(float, x)) for name, x in history.items()}
+        histories[str(seed)] = {name: list(map(float, x)) for name, x in head.history.items()}
     checkpoint = checkpoints.Checkpoint(
         digests, len(trained.split.chosen), trained.probabilities.tolist(), histories, seconds
     )
     checkpoints.write(folder, trained.split.fold, checkpoint)
     return checkpoint
+
+
+def _write_history(path: Path, folds: dict[int, checkpoints.Checkpoint]) -> None:
+    """Write losses and accuracies of each head, a row for each epoch; nothing without epochs."""
+    import pandas as pd
+
+    tables = [
+        pd.DataFrame({"fold": fold, "seed": int(seed), "epoch": epochs, **history})
+        for fold, checkpoint in folds.items()
+        for seed, history in checkpoint.histories.items()
+        if history and (epochs := range(1, len(history["loss"]) + 1))
+    ]
+    if tables:
+        files.write_text(path, pd.concat(tables).to_csv(index=False, lineterminator="\n"))
 
 
 def _keep_without(old: Path, new: Path, wanted: Artifact[TrainedHeads]) -> None:
@@ -192,10 +205,12 @@ def _keep_without(old: Path, new: Path, wanted: Artifact[TrainedHeads]) -> None:
         shutil.copyfile(path, new / out_of_fold.WITHOUT)
 
 
-def taught_rows_of(workspace: Workspace, recipe: Recipe, engine: Engine, table, classes: list[str]):
+def training_rows(
+    workspace: Workspace, recipe: Recipe, engine: Engine, table: "pd.DataFrame", classes: list[str]
+) -> "tuple[Rows, dict[str, Verdict]]":
     """Return the Rows of all training photos, corrected as verdicts.csv says, and the verdicts.
 
-    UserError for a wrong verdict.
+    table: the training photos in photos.csv. UserError for a wrong verdict.
     """
     from dogs_vs_cats.features.join import join
 

@@ -54,7 +54,7 @@ class TrainingOrder:
 
     def _forget(self) -> None:
         self._window: tuple[int, np.ndarray] = -1, np.empty(0)
-        self._next: tuple[int, Future | None] = -1, None
+        self._next: tuple[int, Future[np.ndarray] | None] = -1, None
 
     def close(self) -> None:
         """Let go of what was read, and of the thread that reads."""
@@ -81,7 +81,9 @@ class TrainingOrder:
             if self._next[0] != number:
                 self._begin_window(number)
             self._window = -1, np.empty(0)  # freed before the one after the next is read
-            self._window = number, self._next[1].result()
+            _, reading = self._next
+            assert reading is not None
+            self._window = number, reading.result()
             self._next = -1, None
             if (number + 1) * self.window < len(self):
                 self._begin_window(number + 1)

@@ -38,7 +38,7 @@ class SearchReport:
 def build(
     workspace: Workspace,
     recipe: Recipe | Blend,
-    space_file: Path,
+    space_file: Path | None,
     engine: Engine,
     nested: bool = False,
     threads: int | None = None,
@@ -49,7 +49,7 @@ def build(
     space, or stale features.
     """
     recipe = _require_single(recipe)
-    space = spaces.read(space_file, type(recipe.head))
+    space = spaces.read(space_file or spaces.default(recipe.head.kind), type(recipe.head))
     _require_features(workspace, recipe, engine)
     name = f"search-{recipe.name}"
     with files.locked(workspace.reports / f".{name}.lock", f"search of {recipe.name}"):
@@ -98,7 +98,7 @@ def _photos(workspace: Workspace, recipe: Recipe, engine: Engine) -> SearchPhoto
     """Return the labelled photos, in the folds that `make train` reports."""
     table = photos.train(photos.read(workspace))
     classes = photos.read_classes(workspace)
-    rows, _ = training.taught_rows_of(workspace, recipe, engine, table, classes)
+    rows, _ = training.training_rows(workspace, recipe, engine, table, classes)
     ids, groups = table["id"].tolist(), table["group"].tolist()
     return SearchPhotos(ids, groups, rows, table["fold"].to_numpy(), len(classes))
 

@@ -8,10 +8,15 @@ from dogs_vs_cats.config import recipe_files
 from dogs_vs_cats.config.recipes import HeadSettings
 from dogs_vs_cats.errors import UserError
 
-DEFAULT = recipe_files.FOLDER / "spaces" / "heads.toml"
+SPACES = recipe_files.FOLDER / "spaces"  # a file for each kind of head
 EXAMPLE = "such as dropout = [0.3, 0.6]"
 
 Space = dict[str, tuple[Any, ...]]
+
+
+def default(kind: str) -> Path:
+    """Return the file of the values that are tried unless SPACE names another."""
+    return SPACES / f"{kind}.toml"
 
 
 def read(path: Path, kind: type[HeadSettings]) -> Space:
