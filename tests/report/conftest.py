@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dogs_vs_cats.report import plots
 from support.prepared import copy_of, prepared
 from support.report_pages import report_workspace
 
@@ -18,3 +19,9 @@ def prepared_report() -> Path:
 def made(prepared_report, here) -> Path:
     """The current folder, with a copy of `prepared_report`."""
     return copy_of(prepared_report, here)
+
+
+@pytest.fixture
+def without_plots(monkeypatch) -> None:
+    """Leave plots undrawn: most of the time that a page takes."""
+    monkeypatch.setattr(plots, "plot", lambda draw, alt: plots.Plot("data:,", "data:,", alt))

@@ -133,7 +133,7 @@ def test_code_of_the_page_makes_the_page_stale_and_nothing_else(made, tmp_path, 
     code_keys._module_key.cache_clear()
 
 
-def test_a_new_metric_is_on_the_page_and_trains_nothing(made, run, monkeypatch):
+def test_a_new_metric_is_on_the_page_and_trains_nothing(made, run, monkeypatch, without_plots):
     def brier(labels, probabilities, groups) -> Estimate:
         squares = ((probabilities - np.eye(3)[labels]) ** 2).sum(axis=1)
         return Estimate(float(squares.mean()), metrics.group_error(squares, groups), ".5f")
@@ -153,7 +153,9 @@ def test_a_new_metric_is_on_the_page_and_trains_nothing(made, run, monkeypatch):
     assert "modeling.metrics" not in training.CODE
 
 
-def test_a_blend_is_reported_with_the_heat_maps_of_its_heaviest_member(made, run, refuse):
+def test_a_blend_is_reported_with_the_heat_maps_of_its_heaviest_member(
+    made, run, refuse, without_plots
+):
     run("report", "--recipe", BLEND)
     text = text_of(Path("reports/source/tiny+other.html"))
     weights = {member["name"]: member["weight"] for member in metrics_of("tiny+other")["members"]}
@@ -168,7 +170,7 @@ def test_a_blend_is_reported_with_the_heat_maps_of_its_heaviest_member(made, run
     refuse("report", "--recipe", BLEND)
 
 
-def test_photos_that_are_gone_or_changed_leave_a_tile_with_the_reason(made, run):
+def test_photos_that_are_gone_or_changed_leave_a_tile_with_the_reason(made, run, without_plots):
     shutil.rmtree("source")
     for name in HOSTILE:
         write(made / "source" / name / "3.jpg", 5)
@@ -181,7 +183,9 @@ def test_photos_that_are_gone_or_changed_leave_a_tile_with_the_reason(made, run)
     assert not fresh(), "they may come back"
 
 
-def test_stale_recipes_and_those_of_other_groups_are_named_and_broken_ones_left_out(made, run):
+def test_stale_recipes_and_those_of_other_groups_are_named_and_broken_ones_left_out(
+    made, run, without_plots
+):
     folder = Path("models/source/other")
     table = pd.read_csv(folder / "out-of-fold.csv", encoding_errors="surrogateescape")
     table.loc[1, "group"] = table.loc[0, "group"]
@@ -205,7 +209,7 @@ def test_an_untrained_recipe_is_a_one_line_error(made, refuse):
     assert "make train RECIPE=tiny.toml" in refuse(*REPORT)
 
 
-def test_verdicts_are_listed_with_their_effect(made, run):
+def test_verdicts_are_listed_with_their_effect(made, run, without_plots):
     before = out_of_fold.read(Path("models/source/tiny"))
     of_label = before.raw[np.arange(len(before.ids)), before.labels]
     order = [before.ids[row] for row in np.argsort(of_label)]
