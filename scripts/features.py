@@ -1,7 +1,5 @@
 """Run the photos once through a recipe's frozen backbone and cache the bottleneck features."""
 
-from pathlib import Path
-
 from dogs_vs_cats import console, files
 from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
@@ -20,26 +18,31 @@ def main() -> None:
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
     for member in recipes.members(recipe):
-        compute(workspace, member, engine, cache.Run(args.batch, args.threads))
+        compute(workspace, member, engine, args.batch, args.threads)
 
 
-def compute(workspace: Workspace, recipe: Recipe, engine: Engine, run: cache.Run) -> None:
+def compute(
+    workspace: Workspace, recipe: Recipe, engine: Engine, batch: int | None, threads: int | None
+) -> None:
     """Compute what is missing of a recipe's features; print how much, how fast."""
-    cached = cache.summary(workspace, recipe.features, engine)
+    cached = cache.fresh(workspace, recipe.features, engine)
     if cached:
-        size = files.size_text(cached["bytes"])
+        size = files.size_text(cached.bytes)
         print(f"features: {workspace.dataset}, {recipe.name}: up to date ({size})")
         return
-    done = cache.build(workspace, recipe.features, engine, run)
-    computed = sum(done["computed"].values())
+    from dogs_vs_cats.features import extraction
+
+    run = extraction.Run(batch, threads)
+    done = extraction.build(workspace, recipe.features, engine, run)
+    computed, times = sum(done.computed.values()), done.times
     if not computed:
         print("features: every one was there already")
         return
-    timings.add(Path(done["folder"]), done["start"] + done["total"], done["computed"])
+    timings.add(done.folder, times.start + times.total, done.computed)
     print(
-        f"features: {computed:,} views in {done['total']:.0f} s, "
-        f"{computed / done['total']:.0f} a second in {engine.precision} "
-        f"(and {done['start']:.0f} s to start); the network waited {done['waited']:.1f} s"
+        f"features: {computed:,} views in {times.total:.0f} s, "
+        f"{computed / times.total:.0f} a second in {engine.precision} "
+        f"(and {times.start:.0f} s to start); the network waited {times.waited:.1f} s"
     )
 
 

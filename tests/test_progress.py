@@ -30,7 +30,7 @@ def test_what_ends_soon_has_no_bar_where_that_is_asked(monkeypatch, delay, shown
 def test_features_are_read_view_by_view_under_a_bar(monkeypatch):
     stores = {(role, view): Path(role, view) for role in cache.ROLES for view in VIEWS}
     monkeypatch.setattr(cache, "stores", lambda *_: stores)
-    monkeypatch.setattr(store, "load", lambda path: path)
+    monkeypatch.setattr(store, "load", lambda path, geometry: path)
     bar = mock.MagicMock()
     monkeypatch.setattr(progress, "bar", bar)
     found = cache.load(Workspace("any"), None, None, "train")

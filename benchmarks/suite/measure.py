@@ -27,7 +27,7 @@ from dogs_vs_cats import files
 from dogs_vs_cats.config import engines
 from dogs_vs_cats.config.recipes import FeatureSettings, KerasHead
 from dogs_vs_cats.data import photos, pixels
-from dogs_vs_cats.features import cache, keras_backend, rows, store
+from dogs_vs_cats.features import cache, extraction, keras_backend, rows, store
 from dogs_vs_cats.modeling import evaluation, heads, training
 from dogs_vs_cats.workspace import Workspace
 
@@ -46,7 +46,7 @@ def model(dataset: str, recipe: str, engine: str, precision: str, seconds: float
     settings = single_recipe(recipe).features
     chosen = engines.choose(engine, precision)
     workspace, batch = Workspace(dataset), chosen.batch(settings.size)
-    extract = cache.extractor_of(workspace, settings, chosen, batch, None)
+    extract = extraction.extractor_of(workspace, settings, chosen, batch, None)
     table = photos.read(workspace)
     paths = islice(cycle(table.loc[table["problem"] == "", "path"]), batch)
     # (batch, size, size, 3)
@@ -78,15 +78,15 @@ def stage(dataset: str, recipe: str, engine: str, precision: str) -> dict[str, A
     workspace = Workspace(dataset)
     for path in cache.stores(workspace, settings, chosen).values():
         shutil.rmtree(path, ignore_errors=True)
-    done = cache.build(workspace, settings, chosen, cache.Run())
-    count = sum(done["computed"].values())
+    done = extraction.build(workspace, settings, chosen, extraction.Run())
+    count = sum(done.computed.values())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1 if sys.platform == "darwin" else 1024
     )
     return {
-        **done,
+        **dataclasses.asdict(done.times),
         "photos": count,
-        "photos_a_second": count / done["total"],
+        "photos_a_second": count / done.times.total,
         "peak_bytes": peak,
     }
 
@@ -95,7 +95,7 @@ def out_of_fold(dataset: str, recipe: str, engine: str, precision: str) -> dict[
     """Return the out-of-fold metrics of a recipe on the features of an engine."""
     trained = single_recipe(recipe)
     workspace, chosen = Workspace(dataset), engines.choose(engine, precision)
-    cache.build(workspace, trained.features, chosen, cache.Run(), roles=("train",))
+    extraction.build(workspace, trained.features, chosen, extraction.Run(), roles=("train",))
     return evaluation.flat(training.build(workspace, trained, chosen))
 
 

@@ -31,10 +31,10 @@ def lines(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> list[
         if member is not recipe:
             found.append(f"member    {member.name}: {member.about}")
         folder = cache.folder(workspace, member.features, engine)
-        cached = cache.summary(workspace, member.features, engine)
+        cached = cache.fresh(workspace, member.features, engine)
         found.append(f"features  {_state(folder, cached)}")
         if cached:
-            found[-1] += f", {cached['rows']:,} rows"
+            found[-1] += f", {cached.rows:,} rows"
         result = training.fresh(workspace, member, engine)
         found.append(f"heads     {_state(workspace.model(member.name), result)}{_metrics(result)}")
     if isinstance(recipe, Blend):

@@ -38,7 +38,7 @@ def trained(name: str, p: np.ndarray, order=None, each: int = 1, labels=None, tu
     write_model(folder, table.iloc[order], ["cat", "dog"], raw, calibrated[order])
     views = {"train_views": ["plain"], "test_views": ["plain"]}
     settings = {"backbone": "vgg16", "tap": "block5_pool", "pooling": "avg", "size": 32, **views}
-    record = {"cache": f"key-{name}", "features": settings}
+    record = {"cache": {"folder": f"key-{name}"}, "features": settings}
     (folder / "record.json").write_text(json.dumps(record))
     (folder / "head-0.keras").write_bytes(bytes(1_500_000))
 
@@ -216,6 +216,6 @@ def test_what_make_train_wrote_can_be_compared(here, run):
         assert float(seconds.split()[0]) > 0
     (folder,) = Path("cache/source").glob("vgg16-*")
     stores = ["train-plain", "train-mirror", "test-plain", "test-mirror"]
-    assert [timings.read(folder, [one])["count"] for one in stores] == [24, 24, 5, 5]
-    assert timings.read(folder, stores)["count"] == 58
+    assert [timings.read(folder, [one]).count for one in stores] == [24, 24, 5, 5]
+    assert timings.read(folder, stores).count == 58
     assert timings.read(folder, ["train-zoom"]) is None

@@ -1,25 +1,22 @@
 """Backbones: the table is what Keras has, and every network gets and gives what it should."""
 
 import dataclasses
-import functools
 import hashlib
 import json
 import subprocess
 import sys
-import warnings
 from pathlib import Path
-from unittest import mock
 
-import h5py
 import numpy as np
 import pytest
 
-from dogs_vs_cats.config import backbones, engines, recipe_files, recipes
+from dogs_vs_cats.config import backbones, engines, recipe_files
 from dogs_vs_cats.config.backbones import TABLE
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache, extractor, keras_backend
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, TINY
+from support.networks import photos, reference, settings, written
 from support.pictures import kaggle_folder
 
 # One of each family: small, and of one code with its larger ones.
@@ -52,55 +49,8 @@ def table():
     return backbone_table
 
 
-def settings(name: str, size: int, tap: str | None = None, pooling: str = "avgmax"):
-    tap = tap or list(backbones.table()[name].taps)[-1]
-    return recipes.FeatureSettings(name, tap, pooling, size, ("plain",), ("plain",))
-
-
-@functools.cache
-def reference(name: str, size: int):
-    """Return keras.applications' own network, as for ImageNet weights, with random ones."""
-    keras = keras_backend.start()
-    from keras.src.utils import file_utils
-
-    backbone = backbones.table()[name]
-    with (
-        warnings.catch_warnings(action="ignore"),  # MobileNet's files are for some sizes
-        mock.patch.object(file_utils, "get_file"),
-        mock.patch.object(keras.Model, "load_weights"),
-    ):
-        network = getattr(keras.applications, backbone.title)(
-            weights="imagenet", include_top=False, input_shape=(size, size, 3)
-        )
-    rng = np.random.default_rng(1)
-    for variable in network.variables:
-        if len(variable.shape) == 1:  # biases, and what normalisation has learnt
-            noise = rng.uniform(-0.2, 0.3, variable.shape)
-            variable.assign(np.asarray(variable) + noise.astype("float32"))
-        elif len(variable.shape) == 4 and variable.shape[-1] == 1:
-            # Depthwise: some of Keras' first values are so low that no picture gets through.
-            variable.assign(rng.normal(0, 0.4, variable.shape).astype("float32"))
-    return network, getattr(keras.applications, backbone.module).preprocess_input
-
-
-def written(network, path: Path) -> Path:
-    """Write a network's weights in the format of the Keras downloads, and load them again."""
-    from keras.src.legacy.saving import legacy_h5_format
-
-    with h5py.File(path, "w") as file:
-        legacy_h5_format.save_weights_to_hdf5_group(file, network)
-    network.load_weights(path)
-    return path
-
-
-def photos(size: int, n: int = 2) -> np.ndarray:
-    """Return (n, size, size, 3) uint8: noise, the first dark, the last bright."""
-    noise = np.random.default_rng(2).uniform(0, 255, (n, size, size, 3))
-    return (noise * np.linspace(0.2, 1, n)[:, None, None, None]).astype(np.uint8)
-
-
 def test_the_table_has_all_backbones_of_keras(table):
-    assert {n: (b.module, b.title) for n, b in backbones.table().items()} == table.builders()
+    assert {n: (b.family, b.title) for n, b in backbones.table().items()} == table.builders()
 
 
 @pytest.mark.parametrize("name", backbones.table())
@@ -117,7 +67,7 @@ def test_a_maps_side_follows_from_any_size_from_the_smallest_on(table, name):
     size = 118  # its halves are odd, even, odd, even
     network = table.network(backbone.title, size)
     # Without the ImageNet weights EfficientNet has one layer less, at its beginning.
-    missing = 1 if backbone.module == "efficientnet" else 0
+    missing = 1 if backbone.family == "efficientnet" else 0
     for name_of, tap in backbone.taps.items():
         layer, side = network.layers[tap.index - missing], tap.side(size)
         assert layer.name == name_of
@@ -127,7 +77,7 @@ def test_a_maps_side_follows_from_any_size_from_the_smallest_on(table, name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_each_backbone_is_fed_the_range_it_wants(table, name):
-    module = getattr(table.keras.applications, backbones.table()[name].module)
+    module = getattr(table.keras.applications, backbones.table()[name].family)
     extremes = np.array([0, 255], np.float32)[:, None, None, None] * np.ones((1, 2, 2, 3))
     fed = np.asarray(module.preprocess_input(extremes))
     least, most = FAMILIES[name][1]
@@ -211,7 +161,7 @@ def test_a_keras_that_is_not_the_tables_is_refused(monkeypatch, tmp_path):
         taps = {**right.taps, "conv": dataclasses.replace(right.taps["conv"], **wrong)}
         changed = dataclasses.replace(right, taps=taps)
         monkeypatch.setitem(backbones.table(), "mobilenetv3small", changed)
-        with pytest.raises(UserError, match=r"Expected layer .* conv.*Received.*make setup"):
+        with pytest.raises(UserError, match=r"Expected layer .* conv.*received.*make setup"):
             extractor.model(settings("mobilenetv3small", 32, "conv"), "float32", path)
 
 
@@ -240,7 +190,7 @@ def test_make_features_finds_the_file_in_the_weights_folder(here, run, monkeypat
     assert np.allclose(found, expected, rtol=2e-3, atol=2e-3)
     # Other weights, other cache.
     monkeypatch.setitem(backbones.table(), "mobilenetv3small", backbone)
-    assert cache.summary(workspace, recipe.features, engines.choose("keras", "float32")) is None
+    assert cache.fresh(workspace, recipe.features, engines.choose("keras", "float32")) is None
 
 
 def test_asking_for_backbones_and_taps_takes_the_standard_library_alone():

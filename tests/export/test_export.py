@@ -20,7 +20,7 @@ from dogs_vs_cats.config.views import View
 from dogs_vs_cats.data import dataset, pixels, sources
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.export import onnx_export, onnx_graph, parity
-from dogs_vs_cats.features import cache, keras_backend
+from dogs_vs_cats.features import extraction, keras_backend
 from dogs_vs_cats.inference import predictor
 from dogs_vs_cats.modeling import training
 from dogs_vs_cats.modeling.calibration import Calibration
@@ -77,7 +77,7 @@ def train(source: Path, *chosen: recipes.Recipe) -> Workspace:
     dataset.build(found, workspace)
     remember_dataset(workspace.dataset)
     for recipe in chosen:
-        cache.build(workspace, recipe.features, engine(), cache.Run())
+        extraction.build(workspace, recipe.features, engine(), extraction.Run())
         training.build(workspace, recipe, engine())
     return workspace
 

@@ -18,7 +18,7 @@ from dogs_vs_cats import environment, files
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos, pixels
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.features import cache, extractor
+from dogs_vs_cats.features import cache, extraction, extractor, quantisation_samples
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, command
 from support.pictures import kaggle_folder
@@ -127,7 +127,7 @@ def test_int8s_photos_are_part_of_the_key(made):
     settings = recipe_files.read("tiny.toml").features
     int8, bfloat16 = (engines.choose("openvino", p) for p in ("int8", "bfloat16"))
     before = {e: cache.folder(PLACE, settings, e) for e in (int8, bfloat16)}
-    chosen = cache.calibration(PLACE)
+    chosen = quantisation_samples.chosen(PLACE)
     assert set(chosen) <= set(photos.train(photos.read(PLACE))["sha256"])
     table = PLACE.table.read_text()
     files.write_text(PLACE.table, table.replace(next(iter(chosen)), "0" * 64))
@@ -196,11 +196,11 @@ def test_photos_are_decoded_while_the_network_computes(here, run, monkeypatch):
         return np.zeros((len(images), 1024), np.float32)
 
     monkeypatch.setattr(pixels, "crops", counted)
-    monkeypatch.setattr(extractor, "build", lambda *_: extractor.Extract(compute, 1))
+    monkeypatch.setattr(extractor, "build", lambda *_: extractor.Extractor(compute, 1))
     engine = engines.choose("keras", "float32")
     settings = recipe_files.read("tiny.toml").features
-    done = cache.build(PLACE, settings, engine, cache.Run(batch=4, threads=2))
-    assert sum(seen) >= sum(done["computed"].values())
+    done = extraction.build(PLACE, settings, engine, extraction.Run(batch=4, threads=2))
+    assert sum(seen) >= sum(done.computed.values())
     assert len(decoded) == len(set(decoded))  # once for all views
 
 
@@ -212,11 +212,13 @@ def test_an_error_in_the_network_or_a_photo_ends_the_run_at_once(here, run, monk
             raise UserError("Expected this. Received that.")
         return np.zeros((len(images), 1024), np.float32)
 
-    monkeypatch.setattr(extractor, "build", lambda *_: extractor.Extract(broken, 2))
+    monkeypatch.setattr(extractor, "build", lambda *_: extractor.Extractor(broken, 2))
     engine = engines.choose("keras", "float32")
     before = threading.active_count()
     with pytest.raises(UserError, match="Expected this"):
-        cache.build(PLACE, recipe_files.read("tiny.toml").features, engine, cache.Run(batch=4))
+        extraction.build(
+            PLACE, recipe_files.read("tiny.toml").features, engine, extraction.Run(batch=4)
+        )
     assert threading.active_count() <= before + 1  # tqdm may have a monitor
 
 

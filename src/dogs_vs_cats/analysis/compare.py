@@ -116,7 +116,7 @@ def _read(workspace: Workspace, folder: Path) -> Trained:
     caches = []
     if "cache" in record:
         names = cache.names(FeatureSettings(**record["features"])).values()
-        caches = [workspace.cache / record["cache"] / name for name in names]
+        caches = [workspace.cache / record["cache"]["folder"] / name for name in names]
     given = artifacts.read(folder / "stamp.json")["inputs"]
     predictions = out_of_fold.read(folder)
     return Trained(folder.name, folder, caches, given, evaluation.read(folder), predictions)
@@ -182,7 +182,7 @@ def _row(one: Trained, best: Trained) -> list[str]:
 def _features(caches: list[Path]) -> str:
     spent = timings.read(caches[0].parent, [path.name for path in caches]) if caches else None
     size = sum(files.size_of(path) for path in caches)
-    return _cost(size, spent["seconds"] if spent else None)
+    return _cost(size, spent.seconds if spent else None)
 
 
 def _submit(folder: Path) -> str:

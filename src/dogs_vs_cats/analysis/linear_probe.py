@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dogs_vs_cats import artifacts, files
 from dogs_vs_cats.config import recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import LogisticHead
@@ -39,12 +38,9 @@ def of(
     if "members" in record["recipe"]:
         return None
     settings = recipes.recorded(record["recipe"])
-    here = cache.stores(workspace, settings.features, engine)
-    train = [path for (role, _), path in here.items() if role == "train"]
-    now = {"photos": files.digest(workspace.table)}
-    known = all(
-        path.parent.name == record["cache"] and artifacts.fresh(path / "stamp.json", now)
-        for path in train
+    stores = cache.artifacts(workspace, settings.features, engine)
+    known = record["cache"] == cache.identity(workspace, settings.features, engine) and all(
+        store.fresh() for (role, _), store in stores.items() if role == "train"
     )
     if settings.features.pooling not in POOLINGS or not known:
         return None

@@ -1,12 +1,14 @@
-"""Views: a photo as it is, a part of it nearer, each as it is or mirrored. Names and numbers only.
+"""Views: the whole photo or a crop of it, each as it is or mirrored. Names and numbers only.
 
-A view serves as augmentation in training and, averaged with others, at test. This file is part of
-the key of all features: another crop in it computes them all anew.
+A view serves as augmentation in training; at test, the predictions of several are averaged. A new
+crop is one line in CROPS, and gives two views. Features are cached by view, with its geometry:
+a new view computes that view alone, a changed crop its own views alone.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-# left, top, right, bottom of what is shown, as shares of the photo's width and height.
+# name -> left, top, right, bottom, as shares of the photo's width and height.
 CROPS = {
     "plain": (0.0, 0.0, 1.0, 1.0),
     "zoom": (0.1, 0.1, 0.9, 0.9),
@@ -24,13 +26,17 @@ class View:
     crop: str
     mirrored: bool
 
+    def geometry(self) -> dict[str, Any]:
+        """Return all that the view does to a photo, ready for JSON."""
+        return {"box": list(CROPS[self.crop]), "mirrored": self.mirrored}
 
-def _named() -> dict[str, View]:
-    found = {}
+
+def _views() -> dict[str, View]:
+    views = {}
     for crop in CROPS:
-        found[crop] = View(crop, mirrored=False)
-        found["mirror" if crop == "plain" else f"{crop}-mirror"] = View(crop, mirrored=True)
-    return found
+        views[crop] = View(crop, mirrored=False)
+        views["mirror" if crop == "plain" else f"{crop}-mirror"] = View(crop, mirrored=True)
+    return views
 
 
-VIEWS = _named()
+VIEWS = _views()

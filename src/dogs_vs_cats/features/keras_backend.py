@@ -1,4 +1,4 @@
-"""Keras, started quietly on the backend of the user's choice."""
+"""Keras, started quietly on the backend that the user chose."""
 
 import functools
 import logging
@@ -7,14 +7,17 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
 
 from dogs_vs_cats import environment
 from dogs_vs_cats.errors import UserError
 
 
-def start(threads: int | None = None):
-    """Return the keras module, on `threads` processor threads (default: all), without chatter.
+def start(threads: int | None = None) -> Any:
+    """Return the keras module, on `threads` processor threads (default: all), its logs muted.
 
     Takes some seconds the first time. UserError if the backend is not installed.
     """
@@ -24,24 +27,24 @@ def start(threads: int | None = None):
 
 
 @functools.cache
-def _loaded(backend: str):
-    """Return the keras module; once a process, as each batch of predictions asks for it."""
+def _loaded(backend: str) -> Any:
+    """Return the keras module; cached, since each batch of predictions asks for it."""
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if backend != "tensorflow":
         sys.meta_path.insert(0, _NoTensorFlow())
-    with _native_stderr_held_back():
+    with _native_stderr_muted():
         try:
             import keras
         except ModuleNotFoundError as error:
             setup = "make setup" if error.name == "keras" else environment.backend_setup()
             raise UserError(
-                f"Expected Keras on {backend}. Received: the package {error.name} is not "
-                f"installed. Run `{setup}`, or set KERAS_BACKEND to a backend you have."
+                f"Keras can't start on {backend}: the package {error.name} is not installed. Run "
+                f"`{setup}`, or set KERAS_BACKEND to a backend you have."
             ) from error
-    # It warns of each new shape and model; five heads are five models.
+    # TensorFlow warns of each new shape and model; five heads are five models.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    # Else the user's keras.json decides them. Ours are Keras' own defaults.
+    # Keras' own defaults, which the user's keras.json may have changed.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
@@ -54,38 +57,39 @@ def require(device: str) -> None:
         return
     keras = start()
     if keras.config.backend() == "torch":
-        found = sys.modules["torch"].cuda.is_available()  # Keras has no list of its devices
+        seen = sys.modules["torch"].cuda.is_available()  # Keras can't list torch's devices
     else:
-        found = bool(keras.distribution.list_devices("gpu"))
-    if not found:
+        seen = bool(keras.distribution.list_devices("gpu"))
+    if not seen:
         raise UserError(
-            f"Expected a GPU that {keras.config.backend()} can use, as this machine has one. "
-            "Received: it sees none. Install its CUDA packages (`make setup GPU=1` does for "
-            "TensorFlow), or set CUDA_VISIBLE_DEVICES=-1 to compute on the processor."
+            f"This machine has a GPU, but {keras.config.backend()} sees none. Install its CUDA "
+            "packages (`make setup GPU=1` does for TensorFlow), or set CUDA_VISIBLE_DEVICES=-1 to "
+            "compute on the processor."
         )
 
 
-class _NoTensorFlow:
-    """An import hook: on another backend, TensorFlow can't be imported.
+class _NoTensorFlow(Loader):
+    """An import hook that keeps TensorFlow from being imported on another backend.
 
-    Where it can, Keras would load it on saving a head: seconds, memory, chatter, for nothing.
-    It may be looked for, as torch does without a wish to import it.
+    Otherwise Keras would load it on saving a head: seconds, memory and logs for nothing. Finding
+    its spec works, since torch looks for it without importing it.
     """
 
-    def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         return ModuleSpec(name, self) if name.partition(".")[0] == "tensorflow" else None
 
-    def create_module(self, spec: ModuleSpec) -> None:
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
         raise ModuleNotFoundError(f"{spec.name} is not wanted on this backend", name=spec.name)
 
-    exec_module = create_module  # a loader has both
+    def exec_module(self, module: ModuleType) -> None:
+        """A loader needs one; `create_module` has raised before."""
 
 
 @contextmanager
-def _native_stderr_held_back() -> Iterator[None]:
+def _native_stderr_muted() -> Iterator[None]:
     """Hold back what native libraries write to stderr; show it if the block fails.
 
-    TensorFlow logs before any setting of its own takes effect, straight to file descriptor 2.
+    TensorFlow logs to file descriptor 2 before any of its settings takes effect.
     """
     sys.stderr.flush()
     saved = os.dup(2)

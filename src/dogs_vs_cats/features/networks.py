@@ -1,8 +1,8 @@
-"""Networks: a backbone of keras.applications with its ImageNet weights, cut at the tap."""
+"""Networks: a backbone with its ImageNet weights, cut at the tap."""
 
-import math
+import importlib
 import re
-from pathlib import Path
+from typing import Any, Protocol, cast
 
 from dogs_vs_cats.config import backbones
 from dogs_vs_cats.config.backbones import Backbone
@@ -10,10 +10,22 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.weights import Weights
 
-IMAGENET_DEVIATIONS = (0.229, 0.224, 0.225)  # of red, green and blue in [0, 1]
+
+class Builder(Protocol):
+    """A module of features/backbones/; its docstring says what each function does."""
+
+    def network(self, backbone: Backbone, size: int) -> Any: ...
+
+    def prepare(self, backbone: Backbone, photos: Any) -> Any: ...
+
+    def load_weights(self, network: Any, weights: Weights) -> None: ...
 
 
-def build(name: str, size: int, precision: str, weights: Weights):
+def builder(backbone: Backbone) -> Builder:
+    return cast(Builder, importlib.import_module(f"dogs_vs_cats.{backbone.builder}"))
+
+
+def build(name: str, size: int, precision: str, weights: Weights) -> Any:
     """Return backbone `name` as a Keras model, (n, size, size, 3) prepared pixels -> its last map.
 
     With bfloat16 the weights stay float32 and the arithmetic of its layers is bfloat16.
@@ -23,41 +35,23 @@ def build(name: str, size: int, precision: str, weights: Weights):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     try:
-        network = _architecture(keras, backbone, (size, size, 3))
+        network = builder(backbone).network(backbone, size)
     finally:
         keras.config.set_dtype_policy(policy)
-    if isinstance(weights, Path):
-        network.load_weights(weights)
-    else:
-        for layer, (kernel, bias) in weights.items():
-            network.get_layer(layer).set_weights([kernel, bias])
+    builder(backbone).load_weights(network, weights)
     return network
 
 
-def _architecture(keras, backbone: Backbone, shape: tuple[int, int, int]):
-    """Return the layers that the backbone's ImageNet weights belong to, with random weights."""
-    network = getattr(keras.applications, backbone.title)(
-        weights=None, include_top=False, input_shape=shape
-    )
-    if backbone.module != "efficientnet":
-        return network
-
-    # Where Keras itself loads EfficientNet's ImageNet weights it adds a layer, without which they
-    # get pixels of another range than they were trained on (tensorflow issue 49930).
-    def call(layer, *arguments, **options):
-        outputs = layer(*arguments, **options)
-        if not isinstance(layer, keras.layers.Normalization):
-            return outputs
-        scales = [1 / math.sqrt(deviation) for deviation in IMAGENET_DEVIATIONS]
-        return keras.layers.Rescaling(scales, dtype=layer.dtype_policy)(outputs)
-
-    return keras.models.clone_model(network, call_function=call)
+def prepare(name: str, photos: Any) -> Any:
+    """Return symbolic uint8 photos (n, size, size, 3) as backbone `name` wants them, float32."""
+    backbone = backbones.table()[name]
+    return builder(backbone).prepare(backbone, keras_backend.start().ops.cast(photos, "float32"))
 
 
-def tap_of(network, name: str, tap: str, size: int):
+def tap_of(network: Any, name: str, tap: str, size: int) -> Any:
     """Return the tap's symbolic map (n, side, side, depth) in the network of backbone `name`.
 
-    UserError if the backbone of this version of Keras is not the one in the table.
+    UserError if the network is not the one in the table of backbones.
     """
     backbone = backbones.table()[name]
     expected = backbone.taps[tap]
@@ -67,7 +61,7 @@ def tap_of(network, name: str, tap: str, size: int):
     if not same or layer.output.shape[1:] != (side, side, expected.depth):
         raise UserError(
             f"Expected layer {expected.index} of {backbone.title} to be {tap}, "
-            f"{(side, side, expected.depth)}. Received {layer.name}, {layer.output.shape[1:]}: "
+            f"{(side, side, expected.depth)}, received {layer.name}, {layer.output.shape[1:]}: "
             "this is not the Keras of requirements.txt. Run `make setup`."
         )
     return layer.output
@@ -77,7 +71,7 @@ def _unnumbered(name: str) -> str:
     return re.sub(r"(_\d+)?$", "", name)
 
 
-def pool(maps, pooling: str):
+def pool(maps: Any, pooling: str) -> Any:
     """Return float32 features (n, dimension) of symbolic maps (n, side, side, depth).
 
     `none` and `flatten` keep every number, `avg` a mean a channel, `avgmax` the means, then the

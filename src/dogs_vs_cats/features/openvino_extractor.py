@@ -1,7 +1,7 @@
-"""OpenVINO: the same extractor, exported from Keras, run by a runtime made for processors.
+"""OpenVINO: the same extractor, exported from Keras to a runtime made for processors.
 
-In bfloat16, or quantised to int8 after training. The exported network is kept with the features
-that it computes, so that a run that was stopped goes on with the very same one.
+In float32, bfloat16, or quantised to int8 after training. The exported network is kept with the
+features that it computes, so that a run that was stopped goes on with the same network.
 """
 
 import contextlib
@@ -13,18 +13,25 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
-from dogs_vs_cats import artifacts, environment, progress
+from dogs_vs_cats import environment, progress
+from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.features import extractor, keras_backend, weights
-from dogs_vs_cats.features.extractor import Extract
+from dogs_vs_cats.features.extractor import Extractor
 from dogs_vs_cats.workspace import weights_folder
 
-# What an int8 network does not quantise, preprocessing and pooling, is float32 everywhere.
+# The parts of an int8 network that are not quantised, preprocessing and pooling, are float32.
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network in OpenVINO's two files; they are all there is to know."""
 
 
 def build(
@@ -34,29 +41,30 @@ def build(
     photos: Callable[[], list[np.ndarray]],
     batch: int,
     threads: int | None,
-) -> Extract:
+) -> Extractor:
     """Return the extractor on OpenVINO, for batches of exactly `batch` photos.
 
-    The network is in `folder`, exported into it where it is not yet there; an int8 one is
-    quantised on `photos()`, batches of one size, each (n, size, size, 3) uint8.
+    The network is in `folder`, and is exported if it is not there; with int8 it is quantised on
+    `photos()`, batches of one size, each (n, size, size, 3) uint8.
     """
     import openvino
 
-    path, stamp = folder / "network.xml", folder / "network.json"
-    inputs = {"precision": engine.precision}  # the folder's name says the rest
-    if artifacts.fresh(stamp, inputs) is None:
+    path = folder / "network.xml"
+    # The folder's name is a key of all that decides it.
+    network_files = Artifact(folder / "network.json", {"precision": engine.precision}, Exported)
+    if network_files.fresh() is None:
         _export(settings, engine, path, photos, threads)
-        artifacts.write(stamp, inputs, [path, path.with_suffix(".bin")], {})
+        network_files.record([path, path.with_suffix(".bin")], Exported())
     core = openvino.Core()
     network = core.read_model(path)
     network.reshape([batch, settings.size, settings.size, 3])
-    # Throughput: each of some streams computes a batch of its own on its share of the cores.
-    how = {
+    # Throughput: several streams each compute a batch of their own on their share of the cores.
+    options = {
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_PRECISION_HINT": HINTS[engine.precision],
         "INFERENCE_NUM_THREADS": threads or environment.cores(),
     }
-    compiled = core.compile_model(network, "CPU", how)
+    compiled = core.compile_model(network, "CPU", options)
     local = threading.local()  # a request serves one thread
 
     def run(images: np.ndarray) -> np.ndarray:
@@ -65,7 +73,7 @@ def build(
         (features,) = local.request.infer([images]).values()
         return np.array(features, np.float32)
 
-    return Extract(run, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+    return Extractor(run, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 
 
 def _export(
@@ -76,7 +84,8 @@ def _export(
     threads: int | None,
 ) -> None:
     """Write the extractor as OpenVINO's two files, <path>.xml and <path>.bin."""
-    sys.modules.setdefault("openvino_telemetry", None)  # both packages do without; nothing is sent
+    # Keeps OpenVINO and NNCF from importing their telemetry: nothing is sent.
+    cast(dict[str, Any], sys.modules).setdefault("openvino_telemetry", None)
     import openvino
 
     progress.say(f"features: exporting {settings.backbone} from Keras to OpenVINO")
@@ -90,7 +99,7 @@ def _export(
             model.export(str(exported), format="openvino", verbose=False)
         network = openvino.Core().read_model(exported)
         # TensorFlow's swish leaves outputs of its own, maps; only the features are (n, dimension).
-        results = [one for one in network.get_results() if len(one.output(0).partial_shape) == 2]
+        results = [x for x in network.get_results() if len(x.output(0).partial_shape) == 2]
         network = openvino.Model(results, network.get_parameters())
         if engine.precision == "int8":
             network = _quantised(network, photos())
@@ -98,7 +107,7 @@ def _export(
         openvino.save_model(network, path, compress_to_fp16=False)
 
 
-def _quantised(network, batches: list[np.ndarray]):
+def _quantised(network: Any, batches: list[np.ndarray]) -> Any:
     """Return the network with int8 weights and activations, their ranges taken from photos.
 
     Source: NNCF's post-training quantisation (min-max ranges, fast bias correction).
@@ -115,12 +124,12 @@ def _quantised(network, batches: list[np.ndarray]):
 
 @dataclass
 class _Counted:
-    """A list that moves a bar as it is read."""
+    """Batches that move a progress bar as they are read."""
 
-    items: list
-    bar: object
+    items: list[np.ndarray]
+    bar: Any
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator[np.ndarray]:
         for item in self.items:
             yield item
             self.bar.update()
@@ -128,7 +137,7 @@ class _Counted:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back the chatter of exporting and quantising; errors still raise."""
+    """Hold back what exporting and quantising print; errors still raise."""
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),

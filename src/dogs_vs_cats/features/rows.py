@@ -24,7 +24,7 @@ class Rows:
 
     def take(self, chosen: np.ndarray, view: str) -> np.ndarray:
         """Return (len(chosen), dimension) float16 features of the photos at positions `chosen`."""
-        return self.views[view][self.index[view][chosen]]
+        return np.asarray(self.views[view][self.index[view][chosen]])
 
     @property
     def targets(self) -> np.ndarray:

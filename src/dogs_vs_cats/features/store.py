@@ -1,9 +1,10 @@
 """The store: cached features on disk, in rows that belong to photos by their sha256.
 
-A folder a view: features.npy (n, dimension) float16, which `np.load(..., mmap_mode="r")` opens;
-rows.csv, the sha256 of the photo of each row; chunks.jsonl, the sha256 of each chunk of rows.
-It is filled beside itself, chunk by chunk, each recorded only after its bytes are on the disk,
-and renamed when all are there: a run that is killed loses at most one chunk.
+A folder a role and view: features.npy (n, dimension) float16, which `np.load(mmap_mode="r")`
+opens; rows.csv, the sha256 of the photo of each row; chunks.jsonl, the sha256 of each chunk of
+rows; view.json, the geometry of the view. It is filled in a folder beside it, chunk by chunk, each
+recorded only after its bytes are on the disk, and renamed when all are there: a run that is killed
+loses at most one chunk.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -20,11 +22,17 @@ from dogs_vs_cats.errors import UserError
 
 CHUNK = 64  # rows: two to five seconds of VGG16 on two cores
 DTYPE = np.dtype("<f2")
+ARRAY = "features.npy"
+ROWS = "rows.csv"
+CHUNKS = "chunks.jsonl"
+VIEW = "view.json"
+
+Geometry = dict[str, Any]  # of a view, as `View.geometry` returns it
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Verified features: `array` is (n, dimension) float16, memory-mapped; `rows` sha256 -> row."""
+    """Verified features. array: (n, dimension) float16, memory-mapped; rows: sha256 -> row."""
 
     array: np.ndarray
     rows: dict[str, int]
@@ -34,26 +42,27 @@ class Stored:
         for digest, photo in zip(digests, ids, strict=True):
             if digest not in self.rows:
                 raise UserError(
-                    f"Expected features for all {len(ids):,} photos. Received none for id "
-                    f"{photo}. Run `make features` again."
+                    f"Of {len(ids):,} photos, id {photo} has no features. Run `make features` "
+                    "again."
                 )
         return np.array([self.rows[digest] for digest in digests], dtype=np.int64)
 
 
-def load(folder: Path) -> Stored:
-    """Return the finished store in `folder`, every chunk verified.
+def load(folder: Path, geometry: Geometry) -> Stored:
+    """Return the finished store in `folder`, of a view of this geometry, every chunk verified.
 
-    If one is damaged, the store's stamp is withdrawn, so that `make features` redoes just that
+    If a chunk is damaged, the store's stamp is removed, so that `make features` redoes just that
     chunk, and UserError says so.
     """
-    part = _Part.read(folder)
+    part = _Part.read(folder, geometry)
+    good = part.good if part else set()
     chunks = -(-len(part.digests) // CHUNK) if part else 0
-    if part is None or len(part.good) < chunks:
+    if part is None or len(good) < chunks:
         stamp(folder).unlink(missing_ok=True)
-        bad = next((i for i in range(chunks) if i not in part.good), 0)
+        bad = next((i for i in range(chunks) if i not in good), 0)
         raise UserError(
-            f"Expected the features in {folder} as they were written. Received others, from row "
-            f"{bad * CHUNK} on. Run `make features` again: it recomputes only what is damaged."
+            f"The features in {folder} are not as they were written, from row {bad * CHUNK} on. "
+            "Run `make features` again: it recomputes only what is damaged."
         )
     return Stored(part.array, {digest: row for row, digest in enumerate(part.digests)})
 
@@ -66,32 +75,39 @@ def stamp(folder: Path) -> Path:
 def narrowed(features: np.ndarray) -> np.ndarray:
     """Return features as they are stored, in float16; UserError if a number does not fit."""
     with np.errstate(over="ignore"):  # an overflow is an error of our own, just below
-        found = features.astype(DTYPE)
-    if not np.isfinite(found).all():
+        narrow = features.astype(DTYPE)
+    if not np.isfinite(narrow).all():
         raise UserError(
-            f"Expected features within float16 (65,504). Received up to {np.max(features)}. "
-            "Choose a later tap, or another pooling."
+            f"A feature of {np.max(features)} is beyond float16, which ends at 65,504. Choose a "
+            "later tap, or another pooling."
         )
-    return found
+    return narrow
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What a folder holds, finished or not: `good` are the chunks whose bytes are verified."""
+    """What a folder holds, finished or not. good: the chunks whose bytes are verified."""
 
     array: np.ndarray
     digests: list[str]
     good: set[int]
 
     @staticmethod
-    def read(folder: Path) -> "_Part | None":
+    def read(folder: Path, geometry: Geometry) -> "_Part | None":
+        """Return what can be used of a folder; None if it holds nothing, or another view."""
         try:
-            digests = (folder / "rows.csv").read_text(encoding="ascii").split()[1:]
-            array = np.load(folder / "features.npy", mmap_mode="r")
-            lines = (folder / "chunks.jsonl").read_text(encoding="ascii").splitlines()
+            digests = (folder / ROWS).read_text(encoding="ascii").split()[1:]
+            array = np.load(folder / ARRAY, mmap_mode="r")
+            lines = (folder / CHUNKS).read_text(encoding="ascii").splitlines()
+            shown = json.loads((folder / VIEW).read_text(encoding="ascii"))
         except (OSError, ValueError, EOFError):
-            return None  # there is none, or its header is damaged: nothing in it can be used
-        if array.ndim != 2 or len(array) != len(digests) or array.dtype != DTYPE:
+            return None  # there is none, or its header is damaged
+        if (
+            shown != geometry
+            or array.ndim != 2
+            or len(array) != len(digests)
+            or array.dtype != DTYPE
+        ):
             return None
         recorded = {}
         for line in lines:
@@ -114,36 +130,41 @@ def _chunk(array: np.ndarray, index: int) -> np.ndarray:
 
 
 def _sha256(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 class Draft:
-    """A store that is being filled: for the photos `digests`, in this order, each `dimension` wide.
+    """A store that is being filled: a row of `dimension` numbers for each of the photos `digests`.
 
-    Rows that an earlier run computed, for these or other photos of the same folder, are taken
-    over. Make one, `put` what is `missing`, then `finish`. One process at a time (a lock is the
-    caller's).
+    Rows that an earlier run computed for the same view, for these or other photos, are taken over.
+    `put` the rows that are `missing`, then `finish`. For one process at a time: the caller holds a
+    lock.
     """
 
-    def __init__(self, folder: Path, digests: list[str], dimension: int) -> None:
+    def __init__(
+        self, folder: Path, digests: list[str], dimension: int, geometry: Geometry
+    ) -> None:
         self.folder = folder
         self.digests = digests
         self.shape = (len(digests), dimension)
+        self.geometry = geometry
         self._partial = folder.with_name(folder.name + ".partial")
         self._old = folder.with_name(folder.name + ".old")
         self._buffers: dict[int, tuple[np.ndarray, set[int]]] = {}
-        part = _Part.read(self._partial)
+        part = _Part.read(self._partial, geometry)
         if part is None or part.digests != digests or part.array.shape != self.shape:
-            part = self._begin(part)
+            self._begin(part)
+            part = None
+        sources = [_Part.read(x, geometry) for x in (folder, self._old, self._salvage)]
         self._sources = [
             (source, source.known())
-            for source in map(_Part.read, (folder, self._old, self._salvage))
+            for source in sources
             if source is not None and source.array.shape[1] == dimension
         ]
         self._done = part.good if part else set()
-        self._file = (self._partial / "features.npy").open("rb+")
+        self._file = (self._partial / ARRAY).open("rb+")
         self._offset = _header_size(self._file)
-        self._record = (self._partial / "chunks.jsonl").open("a", encoding="ascii")
+        self._record = (self._partial / CHUNKS).open("a", encoding="ascii")
         self._record.write("\n")  # a line cut off by a kill must not swallow the next one
         self._take_over()
 
@@ -152,19 +173,21 @@ class Draft:
         return self.folder.with_name(self.folder.name + ".salvage")
 
     def _begin(self, part: _Part | None) -> None:
-        """Make an empty partial store; an unfinished one for other photos is kept to take from."""
-        if part is not None and not self._salvage.exists():
+        """Make an empty partial store; an unfinished one for other photos is kept aside."""
+        if part is not None and _Part.read(self._salvage, self.geometry) is None:
+            shutil.rmtree(self._salvage, ignore_errors=True)
             self._partial.rename(self._salvage)
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
         header = {"descr": DTYPE.str, "fortran_order": False, "shape": self.shape}
-        with (self._partial / "features.npy").open("wb") as file:
+        with (self._partial / ARRAY).open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             file.truncate(file.tell() + self.shape[0] * self.shape[1] * DTYPE.itemsize)
-        (self._partial / "chunks.jsonl").touch()
+        (self._partial / CHUNKS).touch()
+        files.write_text(self._partial / VIEW, json.dumps(self.geometry) + "\n")
         # Written last: without it the folder counts as nothing.
         text = "sha256\n" + "".join(f"{digest}\n" for digest in self.digests)
-        files.write_text(self._partial / "rows.csv", text)
+        files.write_text(self._partial / ROWS, text)
 
     def _rows(self, chunk: int) -> range:
         return range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self.digests)))
@@ -172,16 +195,17 @@ class Draft:
     def _find(self, row: int) -> np.ndarray | None:
         for source, known in self._sources:
             if self.digests[row] in known:
-                return source.array[known[self.digests[row]]]
+                return np.asarray(source.array[known[self.digests[row]]])
         return None
 
     def _take_over(self) -> None:
         """Write the chunks whose rows are all known already."""
         for chunk in range(-(-len(self.digests) // CHUNK)):
             if chunk not in self._done and self._sources:
-                found = [self._find(row) for row in self._rows(chunk)]
-                if all(vector is not None for vector in found):
-                    self._write(chunk, np.stack(found))
+                rows = self._rows(chunk)
+                known = [x for x in map(self._find, rows) if x is not None]
+                if len(known) == len(rows):
+                    self._write(chunk, np.stack(known))
 
     def missing(self) -> list[int]:
         """Return the rows that must be put, ascending."""
@@ -247,7 +271,7 @@ class Draft:
         self._record.close()
 
 
-def _header_size(file) -> int:
+def _header_size(file: BinaryIO) -> int:
     file.seek(0)
     np.lib.format.read_magic(file)
     np.lib.format.read_array_header_1_0(file)

@@ -1,45 +1,67 @@
-"""Timings: the seconds that went into things made, beside them. Standard library alone."""
+"""Timings: the seconds that went into features, kept beside them. Standard library alone."""
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dogs_vs_cats import files
+from dogs_vs_cats import artifacts, files
 
 NAME = "seconds.json"
+
+
+@dataclass
+class Times:
+    """Where the seconds of a run went. decode: of all cores; compute and write: by the clock.
+
+    waited: how long the network had nothing to do. total: from the first photo to the last byte,
+    without `start`, which loads, exports and warms up the network once a run.
+    """
+
+    decode: float = 0.0
+    compute: float = 0.0
+    write: float = 0.0
+    waited: float = 0.0
+    total: float = 0.0
+    start: float = 0.0
+
+
+@dataclass(frozen=True)
+class Spent:
+    """The seconds of all runs that made something, and how many views they computed."""
+
+    seconds: float
+    count: int
 
 
 def add(folder: Path, seconds: float, counts: dict[str, int]) -> None:
     """Add a run's seconds to those of the runs before it, shared out by what it made.
 
-    counts: the name of each thing -> how much of it was made. A run that was killed adds nothing,
-    though what it made is taken over by the next.
+    counts: name of a store -> how many views of it were computed. A run that was killed adds
+    nothing, though the next run takes over what it computed.
     """
-    found, total = _all(folder), sum(counts.values())
+    spent, total = _all(folder), sum(counts.values())
     for name, count in counts.items():
-        before = found.get(name, {"seconds": 0.0, "count": 0})
-        spent = round(before["seconds"] + seconds * count / total, 2)
-        found[name] = {"seconds": spent, "count": before["count"] + count}
-    files.write_text(folder / NAME, json.dumps(found, indent=1) + "\n")
+        before = spent.get(name, Spent(0.0, 0))
+        after = round(before.seconds + seconds * count / total, 2)
+        spent[name] = Spent(after, before.count + count)
+    text = json.dumps({name: asdict(x) for name, x in spent.items()}, indent=1)
+    files.write_text(folder / NAME, text + "\n")
 
 
-def read(folder: Path, names: Iterable[str]) -> dict | None:
-    """Return seconds and count of all runs for these things, or None where none were recorded."""
-    found = _all(folder)
-    there = [found[name] for name in names if name in found]
-    if not there:
+def read(folder: Path, names: Iterable[str]) -> Spent | None:
+    """Return what all runs spent on these stores, or None where nothing was recorded."""
+    everything = _all(folder)
+    spent = [everything[name] for name in names if name in everything]
+    if not spent:
         return None
-    return {key: sum(one[key] for one in there) for key in ("seconds", "count")}
+    return Spent(sum(x.seconds for x in spent), sum(x.count for x in spent))
 
 
-def _all(folder: Path) -> dict[str, dict]:
-    """Return name -> seconds and count; nothing where the file is not as we write it."""
+def _all(folder: Path) -> dict[str, Spent]:
+    """Return name -> what was spent; nothing where the file is not as we write it."""
     try:
-        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        content = json.loads((folder / NAME).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
-    known = {"seconds", "count"}
-    good = isinstance(found, dict) and all(
-        isinstance(one, dict) and one.keys() == known for one in found.values()
-    )
-    return found if good else {}
+    return artifacts.decode(dict[str, Spent], content) or {}

@@ -16,9 +16,10 @@ from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.errors import PhotoError
-from dogs_vs_cats.features import cache, keras_backend, pipeline, store
-from dogs_vs_cats.features.extractor import Extract
+from dogs_vs_cats.features import extraction, keras_backend, pipeline, store
+from dogs_vs_cats.features.extractor import Extractor
 from dogs_vs_cats.features.rows import Rows
+from dogs_vs_cats.features.timings import Times
 from dogs_vs_cats.modeling import ensemble
 from dogs_vs_cats.modeling.ensemble import Ensemble
 from dogs_vs_cats.workspace import Workspace
@@ -51,12 +52,12 @@ class Answer:
 class Predictor:
     """A recipe's extractors and heads, loaded and warm. Not for several threads at once.
 
-    extracts: name of a member -> its extractor, for batches of `batches[name]` photos.
+    extractors: name of a member -> its extractor, for batches of `batches[name]` photos.
     """
 
     classes: list[str]
     members: tuple[Recipe, ...]
-    extracts: dict[str, Extract]
+    extractors: dict[str, Extractor]
     batches: dict[str, int]
     heads: Ensemble
     threads: int | None
@@ -95,7 +96,7 @@ class Predictor:
         vectors: dict[tuple[int, str], np.ndarray] = {}  # (photo, view) -> (dimension,) float16
         answered = 0  # photos
 
-        def failed(job: pipeline.Job, error: PhotoError) -> None:
+        def on_unreadable(job: pipeline.Job, error: PhotoError) -> None:
             number, _ = job.needs[views[0]]
             problems[number] = str(error)
 
@@ -112,13 +113,13 @@ class Predictor:
             for number, path in enumerate(paths)
         ]
         computed = pipeline.computed(
-            self.extracts[member.name],
+            self.extractors[member.name],
             jobs,
             member.features.size,
             batch,
             self.threads,
-            pipeline.Times(),
-            failed,
+            Times(),
+            on_unreadable,
         )
         with closing(computed):
             for (number, view), vector in computed:
@@ -158,7 +159,9 @@ def load(
     chosen = members(recipe)
     batches = {one.name: _batch(engine, one.features.size, at_once) for one in chosen}
     extracts = {
-        one.name: cache.extractor_of(workspace, one.features, engine, batches[one.name], threads)
+        one.name: extraction.extractor_of(
+            workspace, one.features, engine, batches[one.name], threads
+        )
         for one in chosen
     }
     heads = ensemble.load(workspace, recipe)

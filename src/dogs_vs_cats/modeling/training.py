@@ -56,7 +56,7 @@ def artifact(workspace: Workspace, recipe: Recipe, engine: Engine) -> Artifact[T
         "features": dataclasses.asdict(recipe.features),
         "head": dataclasses.asdict(recipe.head),
         "retrain": dataclasses.asdict(recipe.retrain) if recipe.retrain else None,
-        "cache": cache.folder(workspace, recipe.features, engine).name,
+        "cache": cache.identity(workspace, recipe.features, engine),
         "photos": files.digest(workspace.table),
         "classes": files.digest(workspace.classes),
         "verdicts": verdicts.changes(workspace),

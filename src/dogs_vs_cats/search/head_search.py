@@ -87,7 +87,7 @@ def _require_single(recipe: Recipe | Blend) -> Recipe:
 
 
 def _require_features(workspace: Workspace, recipe: Recipe, engine: Engine) -> None:
-    if cache.summary(workspace, recipe.features, engine) is None:
+    if cache.fresh(workspace, recipe.features, engine) is None:
         raise UserError(
             f"The features of {recipe.name} are not up to date. Run `make features` first, with "
             "the same RECIPE, ENGINE and PRECISION."

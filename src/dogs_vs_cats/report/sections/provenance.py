@@ -55,7 +55,7 @@ def _durations(context: ReportContext) -> list[Fact]:
         spent = timings.read(cache.folder(workspace, member.features, context.engine), names)
         text = "not recorded"
         if spent:
-            text = f"{spent['seconds']:,.0f} s for {spent['count']:,} views of photos"
+            text = f"{spent.seconds:,.0f} s for {spent.count:,} views of photos"
         rows.append((f"features of {member.name}", text))
         heads = evaluation.stamped(workspace.model(member.name))
         assert isinstance(heads, TrainedHeads)

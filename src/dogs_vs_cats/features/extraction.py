@@ -1,0 +1,209 @@
+"""Computing features: every photo once through the frozen backbone, in all views that it needs."""
+
+import json
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dogs_vs_cats import files, progress
+from dogs_vs_cats.artifacts import Artifact
+from dogs_vs_cats.config.engines import Engine
+from dogs_vs_cats.config.recipes import FeatureSettings
+from dogs_vs_cats.config.views import VIEWS
+from dogs_vs_cats.data import photos
+from dogs_vs_cats.features import cache, pipeline, quantisation_samples, store
+from dogs_vs_cats.features.cache import CachedFeatures
+from dogs_vs_cats.features.extractor import Extractor
+from dogs_vs_cats.features.timings import Times
+from dogs_vs_cats.workspace import Workspace, weights_folder
+
+Key = tuple[str, str]  # role, view
+Drafts = dict[Key, store.Draft]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to compute: photos a batch (default: what suits the machine), processor threads.
+
+    On a processor neither changes a byte, but for a batch of one photo with JAX or torch.
+    """
+
+    batch: int | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class FeaturesBuilt:
+    """computed: name of a store -> the views computed, 0 where all were there. times: seconds."""
+
+    folder: Path
+    computed: dict[str, int]
+    times: Times
+
+
+def build(
+    workspace: Workspace,
+    settings: FeatureSettings,
+    engine: Engine,
+    run: Run,
+    roles: tuple[str, ...] = cache.ROLES,
+) -> FeaturesBuilt:
+    """Compute what is missing of a recipe's features, of these roles.
+
+    UserError if the disk is too small, or a photo is no longer what photos.csv says.
+    """
+    base = cache.folder(workspace, settings, engine)
+    with files.locked(base / ".lock", f"features in {base}"):
+        stale = {
+            (role, view): artifact
+            for (role, view), artifact in cache.artifacts(workspace, settings, engine).items()
+            if role in roles and artifact.fresh() is None
+        }
+        return _build(workspace, settings, engine, run, base, stale)
+
+
+def _build(
+    workspace: Workspace,
+    settings: FeatureSettings,
+    engine: Engine,
+    run: Run,
+    base: Path,
+    stale: dict[Key, Artifact[CachedFeatures]],
+) -> FeaturesBuilt:
+    """Fill the stale stores; a kill leaves drafts that the next run goes on with."""
+    folders = {key: artifact.stamp.parent for key, artifact in stale.items()}
+    digests, paths = _photos(workspace)
+    dimension = settings.dimension()
+    _say_size(base, folders, digests, dimension)
+    inputs = cache.made_from(workspace, settings, engine)
+    files.write_text(base / "key.json", json.dumps(inputs, indent=1) + "\n")
+    drafts: Drafts = {}
+    times = Times()
+    try:
+        for (role, view), path in folders.items():
+            geometry = VIEWS[view].geometry()
+            drafts[role, view] = store.Draft(path, digests[role], dimension, geometry)
+        computed = _fill(workspace, drafts, paths, settings, engine, run, times)
+        started = time.monotonic()
+        for key, draft in drafts.items():
+            draft.finish()
+            array = folders[key] / store.ARRAY
+            stale[key].record([array], CachedFeatures(len(draft.digests), array.stat().st_size))
+        times.write += time.monotonic() - started
+        times.total += time.monotonic() - started
+    finally:
+        for draft in drafts.values():
+            draft.close()
+    return FeaturesBuilt(base, {folders[k].name: n for k, n in computed.items()}, times)
+
+
+def _photos(workspace: Workspace) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return role -> the sha256 of its photos, and sha256 -> path, of those that can be read."""
+    table = photos.read(workspace)
+    roles = {"train": photos.train(table), "test": photos.test(table)}
+    roles = {role: rows[rows["problem"] == ""] for role, rows in roles.items()}
+    digests = {role: list(dict.fromkeys(rows["sha256"])) for role, rows in roles.items()}
+    paths = {row.sha256: row.path for rows in roles.values() for row in rows.itertuples()}
+    return digests, paths
+
+
+def _say_size(
+    base: Path, folders: dict[Key, Path], digests: dict[str, list[str]], dimension: int
+) -> None:
+    """Print the size on the disk before the work; UserError if there is no room for it."""
+    rows = sum(len(digests[role]) for role, _ in folders)
+    size = rows * dimension * store.DTYPE.itemsize
+    count = sum(len(digests[role]) for role in {role for role, _ in folders})
+    progress.say(
+        f"features: {count:,} photos, {rows:,} views of them, {dimension:,} numbers each: "
+        f"{files.size_text(size)} on disk in {base}",
+    )
+    # What an unfinished run wrote is in place; a finished store is replaced only at the end.
+    written = sum(
+        files.size_of(path.with_name(path.name + ".partial")) for path in folders.values()
+    )
+    files.require_free(base, max(0, size - written), "the features")
+
+
+def _fill(
+    workspace: Workspace,
+    drafts: Drafts,
+    paths: dict[str, str],
+    settings: FeatureSettings,
+    engine: Engine,
+    run: Run,
+    times: Times,
+) -> dict[Key, int]:
+    """Compute the missing rows of all drafts; return how many of each were missing."""
+    missing = {key: draft.missing() for key, draft in drafts.items()}
+    counts = {key: len(rows) for key, rows in missing.items()}
+    total = sum(counts.values())
+    if not total:
+        return counts
+    batch = run.batch or engine.batch(settings.size)
+    started = time.monotonic()
+    extractor = extractor_of(workspace, settings, engine, batch, run.threads)
+    times.start = time.monotonic() - started
+    size = sum(len(draft.digests) for draft in drafts.values())
+    jobs = _jobs(drafts, missing, paths)
+    started = time.monotonic()
+    results = pipeline.computed(extractor, jobs, settings.size, batch, run.threads, times)
+    with progress.bar(size, "features", " views", done=size - total) as bar, closing(results):
+        for (role, view, row), vector in results:
+            begun = time.monotonic()
+            drafts[role, view].put(row, vector)
+            bar.update()
+            times.write += time.monotonic() - begun
+    times.total = time.monotonic() - started
+    times.waited = max(0.0, times.total - times.compute / extractor.streams)
+    return counts
+
+
+def _jobs(
+    drafts: Drafts, missing: dict[Key, list[int]], paths: dict[str, str]
+) -> list[pipeline.Job]:
+    """Return a job for each photo with missing rows, in the order in which stores are filled.
+
+    One role after the other; a photo that is in both is computed for each.
+    """
+    needs: dict[tuple[str, str], dict[str, tuple[str, str, int]]] = {}
+    for (role, view), draft in drafts.items():
+        for row in missing[role, view]:
+            needs.setdefault((role, draft.digests[row]), {})[view] = role, view, row
+    return [pipeline.Job(digest, Path(paths[digest]), x) for (_, digest), x in needs.items()]
+
+
+def extractor_of(
+    workspace: Workspace,
+    settings: FeatureSettings,
+    engine: Engine,
+    batch: int,
+    threads: int | None,
+) -> Extractor:
+    """Return the engine's extractor for batches of exactly `batch` photos, warmed up.
+
+    Its first batch, which compiles it, is done.
+    """
+    if engine.name == "openvino":
+        from dogs_vs_cats.features import openvino_extractor
+
+        base = cache.folder(workspace, settings, engine)
+        extractor = openvino_extractor.build(
+            settings,
+            engine,
+            base,
+            lambda: quantisation_samples.batches(workspace, settings.size, threads),
+            batch,
+            threads,
+        )
+    else:
+        from dogs_vs_cats.features import extractor as keras_extractor
+        from dogs_vs_cats.features import weights
+
+        tensors = weights.load(settings.backbone, weights_folder())
+        extractor = keras_extractor.build(settings, engine, tensors, threads)
+    extractor.run(np.zeros((batch, settings.size, settings.size, 3), np.uint8))
+    return extractor
