@@ -8,6 +8,7 @@ editing them leaves every artifact fresh. Standard library alone. The same on Py
 import ast
 import functools
 import hashlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +25,11 @@ def code_key(*modules: str) -> str:
 
 @functools.cache
 def _module_key(module: str) -> str:
-    path = PACKAGE / f"{module.replace('.', '/')}.py"
-    return hashlib.sha256(canonical(path.read_text(encoding="utf-8")).encode()).hexdigest()
+    spec = importlib.util.find_spec(f"{__package__}.{module}")  # found, not imported
+    assert spec is not None, module
+    assert spec.origin is not None, module
+    source = Path(spec.origin).read_text(encoding="utf-8")
+    return hashlib.sha256(canonical(source).encode()).hexdigest()
 
 
 def canonical(source: str) -> str:

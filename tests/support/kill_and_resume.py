@@ -3,8 +3,9 @@
 python tests/support/kill_and_resume.py SOURCE [--kills 10] [--recipe fast] [--seed 0]
     [--engine openvino]
 
-Works in a temporary folder: a straight run, then one that is killed again and again and resumed.
-Prints each kill and the count; status 1 if a byte differs or it could not be killed so often.
+Works in a temporary folder: one run that is left alone, then one that is killed again and again
+and resumed. Prints each kill and the count; status 1 if a byte differs or it could not be killed
+so often.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 
 
 def start(folder: Path, script: str, *arguments: str) -> subprocess.Popen:
@@ -35,31 +36,42 @@ def start(folder: Path, script: str, *arguments: str) -> subprocess.Popen:
 def finish(child: subprocess.Popen) -> None:
     errors = child.communicate()[1].decode()
     if child.returncode:
-        sys.exit(f"a run failed by itself: {errors}")
+        sys.exit(f"a run failed without being killed: {errors}")
 
 
 def chunks(folder: Path) -> int:
-    """Return how many chunks are recorded, finished stores and drafts together."""
+    """Return how many chunks are recorded, in finished stores and drafts together."""
     return sum(
         path.read_bytes().count(b'"chunk"') for path in folder.glob("cache/*/*/*/chunks.jsonl")
     )
 
 
-def kill_somewhere(folder: Path, options: list[str], rng: random.Random) -> bool:
-    """Start a run and kill it; return False if it finished before."""
+def kill(folder: Path, options: list[str], wait: float | None, start_up: float = 0.0) -> bool:
+    """Start a run and kill it; return False if it finished before.
+
+    wait: seconds after the run has recorded its first chunk; None: `start_up` seconds after its
+    start.
+    """
     before = chunks(folder)
     child = start(folder, "features", *options)
-    if rng.random() < 0.2:  # while it starts
-        time.sleep(rng.uniform(0.1, 3))
-    else:  # some moments after it has begun to write
+    if wait is None:
+        time.sleep(start_up)
+    else:
         while child.poll() is None and chunks(folder) == before:
             time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.05 if options[1].endswith(".toml") else 1.5))
+        time.sleep(wait)
     alive = child.poll() is None
     child.send_signal(signal.SIGKILL)
     child.communicate()
     print(f"killed: chunks recorded before {before}, after {chunks(folder)}", flush=True)
     return alive
+
+
+def kill_somewhere(folder: Path, options: list[str], rng: random.Random) -> bool:
+    """Kill a run at a random moment: while it starts, or soon after it has begun to write."""
+    if rng.random() < 0.2:
+        return kill(folder, options, None, rng.uniform(0.1, 3))
+    return kill(folder, options, rng.uniform(0, 0.05 if options[1].endswith(".toml") else 1.5))
 
 
 def main() -> None:
