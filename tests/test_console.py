@@ -1,4 +1,4 @@
-"""console: how a script ends."""
+"""console: with which status and line a script ends."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ console.run(main)
 
 
 def ended(flush: bool, rest: str, reader: bool = False) -> tuple[int, str]:
-    """Run a script of which nobody reads stdout (but where `reader`); return status and stderr."""
+    """Run a script whose stdout nobody reads, unless `reader`; return its status and stderr."""
     read, write = os.pipe()
     if not reader:
         os.close(read)
@@ -41,14 +41,14 @@ def ended(flush: bool, rest: str, reader: bool = False) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("flush", [True, False])
-def test_a_reader_that_has_gone_is_a_status_without_a_word(here, flush):
+def test_without_a_reader_of_stdout_the_status_is_141_and_no_line_is_printed(here, flush):
     """`make predict CSV=out.csv | head -1`: the CSV may not be written."""
-    for rest in "pass", "raise UserError('Expected a. Received b.')":
+    for rest in "pass", "raise UserError('a is missing.')":
         assert ended(flush, rest) == (141, "")
 
 
-def test_with_a_reader_the_status_is_that_of_what_was_done(here):
+def test_with_a_reader_the_status_says_how_the_work_ended(here):
     assert ended(False, "pass", reader=True) == (0, "")
-    line = "error: Expected a. Received b.\n"
-    assert ended(False, "raise UserError('Expected a. Received b.')", reader=True) == (1, line)
+    line = "error: a is missing.\n"
+    assert ended(False, "raise UserError('a is missing.')", reader=True) == (1, line)
     assert ended(False, "raise KeyboardInterrupt", reader=True)[0] == 130

@@ -1,4 +1,4 @@
-"""progress: what is shown while a stage works, and what is not."""
+"""progress: when a bar is shown, and what it counts."""
 
 import io
 from pathlib import Path
@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("delay", "shown"), [(0, True), (60, False)])
-def test_what_ends_soon_has_no_bar_where_that_is_asked(monkeypatch, delay, shown):
+def test_quick_work_has_no_bar_if_a_delay_is_given(monkeypatch, delay, shown):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     with progress.bar(2, "reading", " views", delay=delay) as bar:

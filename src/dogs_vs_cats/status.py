@@ -69,13 +69,9 @@ def _age(path: Path) -> str:
 
 
 def freed(dataset: str | None) -> list[tuple[Path, int]]:
-    """Return what `make clean` would remove, and its bytes: of one dataset, or of all.
+    """Return the folders that `make clean` would remove, of one dataset or of all, and their bytes.
 
-    Only what the stages can make again: never data/, weights/ or submissions/.
+    Stages can make them again: data/, weights/ and submissions/ are not among them.
     """
-    found = []
-    for name in FREED:
-        folder = Path(name, dataset) if dataset else Path(name)
-        if folder.exists():
-            found.append((folder, files.size_of(folder)))
-    return found
+    folders = [Path(name, dataset) if dataset else Path(name) for name in FREED]
+    return [(folder, files.size_of(folder)) for folder in folders if folder.exists()]

@@ -1,4 +1,4 @@
-"""Zips: whatever the nesting, whole or refused, never outside their folder."""
+"""Zips are unpacked whole, however nested, or refused; never outside their folder."""
 
 import hashlib
 import io
@@ -45,7 +45,7 @@ def test_zips_in_zips_are_unpacked_and_the_archive_is_left_alone(tmp_path, neste
     assert hashlib.sha256(nested.read_bytes()).hexdigest() == before
 
 
-def test_unpacking_again_mends_what_is_damaged_and_leaves_the_rest(tmp_path, nested):
+def test_unpacking_again_repairs_damaged_files_and_keeps_the_rest(tmp_path, nested):
     out = tmp_path / "out"
     archives.unpack(nested, out)
     first = listing(out)
@@ -73,7 +73,7 @@ def test_a_path_that_escapes_is_refused_before_anything_is_written(tmp_path, nam
     assert not (tmp_path / "out").exists()
 
 
-def test_not_a_whole_zip_says_what_it_is(tmp_path, nested):
+def test_a_file_that_is_no_whole_zip_is_named_for_what_it_is(tmp_path, nested):
     data = nested.read_bytes()
     cases = {
         "cut short": data[: len(data) // 2],

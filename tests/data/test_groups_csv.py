@@ -1,4 +1,4 @@
-"""groups.csv: photos that people say belong together are in one fold, or one line says why not."""
+"""groups.csv: photos that a user lists as one group are never split, or one line says why not."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,9 @@ import pytest
 
 from dogs_vs_cats.data import dataset, groups_csv, sources
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.kaggle.competitions import REHEARSAL
+from dogs_vs_cats.rehearsal import rehearse
+from dogs_vs_cats.rehearsal.small_kaggle import Rehearsal
 from dogs_vs_cats.workspace import Workspace
 from support.commands import command
 from support.pictures import class_folder, encoded, kaggle_folder, picture
@@ -128,9 +131,9 @@ def test_the_list_is_found_beside_zips_and_in_them(here, run):
     (here / "parts" / "groups.csv").write_text(text)
     inside = kaggle_folder(here / "inside", each=24)
     (inside / "train" / "groups.csv").write_text(text)
-    for number, place in enumerate(("unpacked", "whole.zip", "parts", "inside")):
-        printed = run("data", "--source", place, "--dataset", f"d{number}")
-        assert "48 photos are in groups" in printed, place
+    for number, source_path in enumerate(("unpacked", "whole.zip", "parts", "inside")):
+        printed = run("data", "--source", source_path, "--dataset", f"d{number}")
+        assert "48 photos are in groups" in printed, source_path
         columns = ["id", "group", "fold"]
         assert table(f"d{number}")[columns].equals(table("d0")[columns])
     assert "48 photos are in groups" in _beside_a_zip(source, here / "alone", text, run)
@@ -146,18 +149,26 @@ def _beside_a_zip(source: Path, folder: Path, text: str, run) -> str:
     (source / "groups.csv").rename(folder.with_suffix(".csv"))
     folder.mkdir()
     shutil.make_archive(str(folder / "photos"), "zip", source)
-    data = "data", "--source", str(folder / "photos.zip"), "--dataset", "alone"
-    assert "in groups" not in run(*data)
+    arguments = "data", "--source", str(folder / "photos.zip"), "--dataset", "alone"
+    assert "in groups" not in run(*arguments)
     (folder / "groups.csv").write_text(text)
-    return run(*data)
+    return run(*arguments)
 
 
 def test_a_rehearsal_keeps_the_groups_of_its_photos(here, run):
-    """What is served has other names, and groups.csv is no file of Kaggle's."""
-    source = kaggle_folder(here / "source", each=40)
-    (source / "groups.csv").write_text(listed(40))
-    printed = command("rehearse", "--source", "source", "--recipe", "tiny.toml")
-    assert printed.returncode == 0, printed.stderr
+    """Its photos are served under other names, and Kaggle doesn't serve groups.csv."""
+    photos = kaggle_folder(here / "source", each=40)
+    (photos / "groups.csv").write_text(listed(40))
+    run("data", "--source", "source")
+    workspace = Workspace("source-rehearsal")
+    for state in "data/source-rehearsal/photos.csv", "up to date":
+        competition = rehearse.competition(Workspace("source"), workspace)
+        with Rehearsal(competition, workspace.rehearsal / "state") as kaggle:
+            options = "--competition", REHEARSAL, "--dataset", workspace.dataset
+            environment = kaggle.process_environment(here / "home")
+            done = command("data", "--source", "kaggle", *options, **environment)
+        assert done.returncode == 0, done.stderr
+        assert f"data: source-rehearsal: {state}" in done.stdout
     rows, served = table("source"), table("source-rehearsal")
     patient = patients("source").set_index("sha256")["patient"]
     served = served[served["label"] != ""].copy()
@@ -165,10 +176,7 @@ def test_a_rehearsal_keeps_the_groups_of_its_photos(here, run):
     served["patient"] = patient[served["sha256"]].to_numpy()
     assert served["patient"].nunique() < len(served) / 2
     assert (served.groupby("patient")["fold"].nunique() == 1).all()
-    away = set(patient) - set(served["patient"])
-    assert away, "whole patients are hidden"
-    again = command("rehearse", "--source", "source", "--recipe", "tiny.toml")
-    assert again.stdout.count("up to date") == 4
+    assert set(patient) - set(served["patient"]), "whole patients are hidden"
 
 
 def test_for_photos_from_kaggle_the_list_lies_with_the_downloads(here):

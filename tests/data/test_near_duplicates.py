@@ -1,4 +1,4 @@
-"""Near-duplicates: the threshold is measured on real photos, each time."""
+"""Near-duplicates: the threshold is measured on real photos in every run."""
 
 import io
 
@@ -47,14 +47,14 @@ def test_copies_are_within_the_threshold(hashes):
     for i in np.random.default_rng(0).choice(len(paths), min(300, len(paths)), replace=False):
         original = bits(fingerprints[i])
         for _, copy in copies(pixels.upright(paths[i].read_bytes())):
-            found = bits(perceptual_hash.hashes(copy))
-            distances.append(min((original[0] != found[0]).sum(), (original[1] != found[0]).sum()))
+            plain, _ = bits(perceptual_hash.hashes(copy))
+            distances.append(min((original[0] != plain).sum(), (original[1] != plain).sum()))
     within = np.mean(np.array(distances) <= near_duplicates.THRESHOLD)
     print(f"copies within the threshold: {within:.2%} of {len(distances)}")
     assert within > 0.995
 
 
-def test_different_photos_are_far_beyond_it(hashes):
+def test_different_photos_are_far_beyond_the_threshold(hashes):
     _, fingerprints = hashes
     both = np.array([bits(f) for f in fingerprints], dtype=np.float32)  # (n, 2, 256)
     nearest = []
@@ -63,15 +63,11 @@ def test_different_photos_are_far_beyond_it(hashes):
         distance = ones - 2 * both[:, 0] @ other.T
         nearest.append(distance[np.triu_indices(len(both), 1)])
     nearest = np.concatenate(nearest)
-    twins, rest = (
-        nearest[nearest <= near_duplicates.THRESHOLD],
-        nearest[nearest > near_duplicates.THRESHOLD],
-    )
-    print(
-        f"{len(twins)} twins up to {twins.max(initial=0):.0f} apart, others from {rest.min():.0f}"
-    )
-    assert twins.max(initial=0) <= near_duplicates.THRESHOLD / 2
-    assert rest.min() >= near_duplicates.THRESHOLD * 1.5
+    copies = nearest[nearest <= near_duplicates.THRESHOLD]
+    others = nearest[nearest > near_duplicates.THRESHOLD]
+    print(f"{len(copies)} pairs up to {copies.max(initial=0):.0f} apart, then {others.min():.0f}")
+    assert copies.max(initial=0) <= near_duplicates.THRESHOLD / 2
+    assert others.min() >= near_duplicates.THRESHOLD * 1.5
 
 
 def test_links_reach_through_others_and_the_first_photo_names_the_group():
@@ -83,7 +79,7 @@ def test_links_reach_through_others_and_the_first_photo_names_the_group():
     assert near_duplicates.group(list("abcd"), list("1234"), hashes) == ["a", "a", "a", "d"]
 
 
-def test_identical_files_and_mirrored_twins_share_a_group():
+def test_identical_files_and_mirrored_copies_share_a_group():
     image = picture(5, (200, 160))
     prints = [perceptual_hash.hashes(x) for x in (picture(6), image, ImageOps.mirror(image))]
     assert near_duplicates.group(list("abc"), list("123"), prints) == ["a", "b", "b"]
@@ -92,7 +88,7 @@ def test_identical_files_and_mirrored_twins_share_a_group():
     assert near_duplicates.group([], [], []) == []
 
 
-def test_twins_across_two_listed_groups_unite_both():
+def test_near_duplicates_in_two_listed_groups_unite_them():
     """Patients p and q share a near-duplicate: all their photos are one group. r stays apart."""
     far = [perceptual_hash.hashes(picture(seed)) for seed in range(6)]
     far[3] = far[1]
