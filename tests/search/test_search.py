@@ -44,7 +44,7 @@ def test_the_default_space_keeps_its_order_and_is_not_a_recipe():
     values = space.read(space.default("keras"), KerasHead)
     assert list(values)[:3] == ["hidden", "dropout", "learning_rate"]
     assert (values["hidden"][0], values["hidden"][2]) == ((), (256,))
-    assert space.DEFAULT.is_relative_to(recipe_files.FOLDER)
+    assert space.default("keras").is_relative_to(recipe_files.FOLDER)
     assert "heads" not in recipe_files.names()
 
 
