@@ -100,7 +100,7 @@ def _rates(plan: Plan, material: Material) -> list[Job]:
         jobs.append((f"stage {engine} {precision}", _measured(material, "stage", **options)))
     photos = (material.folder / source_of(_rates_dataset(*engines(plan)[0]))).resolve()
     weights = str(weights_folder().resolve())
-    peer = {"folder": str(photos), "size": _size(plan), "weights": weights}
+    peer = {"folder": str(photos), "size": _size(plan), "weights_folder": weights}
     if find_spec("tensorflow"):
         jobs.append(("tutorial", _measured(material, "tutorial", seconds=2 * plan.span, **peer)))
     if find_spec("torch"):

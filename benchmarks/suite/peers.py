@@ -6,26 +6,25 @@ from typing import Any
 
 import numpy as np
 
+from dogs_vs_cats.features import keras_backend, weights
+
 BATCH = 32
 FEWEST = 4  # batches that the tutorial way is measured on, at least
 
 
-def tutorial(folder: str, size: int, weights: str, seconds: float) -> dict[str, Any]:
+def tutorial(folder: str, size: int, weights_folder: str, seconds: float) -> dict[str, Any]:
     """Return photos a second of a typical tutorial, its first batch not counted.
 
     It uses Keras's image_dataset_from_directory and float32 `VGG16.predict`. If all photos would
     take much longer than `seconds`, a random sample is measured. `device` is cpu, or Keras's name
     of the GPU that TensorFlow used.
     """
-    from dogs_vs_cats.features import keras_backend
-    from dogs_vs_cats.features.weights import load
-
     keras = keras_backend.start()
     photos = keras.utils.image_dataset_from_directory(
         folder, labels=None, image_size=(size, size), batch_size=BATCH, seed=0, verbose=False
     )
     network = keras.applications.VGG16(weights=None, include_top=False, input_shape=(size, size, 3))
-    for layer, pair in load("vgg16", Path(weights)).items():
+    for layer, pair in _vgg16(weights_folder).items():
         network.get_layer(layer).set_weights(list(pair))
     prepared = photos.map(keras.applications.vgg16.preprocess_input)
     network.predict(prepared.take(1), verbose=0)
@@ -39,7 +38,7 @@ def tutorial(folder: str, size: int, weights: str, seconds: float) -> dict[str, 
     return {"photos_a_second": rate, "photos": len(maps), "device": device}
 
 
-def torch(folder: str, size: int, weights: str, seconds: float) -> dict[str, Any]:
+def torch(folder: str, size: int, weights_folder: str, seconds: float) -> dict[str, Any]:
     """Return photos a second of PyTorch's VGG16 under bfloat16 autocast, after a first batch.
 
     Without decoding, so it is an upper bound for a PyTorch pipeline. `device` is cpu, or the
@@ -47,11 +46,9 @@ def torch(folder: str, size: int, weights: str, seconds: float) -> dict[str, Any
     """
     import torch as pytorch
 
-    from dogs_vs_cats.features.weights import load
-
     layers: list[Any] = []
     depth, block = 3, "1"
-    for name, (kernel, bias) in load("vgg16", Path(weights)).items():
+    for name, (kernel, bias) in _vgg16(weights_folder).items():
         if name[5] != block:
             layers.append(pytorch.nn.MaxPool2d(2))
             block = name[5]
@@ -78,3 +75,10 @@ def torch(folder: str, size: int, weights: str, seconds: float) -> dict[str, Any
     rate = done / (time.monotonic() - started)
     name = "cpu" if device == "cpu" else pytorch.cuda.get_device_name()
     return {"photos_a_second": rate, "device": name}
+
+
+def _vgg16(folder: str) -> dict[str, Any]:
+    """Return layer -> (kernel, bias) of VGG16."""
+    tensors = weights.load("vgg16", Path(folder))
+    assert isinstance(tensors, dict)
+    return tensors

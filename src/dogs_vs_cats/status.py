@@ -1,4 +1,7 @@
-"""Status: what exists, how big and how fresh; and what could be freed. Standard library alone."""
+"""Status: what exists, its size and whether it is up to date; and what could be freed.
+
+Standard library alone.
+"""
 
 import time
 from pathlib import Path
@@ -14,50 +17,61 @@ from dogs_vs_cats.modeling import blend, training
 from dogs_vs_cats.modeling.results import Evaluation
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
+# Folders of what the stages can make again.
 FREED = ("cache", "models", "reports", "exports")
 
 
 def lines(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> list[str]:
     """Return the lines of `make status` for a dataset and a recipe, or a blend and its members."""
-    data = dataset.read(workspace)
-    counts = " + ".join(f"{n:,} {name}" for name, n in data.photos_per_class.items())
-    found = [
-        f"dataset   {workspace.dataset}",
-        f"recipe    {recipe.name}: {recipe.about}",
-        f"photos    {counts} to train on, {data.test_photos:,} to predict, "
-        f"{len(data.problems):,} unreadable{_age(workspace.data_stamp)}",
+    rows = [
+        ("dataset", workspace.dataset),
+        ("recipe", f"{recipe.name}: {recipe.about}"),
+        ("photos", _photos(workspace)),
     ]
     for member in recipes.members(recipe):
         if member is not recipe:
-            found.append(f"member    {member.name}: {member.about}")
-        folder = cache.folder(workspace, member.features, engine)
-        cached = cache.fresh(workspace, member.features, engine)
-        found.append(f"features  {_state(folder, cached)}")
-        if cached:
-            found[-1] += f", {cached.rows:,} rows"
-        result = training.fresh(workspace, member, engine)
-        found.append(f"heads     {_state(workspace.model(member.name), result)}{_metrics(result)}")
+            rows.append(("member", f"{member.name}: {member.about}"))
+        rows.append(("features", _features(workspace, member, engine)))
+        heads = training.fresh(workspace, member, engine)
+        rows.append(("heads", _model(workspace, member, heads)))
     if isinstance(recipe, Blend):
-        result = blend.fresh(workspace, recipe, engine)
-        found.append(f"blend     {_state(workspace.model(recipe.name), result)}{_metrics(result)}")
-    sent = [x for x in ledger.read() if (x.dataset, x.recipe) == (workspace.dataset, recipe.name)]
-    found.append(f"CSVs      {len(sent)}" + (f", the last {sent[-1].file}" if sent else ""))
-    found.append(f"weights   {files.size_text(files.size_of(weights_folder()))}, kept by all")
-    return found
+        rows.append(("blend", _model(workspace, recipe, blend.fresh(workspace, recipe, engine))))
+    made = (workspace.dataset, recipe.name)
+    csvs = [line.file for line in ledger.read() if (line.dataset, line.recipe) == made]
+    rows.append(("CSVs", f"{len(csvs)}, the last {csvs[-1]}" if csvs else "0"))
+    size = files.size_text(files.size_of(weights_folder()))
+    rows.append(("weights", f"{size}, shared by all datasets"))
+    return [f"{name:10}{text}" for name, text in rows]
 
 
-def _state(folder: Path, fresh: object) -> str:
+def _photos(workspace: Workspace) -> str:
+    data = dataset.read(workspace)
+    counts = " + ".join(f"{n:,} {name}" for name, n in data.photos_per_class.items())
+    return (
+        f"{counts} to train on, {data.test_photos:,} to predict, "
+        f"{len(data.problems):,} unreadable{_age(workspace.data_stamp)}"
+    )
+
+
+def _features(workspace: Workspace, recipe: Recipe, engine: Engine) -> str:
+    cached = cache.fresh(workspace, recipe.features, engine)
+    text = _state(cache.folder(workspace, recipe.features, engine), cached is not None)
+    return f"{text}, {cached.rows:,} rows" if cached else text
+
+
+def _model(workspace: Workspace, recipe: Recipe | Blend, result: Evaluation | None) -> str:
+    text = _state(workspace.model(recipe.name), result is not None)
+    if result is None:
+        return text
+    metrics = result.metrics
+    return f"{text}, out of fold: accuracy {metrics.accuracy:.2%}, log loss {metrics.log_loss:.4f}"
+
+
+def _state(folder: Path, fresh: bool) -> str:
     if not folder.exists():
         return "none yet"
-    state = "up to date" if fresh else "stale: they will be made again when they are needed"
+    state = "up to date" if fresh else "stale: will be made again when needed"
     return f"{state}, {files.size_text(files.size_of(folder))} in {folder}{_age(folder)}"
-
-
-def _metrics(result: Evaluation | None) -> str:
-    if result is None:
-        return ""
-    metrics = result.metrics
-    return f", out of fold: accuracy {metrics.accuracy:.2%}, log loss {metrics.log_loss:.4f}"
 
 
 def _age(path: Path) -> str:
