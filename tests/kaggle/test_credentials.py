@@ -36,7 +36,7 @@ def test_empty_variables_count_as_absent_and_are_named(kaggle, monkeypatch, tmp_
     monkeypatch.setenv("KAGGLE_TOKEN", "")
     kaggle.forget()
     tmp_path.joinpath("kaggle.json").write_text(
-        f'{{"username": "{rehearsal.username}", "key": "{rehearsal.key}"}}'
+        f'{{"username": "{rehearsal.routes.username}", "key": "{rehearsal.routes.key}"}}'
     )
     assert "KAGGLE_USERNAME is empty and counts as absent" in credentials.find().describe()
     assert whole(kaggle, competition_files.download(SLUG, tmp_path / "data"))
@@ -58,7 +58,7 @@ def test_a_malformed_key_file_is_named(kaggle, tmp_path, content, received):
     path.write_text(content)
     words = ["~/.kaggle/kaggle.json", credentials.EXPECTED, received]
     refused(words, competition_files.download, SLUG, tmp_path / "data")
-    path.write_text(f'{{"username": "{rehearsal.username}", "key": "{rehearsal.key}"}}')
+    path.write_text(f'{{"username": "{rehearsal.routes.username}", "key": "{rehearsal.routes.key}"}}')
     assert whole(kaggle, competition_files.download(SLUG, tmp_path / "data"))
 
 
@@ -67,7 +67,7 @@ def test_a_stale_token_that_shadows_a_good_key_file_is_named(kaggle, tmp_path):
     folder = kaggle.sign_out()
     folder.joinpath("access_token").write_text("stale")
     folder.joinpath("kaggle.json").write_text(
-        f'{{"username": "{rehearsal.username}", "key": "{rehearsal.key}"}}'
+        f'{{"username": "{rehearsal.routes.username}", "key": "{rehearsal.routes.key}"}}'
     )
     words = [
         "the token in ~/.kaggle/access_token, which shadows ~/.kaggle/kaggle.json",
@@ -84,14 +84,14 @@ def test_a_good_token_signs_in_and_a_stale_one_alone_is_named(kaggle, monkeypatc
     kaggle.sign_out()
     monkeypatch.setenv("KAGGLE_API_TOKEN", "stale")
     refused(["the token in KAGGLE_API_TOKEN"], competition_files.download, SLUG, tmp_path / "data")
-    monkeypatch.setenv("KAGGLE_API_TOKEN", rehearsal.token)
+    monkeypatch.setenv("KAGGLE_API_TOKEN", rehearsal.routes.token)
     assert whole(kaggle, competition_files.download(SLUG, tmp_path / "data"))
 
 
 def test_signing_in_with_a_token_ends_although_kaggle_never_answers(kaggle, monkeypatch, tmp_path):
     rehearsal = kaggle.start(Fault("silence", on="IntrospectToken", times=ALWAYS))
     kaggle.sign_out()
-    monkeypatch.setenv("KAGGLE_API_TOKEN", rehearsal.token)
+    monkeypatch.setenv("KAGGLE_API_TOKEN", rehearsal.routes.token)
     refused(["sign in", "no answer"], competition_files.download, SLUG, tmp_path / "data")
 
 

@@ -347,7 +347,7 @@ def test_a_wrong_key_is_refused(make, home):
 def test_a_token_opens_and_a_stale_one_shadows_a_good_key(make, home):
     words = ("competitions", "files", SLUG)
     with make() as rehearsal:
-        good = kaggle(rehearsal, home, *words, KAGGLE_API_TOKEN=rehearsal.token, KAGGLE_KEY="")
+        good = kaggle(rehearsal, home, *words, KAGGLE_API_TOKEN=rehearsal.routes.token, KAGGLE_KEY="")
         stale = kaggle(rehearsal, home, *words, KAGGLE_API_TOKEN="stale")
     assert good.returncode == 0
     assert stale.returncode == 1
