@@ -1,5 +1,6 @@
 """Which credentials are used, and what is said of those that are missing or no good."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,9 +8,15 @@ import sys
 import pytest
 
 from dogs_vs_cats.kaggle import competition_files, credentials
-from dogs_vs_cats.rehearsal.small_kaggle import ALWAYS, Fault
+from dogs_vs_cats.rehearsal.faults import ALWAYS, Fault
+from dogs_vs_cats.rehearsal.small_kaggle import SmallKaggle
 from support.commands import PROJECT
-from support.kaggle_client import SLUG, refused, whole
+from support.kaggle_client import SLUG, forget_client, refused, whole
+
+
+def key_file(rehearsal: SmallKaggle) -> str:
+    """Return the text of kaggle.json."""
+    return json.dumps({"username": rehearsal.routes.username, "key": rehearsal.routes.key})
 
 
 def test_without_credentials_it_says_where_to_get_some_and_what_needs_none(kaggle, tmp_path):
@@ -34,10 +41,8 @@ def test_empty_variables_count_as_absent_and_are_named(kaggle, monkeypatch, tmp_
     )
     monkeypatch.setenv("KAGGLE_USERNAME", "")
     monkeypatch.setenv("KAGGLE_TOKEN", "")
-    kaggle.forget()
-    tmp_path.joinpath("kaggle.json").write_text(
-        f'{{"username": "{rehearsal.routes.username}", "key": "{rehearsal.routes.key}"}}'
-    )
+    forget_client()
+    tmp_path.joinpath("kaggle.json").write_text(key_file(rehearsal))
     assert "KAGGLE_USERNAME is empty and counts as absent" in credentials.find().describe()
     assert whole(kaggle, competition_files.download(SLUG, tmp_path / "data"))
 
@@ -58,7 +63,7 @@ def test_a_malformed_key_file_is_named(kaggle, tmp_path, content, received):
     path.write_text(content)
     words = ["~/.kaggle/kaggle.json", credentials.EXPECTED, received]
     refused(words, competition_files.download, SLUG, tmp_path / "data")
-    path.write_text(f'{{"username": "{rehearsal.routes.username}", "key": "{rehearsal.routes.key}"}}')
+    path.write_text(key_file(rehearsal))
     assert whole(kaggle, competition_files.download(SLUG, tmp_path / "data"))
 
 
@@ -66,9 +71,7 @@ def test_a_stale_token_that_shadows_a_good_key_file_is_named(kaggle, tmp_path):
     rehearsal = kaggle.start()
     folder = kaggle.sign_out()
     folder.joinpath("access_token").write_text("stale")
-    folder.joinpath("kaggle.json").write_text(
-        f'{{"username": "{rehearsal.routes.username}", "key": "{rehearsal.routes.key}"}}'
-    )
+    folder.joinpath("kaggle.json").write_text(key_file(rehearsal))
     words = [
         "the token in ~/.kaggle/access_token, which shadows ~/.kaggle/kaggle.json",
         "401",

@@ -4,20 +4,22 @@ FAULTS is the table in docs/kaggle.md: each is ordered from the server, each mus
 and status 1, or be overcome, and a second run without the fault must recover.
 """
 
-import csv
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pandas as pd
 import pytest
 
+from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.kaggle.competitions import REHEARSAL
 from dogs_vs_cats.rehearsal import rehearse
 from dogs_vs_cats.rehearsal.book import HostedCompetition
@@ -25,9 +27,11 @@ from dogs_vs_cats.rehearsal.faults import ALWAYS, Fault
 from dogs_vs_cats.rehearsal.packing import damage
 from dogs_vs_cats.rehearsal.scoring import public_ids
 from dogs_vs_cats.rehearsal.small_kaggle import SmallKaggle
-from dogs_vs_cats.workspace import Workspace
-from support.commands import PROJECT, TINY
+from dogs_vs_cats.workspace import LEDGER, Workspace
+from support.commands import PROJECT, TINY, called
+from support.kaggle_client import environment
 from support.pictures import class_folder
+from support.prepared import copy_of, prepared
 from support.servers import scripted, serving
 
 
@@ -40,6 +44,7 @@ class Case:
     words: str = ""
     changes: dict = field(default_factory=dict)
     before: Callable[[Path], dict] = lambda here: {}  # what else to change, once it is ready
+    patience: str = "1.5"  # seconds for all tries of a call; the wait for a score is 6.7 times that
 
 
 def used_up(here: Path) -> dict:
@@ -48,8 +53,8 @@ def used_up(here: Path) -> dict:
     text = "id,label\n" + "".join(f"{number},0.5\n" for number in answers)
     (here / "other.csv").write_text(text)
     with kaggle(here) as server:
-        environment = server.process_environment(here / "home")
-        done = command("upload", environment, "--csv", "other.csv", "--dataset", "set")
+        variables = server.process_environment(here / "home")
+        done = at(variables, "upload", "--csv", "other.csv", "--dataset", "set")
     assert done.returncode == 0, done.stderr
     return {}
 
@@ -77,7 +82,10 @@ FAULTS = {
     "server error (500), always": Case("data", (Fault("server-error", times=ALWAYS),), "500"),
     "connection dropped": Case("data", (Fault("drop", "ListDataFiles"),)),
     "a server that never answers": Case(
-        "data", (Fault("silence", "ListDataFiles", ALWAYS),), "no answer from Kaggle for 1 s"
+        "data",
+        (Fault("silence", "ListDataFiles", ALWAYS),),
+        "no answer from Kaggle for 1 s",
+        patience="0.3",
     ),
     "download cut, resumed": Case("data", (Fault("cut", "train.zip", after_bytes=3000),)),
     "download cut, an error body on resume": Case(
@@ -109,75 +117,67 @@ FAULTS = {
         "submit", (Fault("score-error", "CreateSubmission"),), "could not score"
     ),
     "a score that never comes": Case(
-        "submit", (Fault("no-score", "CreateSubmission"),), "make scores"
+        "submit", (Fault("no-score", "CreateSubmission"),), "make scores", patience="0.3"
     ),
 }
 
 
-def command(script, environment, *arguments, **variables):
-    environment = {
-        **environment,
-        "PYTHONPATH": str(PROJECT / "src"),
-        "KAGGLE_TIMEOUT": "1",
-        "KAGGLE_PATIENCE": "1.5",
-        **variables,
-    }
-    return subprocess.run(
-        [sys.executable, str(PROJECT / "scripts" / f"{script}.py"), *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-        timeout=60,
-    )
+def at(variables: dict[str, str], script: str, *arguments: str, **more: str) -> CompletedProcess:
+    """Run a script in this process with just these variables and short time limits."""
+    limits = {"KAGGLE_TIMEOUT": "1", "KAGGLE_PATIENCE": "1.5"}
+    with environment(variables | limits | more):
+        return CompletedProcess(script, *called(script, *arguments))
 
 
-@pytest.fixture(scope="session")
-def rehearsed(tmp_path_factory):
-    """A folder where a rehearsal has been through all stages but the upload."""
-    import os
-
-    folder = tmp_path_factory.mktemp("rehearsed")
+def rehearse_once(folder: Path) -> None:
+    """Rehearse as a user does, whose home has a file that must be left alone."""
     (folder / "tiny.toml").write_text(TINY)
     class_folder(folder / "photos", each=30)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(PROJECT / "src"),
-        "WEIGHTS": os.environ.get("WEIGHTS") or str(PROJECT / "weights"),
-    }
+    home = folder / "users-home"
+    (home / ".kaggle").mkdir(parents=True)
+    (home / ".kaggle/kaggle.json").write_text("not touched")
+    before = times(home)
+    options = ("--source", "photos", "--dataset", "set", "--recipe", "tiny.toml")
     done = subprocess.run(
-        [
-            sys.executable,
-            str(PROJECT / "scripts/rehearse.py"),
-            *("--source", "photos", "--dataset", "set", "--recipe", "tiny.toml"),
-        ],
+        [sys.executable, PROJECT / "scripts/rehearse.py", *options],
         cwd=folder,
-        env=environment,
+        env={
+            "PATH": "/usr/bin",
+            "HOME": str(home),
+            "PYTHONPATH": str(PROJECT / "src"),
+            "WEIGHTS": os.environ["WEIGHTS"],
+        },
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "printed.txt").write_text(done.stdout)
-    return folder
+    (folder / "homes.json").write_text(json.dumps([before, times(home)]))
+
+
+def times(home: Path) -> dict[str, int]:
+    """Return path -> time of change of all that is in a home."""
+    return {str(path.relative_to(home)): path.stat().st_mtime_ns for path in home.rglob("*")}
+
+
+@pytest.fixture(scope="session")
+def rehearsed() -> Path:
+    """A folder where a rehearsal has been through all stages; to read."""
+    return prepared("rehearsed", rehearse_once)
 
 
 @pytest.fixture
 def ready(rehearsed, here, monkeypatch):
     """A copy of that folder, with the CSV not uploaded yet."""
-    shutil.copytree(rehearsed, here, dirs_exist_ok=True, copy_function=shutil.copy2)
+    copy_of(rehearsed, here)
     shutil.rmtree("data/set/rehearsal/state")
     (here / "home").mkdir()
-    lines = Path("submissions/ledger.csv").read_text().splitlines()
-    row = next(csv.DictReader(lines))
-    kept = {k: "" if k in SENT else v for k, v in row.items()}
-    Path("submissions/ledger.csv").write_text(
-        lines[0] + "\n" + ",".join(kept[k] for k in row) + "\n"
-    )
+    (line,) = ledger.read()
+    LEDGER.unlink()
+    unsent = dict.fromkeys(("competition", "ref", "status", "public_score", "private_score"), "")
+    ledger.put(replace(line, **unsent))
     return here
-
-
-SENT = ("competition", "ref", "status", "public_score", "private_score")
 
 
 def kaggle(here: Path, faults=(), **changes) -> SmallKaggle:
@@ -188,12 +188,12 @@ def kaggle(here: Path, faults=(), **changes) -> SmallKaggle:
     return SmallKaggle(HostedCompetition(**given | changes), here / "server", faults)
 
 
-def stage(name: str, server: SmallKaggle, here: Path) -> subprocess.CompletedProcess:
-    environment = server.process_environment(here / "home")
+def stage(name: str, server: SmallKaggle, here: Path, **more: str) -> CompletedProcess:
+    variables = server.process_environment(here / "home")
     if name == "data":
-        wanted = ("--source", "kaggle", "--competition", REHEARSAL, "--dataset", "again")
-        return command("data", environment, *wanted)
-    return command("submit", environment, "--dataset", "set", "--recipe", "tiny.toml")
+        options = ("--source", "kaggle", "--competition", REHEARSAL, "--dataset", "again")
+        return at(variables, "data", *options, **more)
+    return at(variables, "submit", "--dataset", "set", "--recipe", "tiny.toml", **more)
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -204,7 +204,7 @@ def test_a_fault_ends_in_one_line_or_is_overcome_and_a_rerun_recovers(ready, nam
     changes = case.changes | case.before(ready)
     others = 1 if case.before is used_up else 0
     with kaggle(ready, case.faults, **changes) as server:
-        done = stage(case.stage, server, ready)
+        done = stage(case.stage, server, ready, KAGGLE_PATIENCE=case.patience)
         sent = len(server.submissions)
     if case.words:
         assert done.returncode == 1, done.stdout + done.stderr
@@ -266,7 +266,7 @@ def test_the_rehearsals_score_is_the_one_computed_by_hand(rehearsed):
 
 def test_without_credentials_data_says_how_and_submit_ends_well(ready):
     nothing = {"PATH": "/usr/bin", "HOME": str(ready)}
-    done = command("data", nothing)
+    done = at(nothing, "data")
     assert done.returncode == 1
     assert "SOURCE=microsoft" in done.stdout
     assert "settings" in done.stdout
@@ -275,7 +275,7 @@ def test_without_credentials_data_says_how_and_submit_ends_well(ready):
     # As if the photos had come from the real competition.
     stamp = Path("data/set/stamp.json")
     stamp.write_text(stamp.read_text().replace(REHEARSAL, "dogs-vs-cats"))
-    done = command("submit", nothing, "--dataset", "set", "--recipe", "tiny.toml")
+    done = at(nothing, "submit", "--dataset", "set", "--recipe", "tiny.toml")
     assert (done.returncode, done.stderr) == (0, "")
     assert "not uploaded" in done.stdout
     assert "https://www.kaggle.com/c/dogs-vs-cats/submit" in done.stdout
@@ -283,7 +283,7 @@ def test_without_credentials_data_says_how_and_submit_ends_well(ready):
 
 def test_a_rehearsed_submission_is_never_sent_to_kaggle(ready):
     real = {"PATH": "/usr/bin", "HOME": str(ready), "KAGGLE_USERNAME": "u", "KAGGLE_KEY": "k"}
-    done = command("submit", real, "--dataset", "set", "--recipe", "tiny.toml")
+    done = at(real, "submit", "--dataset", "set", "--recipe", "tiny.toml")
     assert (done.returncode, done.stderr) == (0, "")
     assert "of a rehearsal" in done.stdout
 
@@ -291,22 +291,22 @@ def test_a_rehearsed_submission_is_never_sent_to_kaggle(ready):
 def test_the_same_csv_is_uploaded_once_unless_again_and_never_with_upload_0(ready):
     options = ("--dataset", "set", "--recipe", "tiny.toml")
     with kaggle(ready) as server:
-        environment = server.process_environment(ready / "home")
-        assert command("submit", environment, *options, "--upload", "0").returncode == 0
+        variables = server.process_environment(ready / "home")
+        assert at(variables, "submit", *options, "--upload", "0").returncode == 0
         assert len(server.submissions) == 0
-        first = command("submit", environment, *options)
+        first = at(variables, "submit", *options)
         assert "scored: public score" in first.stdout, first.stderr
         calls = len(server.requests)
-        second = command("submit", environment, *options)
+        second = at(variables, "submit", *options)
         assert "uploaded before: public score" in second.stdout
         assert len(server.requests) == calls, "Kaggle isn't even asked"
         assert len(server.submissions) == 1
         # The ledger lost: the list at Kaggle still tells.
         Path("submissions/ledger.csv").unlink()
-        third = command("submit", environment, *options)
+        third = at(variables, "submit", *options)
         assert "has this CSV already" in third.stdout, third.stderr
         assert len(server.submissions) == 1
-        assert command("submit", environment, *options, "--again").returncode == 0
+        assert at(variables, "submit", *options, "--again").returncode == 0
         assert len(server.submissions) == 2
         message = server.submissions[0].description
     assert message.startswith("tiny: out of fold accuracy")
@@ -319,25 +319,24 @@ def test_any_csv_can_be_uploaded_and_the_ledger_is_brought_up_to_date(ready):
     Path("by-hand.csv").write_text(good)
     Path("bad.csv").write_text(good.replace("id,label\n", "id,dog\n"))
     with kaggle(ready, leaderboard=(("a", 0.01), ("b", 0.2), ("c", 0.5))) as server:
-        environment = server.process_environment(ready / "home")
-        refused = command("upload", environment, "--csv", "bad.csv", "--dataset", "set")
+        variables = server.process_environment(ready / "home")
+        refused = at(variables, "upload", "--csv", "bad.csv", "--dataset", "set")
         assert refused.returncode == 1
         assert "Received id,dog" in refused.stderr
-        done = command("upload", environment, "--csv", "by-hand.csv", "--dataset", "set")
+        done = at(variables, "upload", "--csv", "by-hand.csv", "--dataset", "set")
         assert done.returncode == 0, done.stderr
         assert f"public score {-math.log(0.9):.5f}" in done.stdout
         assert len(server.submissions) == 1
         stage("submit", server, ready)
         Path("submissions/ledger.csv").unlink()
-        shown = command("scores", environment, "--competition", REHEARSAL)
+        shown = at(variables, "scores", "--competition", REHEARSAL)
         assert shown.returncode == 0, shown.stderr
     rows = [line for line in shown.stdout.splitlines() if ".csv" in line]
     assert rows[0].split()[-1] == "by-hand.csv", "best first"
     assert len(rows) == 2
     # Four on the board: three others and ourselves.
     assert re.search(r"is place 2 of 4 on the board", shown.stdout), shown.stdout
-    ledger = pd.read_csv("submissions/ledger.csv", dtype=str)
-    assert set(ledger["status"]) == {"COMPLETE"}
+    assert {line.status for line in ledger.read()} == {"COMPLETE"}
 
 
 def test_where_accuracy_is_the_metric_labels_are_0_or_1(ready):
@@ -350,12 +349,12 @@ def test_where_accuracy_is_the_metric_labels_are_0_or_1(ready):
     }
     changes = {"slug": "dogs-vs-cats", "metric": "accuracy", "files": files}
     with kaggle(ready, **changes) as server:
-        environment = server.process_environment(ready / "home")
+        variables = server.process_environment(ready / "home")
         wanted = ("--source", "kaggle", "--competition", "dogs-vs-cats")
-        assert command("data", environment, *wanted).returncode == 0
+        assert at(variables, "data", *wanted).returncode == 0
         shutil.copytree("cache/set", "cache/dogs-vs-cats")
         for script in "features", "train", "submit":
-            done = command(script, environment, "--recipe", "tiny.toml")
+            done = at(variables, script, "--recipe", "tiny.toml")
             assert done.returncode == 0, done.stderr
         (sent,) = server.submissions
     (path,) = Path("submissions").glob("dogs-vs-cats-tiny-*.csv")
@@ -364,7 +363,7 @@ def test_where_accuracy_is_the_metric_labels_are_0_or_1(ready):
     Path("soft.csv").write_text(
         path.read_text().replace(",1\n", ",0.9\n").replace(",0\n", ",0.1\n")
     )
-    done = command("check", environment, "--csv", "soft.csv")
+    done = at(variables, "check", "--csv", "soft.csv")
     assert "to be 0 or 1. Received" in done.stderr
 
 
@@ -396,25 +395,10 @@ def test_garbage_of_the_same_size_on_the_disk_is_not_taken_for_the_file(ready):
     assert (folder / "train.zip").read_bytes() == served.read_bytes()
 
 
-def test_the_users_home_is_left_alone(ready, rehearsed, tmp_path):
-    home = tmp_path / "real-home"
-    (home / ".kaggle").mkdir(parents=True)
-    (home / ".kaggle/kaggle.json").write_text("not touched")
-    before = {p: p.stat().st_mtime_ns for p in home.rglob("*")}
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(PROJECT / "scripts/rehearse.py"),
-            *("--source", str(rehearsed / "photos"), "--dataset", "set", "--recipe", "tiny.toml"),
-        ],
-        env={"PATH": "/usr/bin", "HOME": str(home), "PYTHONPATH": str(PROJECT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "scored: public score" in done.stdout
-    assert {p: p.stat().st_mtime_ns for p in home.rglob("*")} == before
+def test_the_users_home_is_left_alone(rehearsed):
+    before, after = json.loads((rehearsed / "homes.json").read_text())
+    assert before == after
+    assert "scored: public score" in (rehearsed / "printed.txt").read_text()
 
 
 def test_microsofts_photos_need_no_account(here, run, refuse, tmp_path):
@@ -466,14 +450,14 @@ def test_a_folder_may_say_whose_photos_it_holds_and_the_check_follows_the_metric
     nothing = {"PATH": "/usr/bin", "HOME": str(ready)}
     shutil.copytree(ready / "data/set/rehearsal/served", ready / "by-hand")
     wanted = ("--source", "by-hand", "--competition", "dogs-vs-cats", "--dataset", "hand")
-    done = command("data", nothing, *wanted)
+    done = at(nothing, "data", *wanted)
     assert done.returncode == 0, done.stderr
     numbers = json.loads(Path("data/set/rehearsal/answers.json").read_text())
     Path("soft.csv").write_text("id,label\n" + "".join(f"{n},0.3\n" for n in numbers))
-    done = command("upload", nothing, "--csv", "soft.csv")
+    done = at(nothing, "upload", "--csv", "soft.csv")
     assert "to be 0 or 1. Received" in done.stderr
     redux = ("--competition", "dogs-vs-cats-redux-kernels-edition")
-    done = command("upload", nothing, "--csv", "soft.csv", *redux)
+    done = at(nothing, "upload", "--csv", "soft.csv", *redux)
     assert "no Kaggle credentials" in done.stderr, "the check has passed"
 
 

@@ -1,4 +1,4 @@
-"""The rehearsal, asked by the real Kaggle client in processes of its own."""
+"""The small Kaggle, asked by the real client."""
 
 import csv
 import http.client
@@ -23,6 +23,7 @@ from dogs_vs_cats.rehearsal.book import HostedCompetition
 from dogs_vs_cats.rehearsal.faults import ALWAYS, CLOSED, DENIED, RULES, Fault
 from dogs_vs_cats.rehearsal.packing import damage, pack_photos
 from dogs_vs_cats.rehearsal.small_kaggle import REMOVE, SmallKaggle
+from support.kaggle_client import run_client
 
 SLUG = "dogs-vs-cats-rehearsed"
 CUT = 1_100_000  # past the client's first MiB, so that it has something to resume
@@ -65,16 +66,19 @@ def home(tmp_path):
 
 
 def kaggle(rehearsal, home, *words, **variables):
-    """Run the client's command line, as a user would."""
-    return run(rehearsal, home, ["-m", "kaggle", *map(str, words)], **variables)
+    """Run the client's command line as a user would, but in this process."""
+    variables = rehearsal.process_environment(home) | variables
+    return run_client(variables, home, *map(str, words))
 
 
-def script(rehearsal, home, text, **variables):
-    """Run a script that uses the client's `api`."""
-    return run(rehearsal, home, ["-c", f"from kaggle import api\n{text}"], **variables)
+def script(rehearsal, home, text):
+    """Run a script that uses the client's `api`, in this process."""
+    variables = rehearsal.process_environment(home)
+    return run_client(variables, home, "-c", f"from kaggle import api\n{text}")
 
 
 def run(rehearsal, home, arguments, **variables):
+    """Run Python in a process of its own."""
     return subprocess.run(
         [sys.executable, *arguments],
         env=rehearsal.process_environment(home) | variables,
@@ -347,7 +351,9 @@ def test_a_wrong_key_is_refused(make, home):
 def test_a_token_opens_and_a_stale_one_shadows_a_good_key(make, home):
     words = ("competitions", "files", SLUG)
     with make() as rehearsal:
-        good = kaggle(rehearsal, home, *words, KAGGLE_API_TOKEN=rehearsal.routes.token, KAGGLE_KEY="")
+        good = kaggle(
+            rehearsal, home, *words, KAGGLE_API_TOKEN=rehearsal.routes.token, KAGGLE_KEY=""
+        )
         stale = kaggle(rehearsal, home, *words, KAGGLE_API_TOKEN="stale")
     assert good.returncode == 0
     assert stale.returncode == 1
@@ -448,7 +454,8 @@ def test_the_variables_that_lead_elsewhere_are_removed(make, home, monkeypatch):
         monkeypatch.setenv(name, "elsewhere")
     with make() as rehearsal:
         assert not set(REMOVE) & set(rehearsal.process_environment(home))
-        assert kaggle(rehearsal, home, "competitions", "files", SLUG).returncode == 0
+        command = ["-m", "kaggle", "competitions", "files", SLUG]
+        assert run(rehearsal, home, command).returncode == 0
 
 
 # Faults

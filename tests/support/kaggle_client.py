@@ -1,12 +1,19 @@
 """A small Kaggle for tests, which this process's client talks to as if it had just started."""
 
+import io
+import os
 import random
 import re
+import runpy
 import sys
 import time
+import traceback
 import zipfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from subprocess import CompletedProcess
+from unittest import mock
 
 import pytest
 
@@ -42,8 +49,46 @@ def competition_files(folder: Path) -> dict[str, Path]:
     }
 
 
+def forget_client() -> None:
+    """Let the client be imported anew: it looks for its folder and signs in on import."""
+    for name in [name for name in sys.modules if re.match(r"kaggle(\.|$)", name)]:
+        del sys.modules[name]
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Give this process just these variables, and a client that isn't imported yet."""
+    with mock.patch.dict(os.environ, variables, clear=True):
+        forget_client()
+        yield
+    forget_client()
+
+
+def run_client(variables: dict[str, str], folder: Path, *arguments: str) -> CompletedProcess:
+    """Run `python -m kaggle`, or with "-c" a script, in this process, as if it had just started."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with (
+        environment(variables),
+        chdir(folder),
+        mock.patch.object(sys, "argv", ["kaggle", *arguments]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            if arguments[0] == "-c":
+                exec(arguments[1], {"__name__": "__main__"})
+            else:
+                runpy.run_module("kaggle", run_name="__main__")
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        except Exception:  # noqa: BLE001 - the interpreter prints the same
+            traceback.print_exc()
+            status = 1
+    return CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
+
+
 class Kaggle:
-    """Starts rehearsals that this process's client talks to, as if it were newly started."""
+    """Starts small Kaggles that this process's client talks to, as if it had just started."""
 
     def __init__(self, tmp_path: Path, monkeypatch, served: dict[str, Path], stack: ExitStack):
         self.home, self.folder = tmp_path / "home", tmp_path / "server"
@@ -61,13 +106,8 @@ class Kaggle:
             self.monkeypatch.setenv(name, value)
         self.monkeypatch.setenv("KAGGLE_TIMEOUT", "1")
         self.monkeypatch.setenv("KAGGLE_PATIENCE", "3")
-        self.forget()
+        forget_client()
         return rehearsal
-
-    def forget(self) -> None:
-        """Let the client be imported anew: it looks for its folder and signs in on import."""
-        for name in [name for name in sys.modules if re.match(r"kaggle(\.|$)", name)]:
-            self.monkeypatch.delitem(sys.modules, name)
 
     def sign_out(self) -> Path:
         """Take the credentials away; return the folder where others may be put."""
