@@ -71,7 +71,7 @@ def _string(node: ast.JoinedStr | ast.Constant) -> Iterator[str]:
     text = ""
     for part in parts:
         if isinstance(part, ast.Constant):
-            text += part.value
+            text += str(part.value)
         else:
             yield repr(text)
             text = ""
