@@ -142,9 +142,9 @@ def test_training_obeys_and_scores_on_the_labels_as_they_came(made, run, shown):
     searched = head_search._photos(PLACE, recipe, engine)
     assert searched.rows.targets[number["cat.3"]] == -1
     assert searched.rows.labels[number["cat.3"]] == 0
-    before = Trials(PLACE, recipe, engine, Path("none"), None).given
+    before = Trials(PLACE, recipe, engine, Path("none"), None).inputs
     say(HEADER + "cat.3,drop,\n")
-    assert Trials(PLACE, recipe, engine, Path("none"), None).given != before
+    assert Trials(PLACE, recipe, engine, Path("none"), None).inputs != before
 
 
 def test_heads_are_stale_when_a_verdict_changes_and_those_without_are_kept(here, made, run):
