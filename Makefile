@@ -1,21 +1,21 @@
-# make help says what there is. Every stage is a thin command in scripts/; variables are its options.
+# `make help` lists targets and variables. A stage is a command in scripts/; variables are its options.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup data features train submit report predict try export upload scores compare \
-        search demo rehearse check status clean bench test lint packages own \
+        search demo rehearse check status clean bench figures test lint packages own \
         exportable switches
-# Stages follow each other: -j must not start them side by side.
+# Each stage needs the one before it: -j must not run them in parallel.
 .NOTPARALLEL:
 
-# What a choice takes besides requirements.txt is installed when it is first chosen.
+# Optional packages are installed the first time a choice needs them.
 EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
           $(filter try,$(MAKECMDGOALS)) $(if $(filter export,$(MAKECMDGOALS)),onnx) \
           $(if $(filter bench,$(MAKECMDGOALS)),$(if $(filter-out tensorflow,$(KERAS_BACKEND)),,openvino))
 BLANK := $() $()
-# PYTHON=python uses the interpreter you are in; otherwise .venv is made when it is first needed.
+# PYTHON=python uses the current interpreter; otherwise .venv is made the first time it is needed.
 ifdef PYTHON
-  # Its path may hold blanks, as a checkout's does; not in quotes, where ~ would be no folder.
+  # The path may contain blanks. They are escaped, since quotes would keep ~ from being expanded.
   RUN := $(subst $(BLANK),\$(BLANK),$(PYTHON))
   READY := packages
 else
@@ -24,8 +24,7 @@ else
 endif
 
 export PYTHONPATH := src:.
-# As environment, not as text in a command: a path may hold spaces and quotes; and as it is given:
-# a path may hold a $.
+# Texts reach the scripts through the environment, unexpanded: paths may contain spaces, quotes and $.
 TEXTS := SOURCE DATASET RECIPE CSV JSON PHOTOS COMPETITION SPACE
 $(foreach text,$(TEXTS),$(if $(value $(text)),$(eval override $(text) := $$(value $(text)))))
 export $(TEXTS)
@@ -35,7 +34,7 @@ CHOICE := $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ENGINE),--engine $(ENGINE))
          $(if $(PRECISION),--precision $(PRECISION)) $(if $(THREADS),--threads $(THREADS))
 STAGE := $(PICK) $(CHOICE)
 
-# YES=no is not yes, and is said before anything is run.
+# A switch is 0 or 1; anything else (YES=no) is refused before anything runs.
 MISTAKEN := $(firstword $(foreach switch,AGAIN GPU NESTED UPLOAD YES,\
             $(if $(filter [] [0] [1],[$($(switch))]),,$(switch))))
 
@@ -49,8 +48,7 @@ help: ## this page
 	@echo "  COMPETITION=name dogs-vs-cats-redux-kernels-edition (scored late), or dogs-vs-cats"
 	@echo "  DATASET=name     which dataset (default: that of the last make data)"
 	@echo "  RECIPE=fast      a name in recipes/, or a .toml file of your own; several are a blend"
-	@echo "  ENGINE=keras     what computes features: keras, or openvino (faster on processors)"
-	@echo "  PRECISION=auto   their arithmetic: auto, float32, bfloat16, or int8 with openvino"
+	@echo "  ENGINE=keras     or openvino (faster on processors); PRECISION=auto, float32, bfloat16, int8"
 	@echo "  BATCH=n          photos a step of make features; THREADS=n processor threads"
 	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; ROUNDS=3 of make bench"
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
@@ -59,7 +57,7 @@ help: ## this page
 	@echo "  YES=1            lets make clean remove what it lists; GPU=1 sets up TensorFlow's CUDA"
 	@echo "  PYTHON=python    use this interpreter and make no .venv (notebooks, conda)"
 	@echo "  WEIGHTS=folder   where the network's weights are kept (default: weights)"
-	@echo "  PHOTOS=path      photos for make predict; for make test, real ones in Kaggle's layout"
+	@echo "  PHOTOS=path      photos for make predict; for make test and figures, real ones of Kaggle's"
 
 setup: switches ## install the packages (other targets do it when they need to)
 ifdef PYTHON
@@ -90,22 +88,22 @@ switches:
 packages: switches
 	@$(RUN) scripts/packages.py --check $(EXTRAS)
 
-data: $(READY) ## photos from Kaggle or elsewhere into a table: decoded, checked, split in folds
+data: $(READY) ## get the photos, decode and check them, split them into folds
 	@$(RUN) scripts/data.py $(if $(SOURCE),--source "$$SOURCE") $(SLUG) $(PICK)
 
-features: $(READY) ## photos once through the frozen network; features cached
+features: $(READY) ## run the photos once through the frozen network; cache the features
 	@$(RUN) scripts/features.py $(STAGE) $(if $(BATCH),--batch $(BATCH))
 
-train: features ## heads on the features, for each fold; honest figures
+train: features ## train heads on the features, one per fold; measure them out of fold
 	@$(RUN) scripts/train.py $(STAGE)
 
-submit: train ## predict the test photos; a checked CSV; uploaded, its score brought back
+submit: train ## predict the test photos; write, check and upload the CSV; fetch its score
 	@$(RUN) scripts/submit.py $(STAGE) $(if $(UPLOAD),--upload $(UPLOAD)) $(if $(filter 1,$(AGAIN)),--again)
 
-report: train ## what was run and what it sees, as one page: reports/<dataset>/<recipe>.html
+report: train ## a page on what was trained and what it sees: reports/<dataset>/<recipe>.html
 	@$(RUN) scripts/report.py $(STAGE)
 
-# What is mistaken is said before anything is computed.
+# Refuse mistakes before anything is computed.
 own exportable: $(READY)
 own:
 	@$(RUN) scripts/predict.py --check $(KEPT) -- "$$PHOTOS"
@@ -113,10 +111,10 @@ exportable:
 	@$(RUN) scripts/export.py --check $(STAGE)
 KEPT := $(if $(CSV),--csv="$$CSV") $(if $(JSON),--json="$$JSON")
 
-predict: own train ## photos of your own: make predict PHOTOS=folder; CSV=path or JSON=path keeps it
+predict: own train ## predict your own photos: make predict PHOTOS=folder; CSV=path or JSON=path
 	@$(RUN) scripts/predict.py $(KEPT) $(STAGE) -- "$$PHOTOS"
 
-try: train ## a page on this machine where photos are dropped and answered
+try: train ## a web page on this machine: drop a photo, see the answer
 	@$(RUN) scripts/try.py $(if $(PORT),--port $(PORT)) $(STAGE)
 
 export: exportable train ## one ONNX file from pixels to probabilities, checked against the pipeline
@@ -125,19 +123,19 @@ export: exportable train ## one ONNX file from pixels to probabilities, checked 
 upload: $(READY) ## upload any submission that passes the check: make upload CSV=path
 	@$(RUN) scripts/upload.py $(if $(CSV),--csv="$$CSV") $(PICK) $(SLUG) $(if $(filter 1,$(AGAIN)),--again)
 
-scores: $(READY) ## bring submissions/ledger.csv up to date from Kaggle; the best first
+scores: $(READY) ## update submissions/ledger.csv from Kaggle; the best first
 	@$(RUN) scripts/scores.py $(SLUG)
 
-compare: $(READY) ## the trained recipes side by side: log loss, cost, and what is only noise
+compare: $(READY) ## compare the trained recipes: log loss, cost, and what may be noise
 	@$(RUN) scripts/compare.py $(PICK)
 
-search: $(READY) ## settings of a head, each judged once on other folds than train's
+search: $(READY) ## try other settings of a head, on other folds than train's
 	@$(RUN) scripts/search.py $(STAGE) $(if $(SPACE),--space "$$SPACE") $(if $(filter 1,$(NESTED)),--nested)
 
-rehearse: $(READY) ## the whole competition on any cats and dogs, at a Kaggle of your own
+rehearse: $(READY) ## the whole competition on your own photos, with a small Kaggle on this machine
 	@$(RUN) scripts/rehearse.py $(if $(SOURCE),--source "$$SOURCE") $(STAGE) $(if $(BATCH),--batch $(BATCH))
 
-demo: $(READY) ## the whole road in some minutes, on drawings; needs no account
+demo: $(READY) ## the whole road in some minutes, on drawings; no account needed
 	@$(RUN) scripts/rehearse.py --source sample --photos demo-drawings --dataset demo $(CHOICE)
 	@echo
 	@echo "That was the whole road, on drawings of cats and dogs and a Kaggle on this machine."
@@ -152,13 +150,16 @@ check: $(READY) ## check any submission: make check CSV=path
 status: $(READY) ## what exists, how big, how fresh
 	@$(RUN) scripts/status.py $(STAGE)
 
-clean: $(READY) ## say what could be freed; YES=1 frees it; never touches downloads
+clean: $(READY) ## list what can be removed; YES=1 removes it; downloads are never touched
 	@$(RUN) scripts/clean.py $(PICK) $(if $(filter 1,$(YES)),--yes)
 
-bench: $(READY) ## how fast it all is here, beside what others do; a table in benchmarks/
+bench: $(READY) ## measure how fast everything is here, compared with other ways; see benchmarks/
 	@$(RUN) scripts/bench.py $(if $(SOURCE),--source "$$SOURCE") $(if $(ROUNDS),--rounds $(ROUNDS))
 
-test: $(READY) ## run the tests
+figures: $(READY) ## measure the tables of README and docs again (hours); FIGURES=views for one
+	@$(RUN) scripts/figures.py $(FIGURES)
+
+test: $(READY) ## run the tests; TESTS=path for some
 	@$(RUN) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(READY) ## style, types, and the order of imports

@@ -173,7 +173,7 @@ def test_nothing_to_do_needs_the_standard_library_alone(project):
 
 
 def test_demo_ends_with_a_score_and_leaves_the_users_work_alone(project):
-    """With small pictures; with those of `fast`: make figures FIGURES=demo."""
+    """At 32 px, where the classes can hardly be told apart."""
     Path("data").mkdir()
     Path("data/current").write_text("holidays\n")
     done = make(*TINY_DEMO)

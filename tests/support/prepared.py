@@ -35,14 +35,27 @@ def prepared(name: str, make: Callable[[Path], None], *inputs: str) -> Path:
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir()
             make(draft)
+            _move_sources(draft, draft, folder)
             draft.rename(folder)
         os.utime(folder)
     return folder
 
 
 def copy_of(folder: Path, to: Path) -> Path:
-    """Copy a prepared folder's contents into `to`, which may exist; return `to`."""
-    return Path(shutil.copytree(folder, to, dirs_exist_ok=True))
+    """Copy a prepared folder, or a copy of one, into `to`, which may exist; return `to`."""
+    shutil.copytree(folder, to, dirs_exist_ok=True)
+    _move_sources(to, folder, to)
+    return to
+
+
+def _move_sources(folder: Path, old: Path, new: Path) -> None:
+    """Let datasets in `folder` that were made from photos below `old` be made from those in `new`.
+
+    Only their stamps hold absolute paths, and no key covers them.
+    """
+    for stamp in folder.glob("data/*/stamp.json"):
+        text = stamp.read_text(encoding="utf-8")
+        stamp.write_text(text.replace(f"path {old.resolve()}/", f"path {new.resolve()}/"))
 
 
 def identity(folder: Path) -> str:
