@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dogs_vs_cats import code_keys
+from dogs_vs_cats import code_keys, report
 from dogs_vs_cats.analysis import label_issues
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import verdicts
@@ -111,26 +111,24 @@ def test_the_same_inputs_give_the_same_bytes_and_a_new_ledger_line_makes_it_stal
 
 
 def test_code_of_the_page_makes_the_page_stale_and_nothing_else(made, tmp_path, monkeypatch):
-    """A plot's colour does; a docstring does not."""
-    package = shutil.copytree(code_keys.PACKAGE, tmp_path / "package")
-    monkeypatch.setattr(code_keys, "PACKAGE", package)
-    plots, tiny = package / "report" / "plots.py", recipe_files.read("tiny.toml")
-    original = plots.read_text()
-    for old, new, stays in ("#0072b2", "#0072b3", False), ('"""Plots of', '"""Pictures of', True):
+    """A plot's colour and the template do; a docstring does not."""
+    folder = Path(shutil.copytree(page.HERE, tmp_path / "report"))
+    monkeypatch.setattr(report, "__path__", [str(folder)])
+    monkeypatch.setattr(page, "TEMPLATE", folder / "report.html")
+    monkeypatch.setattr(code_keys, "_module_key", code_keys._module_key.__wrapped__)  # no cache
+    tiny = recipe_files.read("tiny.toml")
+    assert fresh()
+    for name, old, new, stays in (
+        ("plots.py", "#0072b2", "#0072b3", False),
+        ("plots.py", '"""Plots of', '"""Pictures of', True),
+        ("report.html", "--ink: #1b1f24", "--ink: #1b1f25", False),
+    ):
+        original = (folder / name).read_text()
         assert old in original
-        plots.write_text(original.replace(old, new))
-        code_keys._module_key.cache_clear()
+        (folder / name).write_text(original.replace(old, new))
         assert bool(fresh()) == stays
         assert training.fresh(WORKSPACE, tiny, keras())
-    code_keys._module_key.cache_clear()
-    template = tmp_path / "report.html"
-    template.write_text(page.TEMPLATE.read_text().replace("--ink: #1b1f24", "--ink: #1b1f25"))
-    plots.write_text(original)
-    assert fresh()
-    monkeypatch.setattr(page, "TEMPLATE", template)
-    assert not fresh()
-    monkeypatch.undo()
-    code_keys._module_key.cache_clear()
+        (folder / name).write_text(original)
 
 
 def test_a_new_metric_is_on_the_page_and_trains_nothing(made, run, monkeypatch, without_plots):
