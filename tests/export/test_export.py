@@ -22,10 +22,10 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.export import onnx_export, onnx_graph, parity
 from dogs_vs_cats.features import extraction, keras_backend
 from dogs_vs_cats.inference import predictor
-from dogs_vs_cats.modeling import training
+from dogs_vs_cats.modeling import blend, training
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.workspace import Workspace, current_workspace, remember_dataset
-from support.commands import DEEP, PROJECT, TINY, command
+from support.commands import DEEP, LOGISTIC, PROJECT, TINY, command
 from support.pictures import kaggle_folder, picture, write
 
 pytestmark = pytest.mark.engine("onnxruntime", "tf2onnx")
@@ -41,20 +41,20 @@ FLAT = (
 # One layer to retrain is enough: converting takes gigabytes for all of block5 in five heads.
 NARROW = DEEP.replace('precision = "float32"', 'precision = "bfloat16"')
 NARROW = NARROW.replace('"block4_pool"', '"block5_conv2"')
-NAMES = {"tiny": TINY, "flat": FLAT, "deep": NARROW}
+NAMES = {"tiny": TINY, "flat": FLAT, "deep": NARROW, "logistic": LOGISTIC}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """A folder where three recipes are trained on generated pictures, and two of them blended."""
+    """A folder where four recipes are trained on generated pictures, and three of them blended."""
     folder = tmp_path_factory.mktemp("made")
     source = kaggle_folder(folder / "source")
     for name, text in NAMES.items():
         (folder / f"{name}.toml").write_text(text)
     with contextlib.chdir(folder):
         train(source, *(recipe_files.read(f"{name}.toml") for name in NAMES))
-        blend = recipe_files.read("tiny.toml flat.toml")
-        blend.build(current_workspace(None), blend)
+        mixed = recipe_files.read("tiny.toml flat.toml logistic.toml")
+        blend.build(current_workspace(None), mixed)
     return folder
 
 
@@ -187,7 +187,7 @@ def test_heads_trained_again_are_exported_again(done):
     assert onnx_export.summary(done, recipe) is None
 
 
-@pytest.mark.parametrize("name", ["flat.toml", "deep.toml", "tiny.toml flat.toml"])
+@pytest.mark.parametrize("name", ["flat.toml", "deep.toml", "tiny.toml flat.toml logistic.toml"])
 def test_other_recipes_and_blends_of_one_size_are_one_file_too(work, name):
     recipe = recipe_files.read(name)
     found = onnx_export.build(work, recipe, engine())

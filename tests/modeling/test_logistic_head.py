@@ -18,11 +18,10 @@ from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import heads
 from dogs_vs_cats.modeling.heads import logistic_head, standardisation
-from support.commands import TINY
+from support.commands import LOGISTIC
 from support.heads import VIEWS, noisy_rows
 
 SETTINGS = LogisticHead(C=0.1)
-LINEAR = TINY.partition("[head]")[0] + '[head]\nkind = "logistic"\nC = 0.01\n'
 
 
 def trained(rows: Rows, classes: int = 2, settings: LogisticHead = SETTINGS):
@@ -153,7 +152,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_bad_section_is_refused(here, case):
     old, new, words = REFUSED[case]
-    (here / "mine.toml").write_text(LINEAR.replace(old, new))
+    (here / "mine.toml").write_text(LOGISTIC.replace(old, new))
     with pytest.raises(UserError) as error:
         recipe_files.read("mine.toml")
     assert words in str(error.value)
@@ -166,7 +165,7 @@ def test_linear_is_on_the_features_of_fast():
 
 
 def test_it_trains_predicts_blends_and_is_searched(workspace, run):
-    Path("logistic.toml").write_text(LINEAR)
+    Path("logistic.toml").write_text(LOGISTIC)
     printed = run("train", "--recipe", "logistic.toml")
     folder = Path("models/source/logistic")
     assert "5 heads in" in printed

@@ -40,6 +40,8 @@ batch_size = 8
 epochs = 1
 precision = "float32"
 """
+# TINY with a logistic head.
+LOGISTIC = TINY.partition("[head]")[0] + '[head]\nkind = "logistic"\nC = 0.01\n'
 # TINY with the layers after block4 fine-tuned.
 DEEP = TINY.replace('"avgmax"', '"none"').replace('"block5_pool"', '"block4_pool"') + RETRAIN
 OTHER = (
