@@ -71,7 +71,7 @@ def test_an_error_page_that_stays_leaves_nothing_to_trust(kaggle, tmp_path, stat
 
 
 @pytest.mark.parametrize("name", ["train.zip", "sample_submission.csv"])
-def test_a_web_page_instead_of_a_file_is_said_and_not_kept(kaggle, tmp_path, name):
+def test_a_web_page_instead_of_a_file_is_reported_and_not_kept(kaggle, tmp_path, name):
     kaggle.start(Fault("html", on=name, times=ALWAYS))
     refused([name, "web page (HTML)", "twice"], competition_files.download, SLUG, tmp_path / "data")
     assert not (tmp_path / "data" / name).exists()
@@ -101,7 +101,7 @@ def test_bytes_that_change_on_the_way_are_fetched_again_once(kaggle, tmp_path):
     assert whole(kaggle, competition_files.download(SLUG, tmp_path / "other"))
 
 
-def test_a_zip_that_kaggle_itself_has_with_a_bad_crc_is_said(kaggle, tmp_path):
+def test_a_zip_that_kaggle_itself_has_with_a_bad_crc_is_reported(kaggle, tmp_path):
     damage(kaggle.served["test.zip"], tmp_path / "test.zip")
     kaggle.start(files=kaggle.served | {"test.zip": tmp_path / "test.zip"})
     words = ["test.zip", "Bad CRC-32", "twice"]
@@ -181,7 +181,7 @@ def test_a_competition_without_the_files_says_what_it_has(kaggle, tmp_path):
     refused(words, competition_files.download, SLUG, tmp_path / "data")
 
 
-def test_too_little_room_is_said_before_anything_is_fetched(kaggle, tmp_path):
+def test_too_little_room_is_reported_before_anything_is_fetched(kaggle, tmp_path):
     huge = tmp_path / "huge.zip"
     huge.touch()
     os.truncate(huge, shutil.disk_usage(tmp_path).total + 1)  # a hole: it takes no room itself

@@ -111,7 +111,7 @@ def test_another_size_than_expected_is_refused_before_it_comes(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_page_that_is_gone_is_said_at_once(tmp_path):
+def test_a_page_that_is_gone_is_reported_at_once(tmp_path):
     handler = scripted((404, {}, b"gone"))
     with serving(handler) as url, pytest.raises(UserError, match="404, Not Found"):
         fetch(url, tmp_path / "file.bin")
@@ -184,7 +184,7 @@ def test_a_zip_cut_anywhere_is_damaged(tmp_path, seed):
         (DATA, "not a whole zip file"),
     ],
 )
-def test_what_is_no_zip_is_said(tmp_path, content, received):
+def test_what_is_no_zip_is_reported(tmp_path, content, received):
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(DamagedError, match=received):
         downloads.check_zip(tmp_path / "a.zip")

@@ -24,12 +24,12 @@ def empty(here) -> Path:
     return here
 
 
-def say(text: str | bytes) -> None:
+def write_ledger(text: str | bytes) -> None:
     LEDGER.write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
 def test_the_mark_of_a_spreadsheet_is_no_part_of_the_first_column():
-    say(f"\ufeff{HEADER},notes\r\n2026-11-21,f.csv,s{BLANK},Hündin\r\n")
+    write_ledger(f"\ufeff{HEADER},notes\r\n2026-11-21,f.csv,s{BLANK},Hündin\r\n")
     ledger.put(replace(LINE, sha256="t"))
     for _ in range(2):
         lines = ledger.read()
@@ -58,7 +58,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_a_ledger_that_would_lose_something_is_refused_and_left_alone(case):
     text, words = WRONG[case]
-    say(text)
+    write_ledger(text)
     before = LEDGER.read_bytes()
     for use in (
         ledger.read,
@@ -72,7 +72,7 @@ def test_a_ledger_that_would_lose_something_is_refused_and_left_alone(case):
 
 
 def test_all_that_a_user_wrote_is_kept():
-    say(
+    write_ledger(
         f'{HEADER},my notes,,, padded \n1,f.csv,s{BLANK},"a ""b"", c\r\nd",nameless,,x \n\n'
         f",,,,\n2,g.csv,t{BLANK},good, really,,\n3,h.csv,u\n"
     )
@@ -90,14 +90,14 @@ def test_all_that_a_user_wrote_is_kept():
 
 @pytest.mark.parametrize("text", ["", "\ufeff", "\n\n", HEADER + "\n"])
 def test_a_ledger_without_lines_has_none(text):
-    say(text)
+    write_ledger(text)
     assert ledger.read() == []
     ledger.put(LINE)
     assert [line.sha256 for line in ledger.read()] == ["s"]
 
 
 def test_columns_that_were_removed_are_blank():
-    say("sha256,file\ns,f.csv\n")
+    write_ledger("sha256,file\ns,f.csv\n")
     assert ledger.read() == [LedgerLine(sha256="s", file="f.csv")]
 
 
@@ -109,7 +109,7 @@ def test_a_csv_whose_name_is_no_utf_8_leaves_a_ledger_that_can_be_read():
 def test_a_ledger_that_cannot_be_read_is_refused_before_anything_is_uploaded(monkeypatch):
     sent = []
     monkeypatch.setattr(submissions, "submit", lambda *_: sent.append(1))
-    say(b"time,file,sha256\n1,\xfc,s\n")
+    write_ledger(b"time,file,sha256\n1,\xfc,s\n")
     Path("a.csv").write_text("id,label\n1,0.5\n")
     with pytest.raises(UserError, match="line 2"):
         uploads.send(Path("a.csv"), "dogs-vs-cats", LINE, "", again=True)
@@ -214,8 +214,8 @@ def knows(line: LedgerLine, known: LedgerLine) -> bool:
     return {k: v for k, v in known.columns().items() if v}.items() <= line.columns().items()
 
 
-@pytest.mark.parametrize("name", ["", "mine.csv"])
-def test_a_recipes_csv_that_is_uploaded_stays_the_recipes(run, site, name):
+@pytest.mark.parametrize("name", ["", "ours.csv"])
+def test_a_recipes_csv_keeps_its_recipe_when_it_is_uploaded_by_name(run, site, name):
     path, line = recipes_csv(run)
     path = path.rename(name) if name else path
     for slug in competitions.REDUX, "another":
@@ -228,7 +228,7 @@ def test_a_recipes_csv_that_is_uploaded_stays_the_recipes(run, site, name):
     assert past == [pytest.approx(0.06 / 0.04)]
 
 
-def test_a_csv_of_ones_own_is_no_recipes(run, site):
+def test_a_csv_from_elsewhere_belongs_to_no_recipe(run, site):
     path, _ = recipes_csv(run)
     Path("own.csv").write_text(path.read_text().replace("0.1", "0.7"))
     run("upload", "--csv", "own.csv", "--competition", competitions.REDUX)

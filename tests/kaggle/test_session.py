@@ -23,7 +23,7 @@ from support.servers import scripted, serving
         ("silence", ["no answer from Kaggle for 1 s"]),
     ],
 )
-def test_what_stays_wrong_is_said_in_one_line_and_mends_itself(kaggle, tmp_path, kind, words):
+def test_what_stays_wrong_is_reported_in_one_line_and_mends_itself(kaggle, tmp_path, kind, words):
     kaggle.start(Fault(kind, on="ListDataFiles", times=ALWAYS))
     refused(words, competition_files.download, SLUG, tmp_path / "data")
     kaggle.start()
@@ -54,7 +54,7 @@ def test_what_passes_is_tried_again_as_long_as_kaggle_asks(kaggle, tmp_path, cap
     assert "trying again in" in capsys.readouterr().out
 
 
-def test_a_wait_that_kaggle_asks_for_and_is_too_long_is_said_at_once(kaggle, tmp_path):
+def test_a_wait_that_kaggle_asks_for_and_is_too_long_is_reported_at_once(kaggle, tmp_path):
     kaggle.start(Fault("rate-limit", on="ListDataFiles", times=ALWAYS, retry_after=3600))
     began = time.monotonic()
     refused(["429", "Try again in 3600 s"], competition_files.download, SLUG, tmp_path / "data")
@@ -69,7 +69,7 @@ def test_rules_that_were_not_accepted_are_named(kaggle, tmp_path):
     assert whole(kaggle, competition_files.download(SLUG, tmp_path / "data"))
 
 
-def test_a_mistyped_name_is_said(kaggle, tmp_path):
+def test_a_mistyped_name_is_reported(kaggle, tmp_path):
     kaggle.start()
     refused(
         ["'dogs-vs-cat' is mistyped"], competition_files.download, "dogs-vs-cat", tmp_path / "data"
@@ -78,7 +78,7 @@ def test_a_mistyped_name_is_said(kaggle, tmp_path):
     refused(["small letters", url], competition_files.download, url, tmp_path / "data")
 
 
-def test_a_server_that_is_not_there_is_said(kaggle, tmp_path, monkeypatch):
+def test_a_server_that_is_not_there_is_reported(kaggle, tmp_path, monkeypatch):
     kaggle.start()
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -86,7 +86,7 @@ def test_a_server_that_is_not_there_is_said(kaggle, tmp_path, monkeypatch):
     refused(words, competition_files.download, SLUG, tmp_path / "data")
 
 
-def test_a_network_that_wants_a_login_first_is_said(kaggle, csv, tmp_path, monkeypatch):
+def test_a_network_that_wants_a_login_first_is_reported(kaggle, csv, tmp_path, monkeypatch):
     kaggle.start()
     page = {"Content-Type": "text/html"}
     handler = scripted(*[(200, page, b"<html>Welcome to our hotel</html>")] * 20)
@@ -109,7 +109,7 @@ def test_nothing_of_the_client_reaches_stdout(kaggle, tmp_path, capsys):
     assert all(line.startswith("kaggle: ") for line in lines)
 
 
-def test_a_limit_that_is_no_number_is_said(kaggle, tmp_path, monkeypatch):
+def test_a_limit_that_is_no_number_is_reported(kaggle, tmp_path, monkeypatch):
     kaggle.start()
     monkeypatch.setenv("KAGGLE_TIMEOUT", "soon")
     refused(["KAGGLE_TIMEOUT", "'soon'"], competition_files.download, SLUG, tmp_path / "data")

@@ -45,7 +45,7 @@ def test_a_closed_competition_says_so_in_kaggles_words(kaggle, csv):
     assert len(rehearsal.submissions) == 1
 
 
-def test_the_days_limit_is_said_before_anything_is_uploaded(kaggle, csv):
+def test_the_days_limit_is_reported_before_anything_is_uploaded(kaggle, csv):
     rehearsal = kaggle.start(daily_limit=1)
     submissions.submit(SLUG, csv, "first")
     uploads = count(rehearsal, "uploads")
@@ -56,7 +56,7 @@ def test_the_days_limit_is_said_before_anything_is_uploaded(kaggle, csv):
 
 
 @pytest.mark.parametrize("status", [400, 429])
-def test_a_limit_that_shows_only_on_submitting_is_said_in_kaggles_words(kaggle, csv, status):
+def test_a_limit_that_shows_only_on_submitting_is_reported_in_kaggles_words(kaggle, csv, status):
     fault = Fault("day-limit", on="CreateSubmission", times=ALWAYS, status=status)
     rehearsal = kaggle.start(fault)
     refused([str(status), "daily Submission allowance"], submissions.submit, SLUG, csv, "one")
@@ -119,7 +119,7 @@ def test_an_earlier_submission_like_it_is_not_taken_for_it(kaggle, csv):
 
 
 @pytest.mark.parametrize("kind", ["drop", "server-error", "silence"])
-def test_a_submission_that_never_arrives_is_sent_again_or_said(kaggle, csv, kind):
+def test_a_submission_that_never_arrives_is_sent_again_or_reported(kaggle, csv, kind):
     rehearsal = kaggle.start(Fault(kind, on="CreateSubmission"))
     ref = submissions.submit(SLUG, csv, "one")
     assert [sent.ref for sent in rehearsal.submissions] == [ref]
@@ -129,7 +129,7 @@ def test_a_submission_that_never_arrives_is_sent_again_or_said(kaggle, csv, kind
     assert len(rehearsal.submissions) == 1
 
 
-def test_a_lost_answer_without_a_list_is_said_to_be_unknown(kaggle):
+def test_a_lost_answer_without_a_list_is_reported_to_be_unknown(kaggle):
     kaggle.start(Fault("server-error", on="ListSubmissions", times=ALWAYS))
     connection = session.connect(SLUG)
     words = ["the answer was lost", "Whether it counts isn't known", "before you try again"]

@@ -322,7 +322,7 @@ def test_any_csv_can_be_uploaded_and_the_ledger_is_brought_up_to_date(ready):
         variables = server.process_environment(ready / "home")
         refused = at(variables, "upload", "--csv", "bad.csv", "--dataset", "set")
         assert refused.returncode == 1
-        assert "Received id,dog" in refused.stderr
+        assert "has the columns id,dog" in refused.stderr
         done = at(variables, "upload", "--csv", "by-hand.csv", "--dataset", "set")
         assert done.returncode == 0, done.stderr
         assert f"public score {-math.log(0.9):.5f}" in done.stdout
@@ -364,7 +364,7 @@ def test_where_accuracy_is_the_metric_labels_are_0_or_1(ready):
         path.read_text().replace(",1\n", ",0.9\n").replace(",0\n", ",0.1\n")
     )
     done = at(variables, "check", "--csv", "soft.csv")
-    assert "to be 0 or 1. Received" in done.stderr
+    assert "must be 0 or 1" in done.stderr
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -397,7 +397,9 @@ def test_garbage_of_the_same_size_on_the_disk_is_not_taken_for_the_file(ready):
 
 def test_the_users_home_is_left_alone(rehearsed):
     before, after = json.loads((rehearsed / "homes.json").read_text())
-    assert before == after
+    assert {path: after.pop(path, None) for path in before} == before
+    caches = (".cache", ".config", ".keras")  # of Matplotlib and Keras, made while training
+    assert all(path.startswith(caches) and "kaggle" not in path for path in after)
     assert "scored: public score" in (rehearsed / "printed.txt").read_text()
 
 
@@ -455,7 +457,7 @@ def test_a_folder_may_say_whose_photos_it_holds_and_the_check_follows_the_metric
     numbers = json.loads(Path("data/set/rehearsal/answers.json").read_text())
     Path("soft.csv").write_text("id,label\n" + "".join(f"{n},0.3\n" for n in numbers))
     done = at(nothing, "upload", "--csv", "soft.csv")
-    assert "to be 0 or 1. Received" in done.stderr
+    assert "must be 0 or 1" in done.stderr
     redux = ("--competition", "dogs-vs-cats-redux-kernels-edition")
     done = at(nothing, "upload", "--csv", "soft.csv", *redux)
     assert "no Kaggle credentials" in done.stderr, "the check has passed"

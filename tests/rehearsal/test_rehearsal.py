@@ -214,7 +214,7 @@ def parts(answers, share=0.3):
     return {id: answers[id] for id in public}, hidden
 
 
-def test_a_log_loss_is_the_one_reckoned_by_hand(make, served, home):
+def test_a_log_loss_is_the_one_computed_by_hand(make, served, home):
     answers = served[1]
     # One photo is missed with full certainty: its loss is -log(1e-15), not infinite.
     p_dog = {id: 0.9 if label else 0.2 for id, label in answers.items()}
