@@ -1,1 +1,1 @@
-"""Everything that talks to Kaggle or keeps what it said; no other package does."""
+"""Everything that talks to Kaggle, and the ledger of what was submitted."""
