@@ -146,7 +146,8 @@ def refuse(here):
 # The longest files first, so that no worker waits for another at the end (xdist hands out files).
 LONGEST = (
     "end_to_end/test_road",
-    "features/test_engines",
+    "features/test_openvino",
+    "features/test_keras_backend",
     "features/test_features",
     "export/test_export",
     "modeling/test_blend",

@@ -39,7 +39,7 @@ def work(computed, here) -> Path:
 
 
 @pytest.fixture
-def made(here, run) -> Path:
+def source(here, run) -> Path:
     """The source folder of a small dataset in the current folder: 24 photos and 5 of test."""
     source = kaggle_folder(here / "source")
     run("data", "--source", "source")

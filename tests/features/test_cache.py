@@ -29,7 +29,7 @@ def arrays(settings: FeatureSettings) -> dict[str, np.ndarray]:
     return {view: x.array for view, x in cache.load(PLACE, settings, ENGINE, "train").items()}
 
 
-def test_a_new_view_in_the_table_computes_that_view_alone(made, quick, monkeypatch):
+def test_a_new_view_in_the_table_computes_that_view_alone(source, quick, monkeypatch):
     assert compute(TINY) == {"train-plain": 24, "train-mirror": 24, "test-plain": 5}
     before = cache.identity(PLACE, TINY, ENGINE)
     monkeypatch.setitem(views.CROPS, "middle", (0.25, 0.25, 0.75, 0.75))
@@ -44,7 +44,7 @@ def test_a_new_view_in_the_table_computes_that_view_alone(made, quick, monkeypat
     assert cache.fresh(PLACE, TINY, ENGINE)
 
 
-def test_another_box_of_a_crop_computes_its_views_alone(made, quick, monkeypatch):
+def test_another_box_of_a_crop_computes_its_views_alone(source, quick, monkeypatch):
     zoomed = dataclasses.replace(TINY, train_views=("plain", "zoom"))
     compute(zoomed)
     plain, before = cache.identity(PLACE, TINY, ENGINE), cache.identity(PLACE, zoomed, ENGINE)
@@ -62,17 +62,17 @@ def test_another_box_of_a_crop_computes_its_views_alone(made, quick, monkeypatch
     assert np.array_equal(arrays(zoomed)["zoom"], old)
 
 
-def test_another_view_of_a_recipe_computes_only_that_view(made, quick):
+def test_another_view_of_a_recipe_computes_only_that_view(source, quick):
     one = dataclasses.replace(TINY, train_views=("plain",))
     assert compute(one) == {"train-plain": 24, "test-plain": 5}
     assert compute(TINY) == {"train-mirror": 24}
     assert cache.fresh(PLACE, one, ENGINE) == cache.CachedFeatures(29, (24 + 5) * 2048 + 2 * 128)
 
 
-def test_a_new_or_changed_photo_computes_just_itself(made, run, quick):
+def test_a_new_or_changed_photo_computes_just_itself(source, run, quick):
     compute(TINY)
-    write(made / "train" / "cat.50.jpg", 4242)
-    write(made / "test" / "1.jpg", 4343)
+    write(source / "train" / "cat.50.jpg", 4242)
+    write(source / "test" / "1.jpg", 4343)
     run("data", "--source", "source")
     assert compute(TINY) == {"train-plain": 1, "train-mirror": 1, "test-plain": 1}
     rows = photos.test(photos.read(PLACE))
@@ -82,7 +82,7 @@ def test_a_new_or_changed_photo_computes_just_itself(made, run, quick):
 
 
 def test_a_table_that_changes_while_features_are_computed_leaves_them_stale(
-    made, quick, monkeypatch
+    source, quick, monkeypatch
 ):
     honest = extraction.extractor_of
 
@@ -96,7 +96,7 @@ def test_a_table_that_changes_while_features_are_computed_leaves_them_stale(
     assert cache.fresh(PLACE, TINY, ENGINE) is None
 
 
-def test_each_setting_engine_and_precision_has_its_own_folder(made):
+def test_each_setting_engine_and_precision_has_its_own_folder(source):
     settings = [
         TINY,
         dataclasses.replace(TINY, size=40),
@@ -113,7 +113,7 @@ def test_each_setting_engine_and_precision_has_its_own_folder(made):
 
 
 @pytest.mark.engine("openvino", "nncf")
-def test_the_photos_that_int8_ranges_are_from_are_part_of_its_key(made):
+def test_the_photos_that_int8_ranges_are_from_are_part_of_its_key(source):
     bfloat16 = dataclasses.replace(INT8, precision="bfloat16")
     before = {engine: cache.folder(PLACE, TINY, engine) for engine in (INT8, bfloat16)}
     chosen = quantisation_samples.chosen(PLACE)
@@ -124,7 +124,7 @@ def test_the_photos_that_int8_ranges_are_from_are_part_of_its_key(made):
     assert cache.folder(PLACE, TINY, bfloat16) == before[bfloat16]
 
 
-def test_an_identity_is_as_json_keeps_it(made):
+def test_an_identity_is_as_json_keeps_it(source):
     identity = cache.identity(PLACE, recipe_files.read("best").features, ENGINE)
     assert json.loads(json.dumps(identity)) == identity
     assert identity["views"]["zoom-mirror"] == {"box": [0.1, 0.1, 0.9, 0.9], "mirrored": True}

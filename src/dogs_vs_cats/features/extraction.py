@@ -28,7 +28,8 @@ Drafts = dict[Key, store.Draft]
 class Run:
     """How to compute: photos a batch (default: what suits the machine), processor threads.
 
-    On a processor neither changes a byte, but for a batch of one photo with JAX or torch.
+    Where TensorFlow computes with oneDNN (processors with AVX-512 VNNI, AVX-VNNI, AMX or newer),
+    neither changes a byte; with Eigen, JAX or torch the last bits of float32 depend on them.
     """
 
     batch: int | None = None
