@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from benchmarks.figures import check, pages, tables, workbench
 from dogs_vs_cats import console
 from dogs_vs_cats.errors import UserError
 
@@ -14,6 +13,9 @@ def main() -> None:
     parser = console.Parser(description=__doc__)
     parser.add_argument("tables", nargs="*", help="names of tables (default: all)")
     args = parser.parse_args()
+
+    from benchmarks.figures import check, pages, tables, workbench
+
     source = Path(os.environ.get("PHOTOS") or workbench.MINI).resolve()
     if not source.exists():
         raise UserError(

@@ -53,7 +53,7 @@ def _move_sources(folder: Path, old: Path, new: Path) -> None:
 
     Only their stamps hold absolute paths, and no key covers them.
     """
-    for stamp in folder.glob("data/*/stamp.json"):
+    for stamp in folder.rglob("data/*/stamp.json"):
         text = stamp.read_text(encoding="utf-8")
         stamp.write_text(text.replace(f"path {old.resolve()}/", f"path {new.resolve()}/"))
 
