@@ -90,8 +90,8 @@ def test_features_of_photos_as_they_were_are_not_probed(here, run):
     run("train", "--recipe", "tiny.toml")
     found = label_issues.ranked(workspace, "tiny", engine)
     assert len(found) == 24
-    assert all(x.of_label["other"] == pytest.approx(x.by_heads["other"]) for x in found)
-    assert any(x.of_label["tiny"] != pytest.approx(x.by_heads["tiny"]) for x in found)
+    assert all(x.evidence["other"] == pytest.approx(x.heads["other"]) for x in found)
+    assert any(x.evidence["tiny"] != pytest.approx(x.heads["tiny"]) for x in found)
     # Only the training photos are probed: those to predict may be behind.
     for folder in Path("cache/source").glob("*-avgmax-*/test-*"):
         shutil.rmtree(folder)
