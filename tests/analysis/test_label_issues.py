@@ -30,7 +30,7 @@ def written(
     table["group"] = [f"p.{i // each * each}" for i in range(n)]
     table["label"] = [classes[label] for label in labels]
     order = np.arange(n) if order is None else order
-    # What is calibrated must not be looked at: it is the same for all.
+    # Calibrated probabilities must not matter: they are the same for all photos.
     flat = np.full(p.shape, 1 / count)
     write_model(PLACE.model(name), table.iloc[order], classes, p[order], flat, weights=weights)
 
@@ -91,7 +91,7 @@ def test_labels_that_all_recipes_contradict_come_first_with_the_reason(here):
     assert scores == sorted(scores)
 
 
-def test_a_better_recipe_weighs_more_and_blends_and_other_labels_have_no_say(here):
+def test_a_better_recipe_weighs_more_and_blends_and_other_labels_do_not_count(here):
     truth = np.arange(40) % 2
     good, poor = sure(truth), sure(truth)
     poor[:16] = poor[:16, ::-1]
@@ -113,7 +113,7 @@ def test_a_better_recipe_weighs_more_and_blends_and_other_labels_have_no_say(her
     assert set(label_issues.ranked(PLACE, "mix")[0].evidence) == {"good", "poor"}
 
 
-def test_heads_of_other_groups_or_folds_and_folders_with_a_broken_stamp_have_no_say(here):
+def test_heads_of_other_groups_or_folds_and_folders_with_a_broken_stamp_do_not_count(here):
     labels = np.arange(40) % 2
     for name in "fast", "best", "hurt", "list":
         written(name, sure(labels), labels)
@@ -201,7 +201,7 @@ def test_near_duplicates_with_different_labels_come_before_all(here):
     assert why["p.6"] == why["p.8"] == "agrees with its label"
 
 
-def test_photos_that_a_user_put_in_one_group_are_no_duplicates_unless_they_look_alike(here):
+def test_photos_that_a_user_put_in_one_group_are_duplicates_only_if_they_look_alike(here):
     labels = np.arange(20) % 2
     written("fast", sure(labels), labels)
     table = tabulated(20, labels, twins=[(4, 5)], listed=1)

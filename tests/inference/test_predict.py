@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,14 +75,24 @@ def test_test_photos_get_exactly_the_numbers_of_the_submission(trained, recipe):
     ids=["openvino", "jax", "torch"],
 )
 def test_with_any_engine_one_photo_gets_the_submissions_number(here, options, variables):
+    """All in one process of its own, as a process has one backend."""
     kaggle_folder(here / "source")
-    for script, *more in (
-        ("data", "--source", "source"),
-        *((x, "--recipe", "tiny.toml", *options) for x in ("features", "train", "submit")),
-        ("predict", "source/test/3.jpg", "--csv", "o.csv", "--recipe", "tiny.toml", *options),
-    ):
-        done = commands.command(script, *more, **variables)
-        assert done.returncode == 0, done.stderr
+    scripts = [
+        ["data", "--source", "source"],
+        *([x, "--recipe", "tiny.toml", *options] for x in ("features", "train", "submit")),
+        ["predict", "source/test/3.jpg", "--csv", "o.csv", "--recipe", "tiny.toml", *options],
+    ]
+    code = "import sys; from support.commands import called\n"
+    code += f"for x in {scripts!r}:\n  status, _, errors = called(*x)\n  assert not status, errors"
+    folders = os.pathsep.join(str(commands.PROJECT / name) for name in ("src", "tests"))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": folders, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     assert [x["p_dog"] for x in read("o.csv")] == [commands.submitted("tiny")["3"]]
 
 

@@ -108,10 +108,10 @@ def _pipeline(pipeline: Predictor, sample: list[tuple[Path, str]], name: str) ->
     """Return (n, classes) float64, the pipeline's probabilities of the photos."""
     probabilities = []
     with progress.bar(len(sample), name) as bar:
-        for answer in pipeline.predict([path for path, _ in sample], bar.update):
-            if answer.probabilities is None:
-                raise _changed(answer.path, answer.problem)
-            probabilities.append(answer.probabilities)
+        for prediction in pipeline.predict([path for path, _ in sample], bar.update):
+            if prediction.probabilities is None:
+                raise _changed(prediction.photo, prediction.problem)
+            probabilities.append(prediction.probabilities)
     return np.stack(probabilities)
 
 
