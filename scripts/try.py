@@ -1,4 +1,4 @@
-"""Serve a page on this machine where photos are dropped and answered by a trained recipe."""
+"""Serve a page on this machine where a trained recipe predicts the photos dropped on it."""
 
 import argparse
 
@@ -12,7 +12,8 @@ PORT = 8017
 
 def main() -> None:
     parser = console.arguments(__doc__)
-    parser.add_argument("--port", type=port, default=PORT, help=f"0 takes any (default: {PORT})")
+    free = f"0 takes any free one (default: {PORT})"
+    parser.add_argument("--port", type=port, default=PORT, help=free)
     args = parser.parse_args()
     recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
@@ -27,12 +28,12 @@ def main() -> None:
         server = web_app.server(web_app.load(workspace, recipe, engine, args.threads), listener)
         address = f"http://{web_app.HOST}:{listener.getsockname()[1]}"
         progress.say(f"try: ready at {address} (Ctrl-C ends it)")
-        server.run()  # which takes Ctrl-C for itself
+        server.run()  # it ends on Ctrl-C, without an exception
     raise KeyboardInterrupt
 
 
 def port(text: str) -> int:
-    """Return the port that an option's text is; for argparse."""
+    """Return the port in an option's text; for argparse."""
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, received {text!r}")
     return int(text)

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.figures.pages import Cell, Row, Seconds, Value
 from benchmarks.figures.workbench import Workbench, variant
 from dogs_vs_cats.analysis import compare
-from dogs_vs_cats.analysis.compare import Trained
+from dogs_vs_cats.analysis.compare import TrainedRecipe
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.config.recipes import Recipe
 from dogs_vs_cats.modeling.results import BlendResult, Metrics
@@ -33,7 +33,7 @@ def plain_cells(metrics: Metrics) -> dict[str, Cell]:
     return {"accuracy": (accuracy(metrics),), "log loss": (log_loss(metrics),)}
 
 
-def row(label: str, trained: Trained) -> Row:
+def row(label: str, trained: TrainedRecipe) -> Row:
     """Return accuracy and log loss, each ± its standard error, views and the heads' seconds."""
     metrics = trained.result.metrics
     cells: dict[str, Cell] = {
@@ -50,7 +50,7 @@ def row(label: str, trained: Trained) -> Row:
     return Row(label, cells)
 
 
-def weights(blend: Trained) -> list[Value]:
+def weights(blend: TrainedRecipe) -> list[Value]:
     """Return the weights of a blend's members, in their order."""
     assert isinstance(blend.result, BlendResult)
     return [Value(member.weight, 0.1) for member in blend.result.members]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dogs_vs_cats.analysis import compare
-from dogs_vs_cats.analysis.compare import Trained
+from dogs_vs_cats.analysis.compare import TrainedRecipe
 from dogs_vs_cats.config import recipe_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace, weights_folder
@@ -39,7 +39,7 @@ class Workbench:
         if subprocess.run(words, env=environment, check=False).returncode:
             raise UserError(f"{script} {' '.join(options)} failed; its own message is above.")
 
-    def train(self, recipe: str, *how: str) -> Trained:
+    def train(self, recipe: str, *how: str) -> TrainedRecipe:
         """Return a recipe, or several as a blend, trained on the photos.
 
         how: options such as --engine openvino. A recipe's name tells trained recipes apart: use
@@ -50,7 +50,7 @@ class Workbench:
             self.command(script, "--recipe", recipe, *how)
         return self.trained(recipe)
 
-    def trained(self, recipe: str) -> Trained:
+    def trained(self, recipe: str) -> TrainedRecipe:
         name = recipe_files.read(recipe).name
         return next(one for one in compare.trained(self.dataset) if one.name == name)
 

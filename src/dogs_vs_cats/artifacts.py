@@ -106,14 +106,3 @@ def _decoded(kind: Any, value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """Return a value as JSON gives it back: tuples become lists, dataclasses dictionaries."""
     return json.loads(json.dumps(value, default=dataclasses.asdict))
-
-
-# Until each stage has an Artifact of its own.
-def write(path: Path, inputs: dict, outputs: list[Path], summary: dict) -> None:
-    """Write the stamp `path`: `inputs` and `summary` are JSON, `outputs` files or folders."""
-    Artifact(path, inputs, dict).record(outputs, summary)
-
-
-def fresh(path: Path, inputs: dict) -> dict | None:
-    """Return the stamp's summary if the artifact is up to date for `inputs`, else None."""
-    return Artifact(path, inputs, dict).fresh()

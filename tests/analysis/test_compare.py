@@ -133,16 +133,16 @@ def test_the_error_over_groups_is_that_of_drawing_groups_anew():
 def test_recipes_of_different_photos_are_refused_by_name(here):
     trained("fast", hard(50))
     trained("best", hard(50))
-    trained("mine", hard(52))
-    with pytest.raises(UserError, match=r"^Expected recipes trained on the same photos") as error:
+    trained("third", hard(52))
+    with pytest.raises(UserError, match=r"^Only recipes trained on the same photos") as error:
         compare.lines(PLACE)
-    assert "best, fast: 50 photos; mine: 52 photos" in str(error.value)
+    assert "best, fast: 50 photos; third: 52 photos" in str(error.value)
     assert "dog.50" in str(error.value)
 
 
 def test_another_label_makes_another_photo(here):
     trained("fast", hard(50))
-    trained("mine", hard(50), labels=np.array([1, *(np.arange(1, 50) % 2)]))
+    trained("third", hard(50), labels=np.array([1, *(np.arange(1, 50) % 2)]))
     with pytest.raises(UserError, match=r"they differ in dog\.0"):
         compare.lines(PLACE)
 
@@ -150,12 +150,12 @@ def test_another_label_makes_another_photo(here):
 def test_other_groups_or_folds_make_another_photo_too(here):
     """Heads that saw a patient's other photos are not to be compared with heads that did not."""
     trained("fast", hard(50))
-    trained("mine", hard(50), each=2)
-    with pytest.raises(UserError, match="class, group and fold each"):
+    trained("third", hard(50), each=2)
+    with pytest.raises(UserError, match="class, group and fold of each"):
         compare.lines(PLACE)
-    shutil.rmtree(PLACE.model("mine"))
-    trained("mine", hard(50), turn=1)
-    with pytest.raises(UserError, match="class, group and fold each"):
+    shutil.rmtree(PLACE.model("third"))
+    trained("third", hard(50), turn=1)
+    with pytest.raises(UserError, match="class, group and fold of each"):
         compare.lines(PLACE)
 
 
@@ -174,7 +174,7 @@ def test_recipes_that_are_behind_are_named(here):
     given("best", {"photos": "others"})
     assert compare.stale(PLACE, compare.trained(PLACE)) == ["best", "both"]
     last = compare.lines(PLACE)[-1]
-    assert last == "not of the photos, groups or members that there are now: best, both"
+    assert last == "made from other photos, groups or members than there are now: best, both"
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", "{}"])
@@ -185,12 +185,12 @@ def test_a_recipe_whose_stamp_was_broken_by_hand_is_not_trained(here, broken):
     assert [one.name for one in compare.trained(PLACE)] == ["fast"]
     assert len(compare.lines(PLACE)) == 3
     (PLACE.model("fast") / "stamp.json").write_text(broken)
-    with pytest.raises(UserError, match="Received none: run `make train`"):
+    with pytest.raises(UserError, match="There is no trained recipe in models/d: run `make train`"):
         compare.lines(PLACE)
 
 
 def test_no_recipes_and_old_predictions_are_refused(here):
-    with pytest.raises(UserError, match="Received none: run `make train`"):
+    with pytest.raises(UserError, match="There is no trained recipe in models/d: run `make train`"):
         compare.lines(PLACE)
     trained("fast", hard(50))
     path = PLACE.model("fast") / "out-of-fold.csv"

@@ -38,8 +38,8 @@ def a_head(dimension: int, classes: int = 2, hidden: tuple[int, ...] = (), stand
     return model
 
 
-def said_by(model, features: np.ndarray) -> np.ndarray:
-    """Return (n, classes): what a Keras head itself says."""
+def probabilities_of(model, features: np.ndarray) -> np.ndarray:
+    """Return (n, classes): what a Keras head itself predicts."""
     output = np.array(keras_backend.start().ops.convert_to_numpy(model(features, training=False)))
     return np.concatenate([1 - output, output], axis=1) if output.shape[1] == 1 else output
 
@@ -59,8 +59,8 @@ def test_the_slopes_are_those_of_the_heads_logit(classes, hidden, standardise):
     if classes == 2:
         logits = np.concatenate([0 * logits, logits], axis=1)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    said = said_by(model, features)
-    assert np.allclose(said, expected, atol=1e-4)
+    probabilities = probabilities_of(model, features)
+    assert np.allclose(probabilities, expected, atol=1e-4)
     asked = np.arange(6) % classes
     found = exact.gradient(features.astype(np.float64), asked)
     step = 1e-6
@@ -102,9 +102,9 @@ def test_channel_weights_are_the_backends_gradient(classes, pooling):
     assert np.allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def recipe(here, text: str) -> recipes.Recipe:
-    (here / "mine.toml").write_text(text)
-    return recipe_files.read("mine.toml")
+def written(here, text: str) -> recipes.Recipe:
+    (here / "own.toml").write_text(text)
+    return recipe_files.read("own.toml")
 
 
 def decided_by(numbers: list[int], dimension: int) -> None:
@@ -113,8 +113,8 @@ def decided_by(numbers: list[int], dimension: int) -> None:
     kernel = np.zeros((dimension, 1))
     kernel[numbers] = 1
     model.layers[-1].set_weights([kernel, np.zeros(1)])
-    PLACE.model("mine").mkdir(parents=True)
-    TrainedKerasHead(model).save(PLACE.model("mine") / "head-0-7.keras")
+    PLACE.model("own").mkdir(parents=True)
+    TrainedKerasHead(model).save(PLACE.model("own") / "head-0-7.keras")
 
 
 def cornered(size: int = 64) -> np.ndarray:
@@ -136,13 +136,13 @@ def hottest(heat: np.ndarray) -> tuple[int, int]:
 @pytest.mark.parametrize("pooling", ["flatten", "avg", "avgmax"])
 def test_evidence_in_a_corner_lights_that_corner_up(here, pooling):
     text = TINY.replace('"avgmax"', f'"{pooling}"').replace("block5_pool", "block3_pool")
-    mine = recipe(here, text.replace("size = 32", "size = 64"))
-    network = grad_cam._network(mine, "float32")
+    recipe = written(here, text.replace("size = 32", "size = 64"))
+    network = grad_cam._network(recipe, "float32")
     grey = np.full_like(cornered(), 120)
     channel = lit_by_stripes(network(cornered()), network(grey))  # of maps (1, 8, 8, 256)
     everywhere = [workspace * 256 + channel for workspace in range(8 * 8)]
-    decided_by(everywhere if pooling == "flatten" else [channel], mine.features.dimension())
-    maker = grad_cam.load(PLACE, mine, ENGINE)
+    decided_by(everywhere if pooling == "flatten" else [channel], recipe.features.dimension())
+    maker = grad_cam.load(PLACE, recipe, ENGINE)
     (heat,) = maker.of(cornered(), [1])
     assert heat.shape == (8, 8)
     assert heat.dtype == np.float32
@@ -155,28 +155,28 @@ def test_evidence_in_a_corner_lights_that_corner_up(here, pooling):
     assert not maker.of(cornered(), [0]).any()
 
 
-def test_retrained_layers_are_run_up_to_their_last_maps(here):
-    mine = recipe(here, DEEP.replace("size = 32", "size = 128"))
+def test_fine_tuned_layers_are_run_up_to_their_last_maps(here):
+    recipe = written(here, DEEP.replace("size = 32", "size = 128"))
     keras = keras_backend.start()
-    layers = fine_tuning.layers_after_tap(mine, weights.load("vgg16", weights_folder()))
+    layers = fine_tuning.layers_after_tap(recipe, weights.load("vgg16", weights_folder()))
     dimension = layers.output.shape[1]
     head = a_head(dimension, hidden=(16,))
-    maps = keras.Input((mine.features.dimension(),), dtype="float16")
+    maps = keras.Input((recipe.features.dimension(),), dtype="float16")
     flow = layers(maps)
     for layer in head.layers[1:]:
         flow = layer(flow)
     model = keras.Model(maps, flow)
-    folder = PLACE.model("mine")
+    folder = PLACE.model("own")
     folder.mkdir(parents=True)
     TrainedKerasHead(model).save(folder / "head-0-7.keras")
-    maker = grad_cam.load(PLACE, mine, ENGINE)
+    maker = grad_cam.load(PLACE, recipe, ENGINE)
     below = maker.network(cornered(128))  # (1, 8, 8, 512)
     (found,) = maker.heads
     above = found.head.last_maps(below)
     assert above.shape == (1, 4, 4, 512)
-    said = said_by(model, below.reshape(1, -1).astype(np.float16))
+    probabilities = probabilities_of(model, below.reshape(1, -1).astype(np.float16))
     logit = found.head.dense.logits(grad_cam.pooled(above, found.pooling))
-    assert np.allclose(1 / (1 + np.exp(-logit[0, 0])), said[0, 1], atol=2e-3)
+    assert np.allclose(1 / (1 + np.exp(-logit[0, 0])), probabilities[0, 1], atol=2e-3)
     # One channel decides, one that the corner lights up.
     kernel = np.zeros((dimension, 1), np.float32)
     grey = found.head.last_maps(maker.network(np.full_like(cornered(128), 120)))
@@ -227,12 +227,12 @@ def test_many_photos_keep_their_order_and_each_its_own_scale():
     assert (found.max(axis=(1, 2)) == 1).all()
 
 
-def test_an_engine_that_keras_has_not_is_replaced_and_heads_that_are_not_there_are_asked_for(here):
-    mine = recipe(here, TINY)
+def test_a_precision_that_keras_lacks_is_replaced_and_missing_heads_are_refused(here):
+    recipe = written(here, TINY)
     with pytest.raises(UserError, match="make train"):
-        grad_cam.load(PLACE, mine, ENGINE)
-    decided_by([3], mine.features.dimension())
-    maker = grad_cam.load(PLACE, mine, Engine("openvino", "int8", "cpu"))
+        grad_cam.load(PLACE, recipe, ENGINE)
+    decided_by([3], recipe.features.dimension())
+    maker = grad_cam.load(PLACE, recipe, Engine("openvino", "int8", "cpu"))
     assert maker.of(cornered(32), [1]).shape == (1, 1, 1)
 
 

@@ -1,4 +1,4 @@
-"""Suspects: labels that models which never saw the photo contradict come first, and why."""
+"""Label issues: labels that out-of-fold evidence contradicts come first, with the reason."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def written(
     table["group"] = [f"p.{i // each * each}" for i in range(n)]
     table["label"] = [classes[label] for label in labels]
     order = np.arange(n) if order is None else order
-    # What is calibrated must not be looked at: it is the same for all.
+    # Calibrated probabilities must not matter: they are the same for all photos.
     flat = np.full(p.shape, 1 / count)
     write_model(PLACE.model(name), table.iloc[order], classes, p[order], flat, weights=weights)
 
@@ -80,18 +80,18 @@ def test_labels_that_all_recipes_contradict_come_first_with_the_reason(here):
     first = next(x for x in found if x.id == "p.7")
     assert (first.label, first.guess) == ("cat", "dog")
     assert first.why == "all 2 recipes say dog"
-    assert first.of_label == pytest.approx({"best": two[7, 0], "fast": one[7, 0]})
+    assert first.evidence == pytest.approx({"best": two[7, 0], "fast": one[7, 0]})
     assert first.score == pytest.approx(one[7, 0], abs=1e-3)
     # Next those that recipes are not sure of, or disagree about.
     third, fourth = found[2:4]
     assert {third.id, fourth.id} == {"p.30", "p.31"}
-    assert next(x for x in found if x.id == "p.30").why == "1 of 2 recipes say otherwise"
-    assert found[-1].why == "as its label says"
+    assert next(x for x in found if x.id == "p.30").why == "1 of 2 recipes disagree"
+    assert found[-1].why == "agrees with its label"
     scores = [x.score for x in found]
     assert scores == sorted(scores)
 
 
-def test_a_better_recipe_weighs_more_and_blends_and_other_labels_have_no_say(here):
+def test_a_better_recipe_weighs_more_and_blends_and_other_labels_do_not_count(here):
     truth = np.arange(40) % 2
     good, poor = sure(truth), sure(truth)
     poor[:16] = poor[:16, ::-1]
@@ -104,16 +104,16 @@ def test_a_better_recipe_weighs_more_and_blends_and_other_labels_have_no_say(her
     written("other", sure(truth), other)
     tabulated(40, truth)
     found = next(x for x in label_issues.ranked(PLACE, "good") if x.id == "p.20")
-    assert found.of_label == pytest.approx({"good": 0.2, "poor": 0.6})
+    assert found.evidence == pytest.approx({"good": 0.2, "poor": 0.6})
     # Sixteen sure mistakes leave the poor one next to no weight: no 0.4, which is the mean.
     assert found.score == pytest.approx(0.2, abs=0.02)
     assert found.guess == "dog"
     assert found.why == "1 of 2 recipes say dog"
     # Of a blend, its members are asked.
-    assert set(label_issues.ranked(PLACE, "mix")[0].of_label) == {"good", "poor"}
+    assert set(label_issues.ranked(PLACE, "mix")[0].evidence) == {"good", "poor"}
 
 
-def test_heads_of_other_groups_or_folds_and_folders_with_a_broken_stamp_have_no_say(here):
+def test_heads_of_other_groups_or_folds_and_folders_with_a_broken_stamp_do_not_count(here):
     labels = np.arange(40) % 2
     for name in "fast", "best", "hurt", "list":
         written(name, sure(labels), labels)
@@ -122,8 +122,8 @@ def test_heads_of_other_groups_or_folds_and_folders_with_a_broken_stamp_have_no_
     (PLACE.model("hurt") / "stamp.json").write_text('{"inputs": {')
     (PLACE.model("list") / "stamp.json").write_text("[]")
     tabulated(40, labels)
-    assert set(label_issues.ranked(PLACE, "fast")[0].of_label) == {"best", "fast"}
-    assert set(label_issues.ranked(PLACE, "turned")[0].of_label) == {"turned"}
+    assert set(label_issues.ranked(PLACE, "fast")[0].evidence) == {"best", "fast"}
+    assert set(label_issues.ranked(PLACE, "turned")[0].evidence) == {"turned"}
     named = [one.name for one in compare.folders(PLACE)]
     assert named == ["best", "fast", "leaky", "turned"]
 
@@ -142,8 +142,8 @@ def test_what_recipes_disagree_about_comes_before_what_is_as_doubtful_to_all(her
     assert found[2].id == "p.10"
     assert [x.score for x in found[:3]] == pytest.approx([0.6375, 0.6375, 0.7], abs=1e-4)
     assert [x.why for x in found[:3]] == [
-        *["1 of 2 recipes say otherwise"] * 2,
-        "as its label says",
+        *["1 of 2 recipes disagree"] * 2,
+        "agrees with its label",
     ]
 
 
@@ -166,8 +166,8 @@ def test_what_is_shown_is_the_evidence_of_the_score_and_the_heads_are_beside_it(
     first = found[0]
     assert (first.id, first.label, first.guess) == ("p.11", "dog", "cat")
     assert first.why == "all 2 recipes say cat"
-    assert first.of_label == pytest.approx({"fast": 0.2, "seed": 0.3}, abs=1e-4)
-    assert first.by_heads == pytest.approx({"fast": one[11, 1], "seed": 0.3})
+    assert first.evidence == pytest.approx({"fast": 0.2, "seed": 0.3}, abs=1e-4)
+    assert first.heads == pytest.approx({"fast": one[11, 1], "seed": 0.3})
     assert 0.2 < first.score < 0.3
     # Whatever has a score above a half is as labelled, and the other way round.
     assert [x.guess == x.label for x in found] == [x.score > 0.5 for x in found]
@@ -198,10 +198,10 @@ def test_near_duplicates_with_different_labels_come_before_all(here):
     assert why["p.4"] == "the same picture as p.5, labelled dog"
     assert why["p.5"] == "the same picture as p.4, labelled cat"
     assert why["p.3"] == "fast says dog"
-    assert why["p.6"] == why["p.8"] == "as its label says"
+    assert why["p.6"] == why["p.8"] == "agrees with its label"
 
 
-def test_photos_that_a_user_put_in_one_group_are_no_duplicates_unless_they_look_alike(here):
+def test_photos_that_a_user_put_in_one_group_are_duplicates_only_if_they_look_alike(here):
     labels = np.arange(20) % 2
     written("fast", sure(labels), labels)
     table = tabulated(20, labels, twins=[(4, 5)], listed=1)

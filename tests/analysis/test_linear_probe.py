@@ -14,8 +14,8 @@ from support.commands import TINY
 from support.pictures import kaggle_folder, write
 
 
-def rows(labels: np.ndarray, taught: np.ndarray | None = None, seed: int = 0) -> Rows:
-    """Return 60 photos in two views whose first number says 0, 1 or 2, each with some noise."""
+def rows(labels: np.ndarray, corrected: np.ndarray | None = None, seed: int = 0) -> Rows:
+    """Return 60 photos in two views whose first numbers show their class, 0, 1 or 2, with noise."""
     rng = np.random.default_rng(seed)
     truth = np.arange(60) % 3
     views = {}
@@ -23,21 +23,21 @@ def rows(labels: np.ndarray, taught: np.ndarray | None = None, seed: int = 0) ->
         features = rng.normal(0, 0.3, (60, 8))
         features[np.arange(60), truth] += 2
         views[view] = features.astype(np.float16)
-    return Rows(views, dict.fromkeys(views, np.arange(60)), labels, corrected=taught)
+    return Rows(views, dict.fromkeys(views, np.arange(60)), labels, corrected=corrected)
 
 
 TRUTH = np.arange(60) % 3
 FOLDS = np.arange(60) // 3 % 5
 
 
-def said(made: Rows) -> np.ndarray:
+def probed(made: Rows) -> np.ndarray:
     return linear_probe.out_of_fold(made, FOLDS, 3, ("plain", "mirror"))
 
 
 def test_a_wrong_label_is_doubted_and_others_are_not():
     labels = TRUTH.copy()
     labels[7] = (labels[7] + 1) % 3
-    found = said(rows(labels))
+    found = probed(rows(labels))
     assert np.allclose(found.sum(axis=1), 1)
     of_label = found[np.arange(60), labels]
     assert of_label.argmin() == 7
@@ -45,36 +45,36 @@ def test_a_wrong_label_is_doubted_and_others_are_not():
     assert (np.delete(found, 7, 0).argmax(axis=1) == np.delete(TRUTH, 7)).all()
 
 
-def test_where_one_class_is_left_to_train_on_it_is_what_is_said():
-    """Photos of the others can't be read, or are dropped, or are all in the fold itself."""
-    taught = np.where(TRUTH == 1, 1, -1)
-    taught[0] = 0  # in fold 0
-    found = said(rows(TRUTH, taught))
+def test_a_probe_with_one_class_to_train_on_predicts_it():
+    """As photos of the others are unreadable, or dropped, or all in the fold itself."""
+    corrected = np.where(TRUTH == 1, 1, -1)
+    corrected[0] = 0  # in fold 0
+    found = probed(rows(TRUTH, corrected))
     assert (found[FOLDS == 0] == [0, 1, 0]).all()
     assert (found[FOLDS != 0, 0] > 0).all()
     assert (found[:, 2] == 0).all()
 
 
-def test_it_ticks_once_a_fold():
-    ticks = []
-    linear_probe.out_of_fold(rows(TRUTH), FOLDS, 3, ("plain",), lambda: ticks.append(1))
-    assert len(ticks) == 5
+def test_on_fold_is_called_once_for_each_fold():
+    calls = []
+    linear_probe.out_of_fold(rows(TRUTH), FOLDS, 3, ("plain",), lambda: calls.append(1))
+    assert len(calls) == 5
 
 
 def test_no_photo_is_judged_by_its_own_fold_or_by_dropped_photos():
     labels = TRUTH.copy()
     labels[FOLDS == 2] = 0
-    assert np.array_equal(said(rows(TRUTH))[FOLDS == 2], said(rows(labels))[FOLDS == 2])
-    assert not np.array_equal(said(rows(TRUTH)), said(rows(labels)))
-    # What is taught counts, not the label: a photo that is dropped tells nobody anything.
-    taught, other = TRUTH.copy(), TRUTH.copy()
-    taught[[4, 5]] = -1
+    assert np.array_equal(probed(rows(TRUTH))[FOLDS == 2], probed(rows(labels))[FOLDS == 2])
+    assert not np.array_equal(probed(rows(TRUTH)), probed(rows(labels)))
+    # Corrected labels count, not the original ones: a dropped photo has no influence.
+    corrected, other = TRUTH.copy(), TRUTH.copy()
+    corrected[[4, 5]] = -1
     other[[4, 5]] = 0
-    assert np.array_equal(said(rows(TRUTH, taught)), said(rows(other, taught)))
-    assert not np.array_equal(said(rows(TRUTH, taught)), said(rows(TRUTH)))
+    assert np.array_equal(probed(rows(TRUTH, corrected)), probed(rows(other, corrected)))
+    assert not np.array_equal(probed(rows(TRUTH, corrected)), probed(rows(TRUTH)))
 
 
-def test_features_of_photos_as_they_were_are_not_probed(here, run):
+def test_features_of_other_photos_than_todays_are_not_probed(here, run):
     """Another recipe's cache, which nobody brought up to date: its heads have their say."""
     source = kaggle_folder(here / "source")
     (here / "other.toml").write_text(TINY.replace('"avgmax"', '"avg"'))
@@ -90,8 +90,8 @@ def test_features_of_photos_as_they_were_are_not_probed(here, run):
     run("train", "--recipe", "tiny.toml")
     found = label_issues.ranked(workspace, "tiny", engine)
     assert len(found) == 24
-    assert all(x.of_label["other"] == pytest.approx(x.by_heads["other"]) for x in found)
-    assert any(x.of_label["tiny"] != pytest.approx(x.by_heads["tiny"]) for x in found)
+    assert all(x.evidence["other"] == pytest.approx(x.heads["other"]) for x in found)
+    assert any(x.evidence["tiny"] != pytest.approx(x.heads["tiny"]) for x in found)
     # Only the training photos are probed: those to predict may be behind.
     for folder in Path("cache/source").glob("*-avgmax-*/test-*"):
         shutil.rmtree(folder)

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from dogs_vs_cats import artifacts
+from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.config.recipes import FeatureSettings, Recipe
 from dogs_vs_cats.data import photos
@@ -190,26 +191,32 @@ KEPT = {
 }
 
 
+@dataclass(frozen=True)
+class Nothing:
+    """What is known of heads that are files alone."""
+
+
 @pytest.mark.parametrize("case", KEPT)
 def test_predictions_without_verdicts_are_carried_over_while_they_fit(tmp_path, case):
     before, now, source = KEPT[case]
     old, new = tmp_path / "old", tmp_path / "new"
+    wanted = Artifact(old / "stamp.json", now, Nothing)
     new.mkdir()
-    training._keep_without(old, new, now)
+    training._keep_without(old, new, wanted)
     assert list(new.iterdir()) == [], "there was no folder"
     old.mkdir()
     names = ["out-of-fold.csv", "without-verdicts.csv"]
     outputs = [old / name for name in names]
     for path in outputs:
         path.write_text(path.name)
-    artifacts.write(old / "stamp.json", before, outputs, {})
-    training._keep_without(old, new, now)
+    Artifact(old / "stamp.json", before, Nothing).record(outputs, Nothing())
+    training._keep_without(old, new, wanted)
     assert [path.name for path in new.iterdir()] == (["without-verdicts.csv"] if source else [])
     if source:
         assert (new / "without-verdicts.csv").read_text() == source
         (new / "without-verdicts.csv").unlink()
     (old / "out-of-fold.csv").write_text("changed by hand")
-    training._keep_without(old, new, now)
+    training._keep_without(old, new, wanted)
     assert list(new.iterdir()) == []
 
 

@@ -1,9 +1,11 @@
-"""make predict: photos of one's own get what the test photos get, and none shifts another."""
+"""make predict: own photos get what test photos get, and none shifts another."""
 
 import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Rows
-from dogs_vs_cats.inference import answers, predictor
+from dogs_vs_cats.inference import output, predictor
 from dogs_vs_cats.modeling import heads
 from dogs_vs_cats.modeling.heads import keras_head, standardisation
 from dogs_vs_cats.modeling.heads.keras_head import TrainedKerasHead
@@ -43,7 +45,7 @@ def printed_rows(printed: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("recipe", ["tiny", "tiny+other"])
-def test_test_photos_get_the_very_numbers_of_the_submission(trained, recipe):
+def test_test_photos_get_exactly_the_numbers_of_the_submission(trained, recipe):
     called = recipe.replace("tiny", "tiny.toml").replace("other", "other.toml").replace("+", " ")
     expected = commands.submitted(recipe)
     assert len(set(expected.values())) > commands.TESTS // 2, "not all at the clip"
@@ -60,7 +62,7 @@ def test_test_photos_get_the_very_numbers_of_the_submission(trained, recipe):
             x["class"] == ("dog" if float(x["p_dog"]) > 0.5 else "cat") for x in read("out.csv")
         )
     _, printed, _ = predict("source/test/7.jpg", recipe=called)
-    assert printed_rows(printed)[1][1] == expected["7"], "alone, as in company"
+    assert printed_rows(printed)[1][1] == expected["7"], "alone, as among others"
 
 
 @pytest.mark.parametrize(
@@ -72,19 +74,29 @@ def test_test_photos_get_the_very_numbers_of_the_submission(trained, recipe):
     ],
     ids=["openvino", "jax", "torch"],
 )
-def test_whatever_computes_one_photo_gets_the_submissions_number(here, options, variables):
+def test_with_any_engine_one_photo_gets_the_submissions_number(here, options, variables):
+    """All in one process of its own, as a process has one backend."""
     kaggle_folder(here / "source")
-    for script, *more in (
-        ("data", "--source", "source"),
-        *((x, "--recipe", "tiny.toml", *options) for x in ("features", "train", "submit")),
-        ("predict", "source/test/3.jpg", "--csv", "o.csv", "--recipe", "tiny.toml", *options),
-    ):
-        done = commands.command(script, *more, **variables)
-        assert done.returncode == 0, done.stderr
+    scripts = [
+        ["data", "--source", "source"],
+        *([x, "--recipe", "tiny.toml", *options] for x in ("features", "train", "submit")),
+        ["predict", "source/test/3.jpg", "--csv", "o.csv", "--recipe", "tiny.toml", *options],
+    ]
+    code = "import sys; from support.commands import called\n"
+    code += f"for x in {scripts!r}:\n  status, _, errors = called(*x)\n  assert not status, errors"
+    folders = os.pathsep.join(str(commands.PROJECT / name) for name in ("src", "tests"))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": folders, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     assert [x["p_dog"] for x in read("o.csv")] == [commands.submitted("tiny")["3"]]
 
 
-def test_heads_say_the_same_of_a_photo_in_any_company(here):
+def test_heads_predict_a_photo_bitwise_the_same_whatever_else_is_in_the_batch(here):
     """At the widths of real recipes, where a matrix product depends on its number of rows."""
     recipe = recipe_files.read("fast")
     for dimension in 1024, 25_088:
@@ -97,12 +109,12 @@ def test_heads_say_the_same_of_a_photo_in_any_company(here):
         everything = heads.predict([model], rows, np.arange(300), ("plain",))
         assert len(np.unique(everything)) > 500
         for chosen in [0], [7], [299, 5, 80], list(range(250)), list(range(299, 0, -1)):
-            said = heads.predict([model], rows, np.array(chosen), ("plain",))
-            assert np.array_equal(said, everything[chosen])
+            p = heads.predict([model], rows, np.array(chosen), ("plain",))
+            assert np.array_equal(p, everything[chosen])
 
 
-def test_unreadable_photos_say_why_and_shift_no_other(trained):
-    folder = trained / "mine"
+def test_unreadable_photos_are_reported_and_shift_no_other(trained):
+    folder = trained / "own"
     shutil.rmtree(folder, ignore_errors=True)
     expected = commands.submitted("tiny")
     bad = {
@@ -122,10 +134,12 @@ def test_unreadable_photos_say_why_and_shift_no_other(trained):
     (folder / ".hidden.jpg").write_bytes(b"x")
     (folder / "notes.txt").write_bytes(b"x")
     bad["j gone.jpg"] = None
-    status, printed, err = predict("mine", "--csv", "out/a.csv", "--json", "out/a.json")
+    status, printed, err = predict("own", "--csv", "out/a.csv", "--json", "out/a.json")
     assert status == 1
     assert err.count("\n") == 1
-    assert err.startswith("error: Expected photos that can be read. Received 5 of 11 that can't: ")
+    assert err.startswith(
+        "error: 5 of 11 photos can't be read, the first of them own/b empty.jpg: "
+    )
     found = read("out/a.csv")
     assert [x["photo"] for x in found] == sorted(x["photo"] for x in found)
     problems = {Path(x["photo"]).name: x["problem"] for x in found if x["problem"]}
@@ -139,7 +153,7 @@ def test_unreadable_photos_say_why_and_shift_no_other(trained):
     good = [(Path(x["photo"]).stem, x["p_dog"]) for x in found if not x["problem"]]
     assert good == [(x, expected[n]) for x, n in zip("acegiz", "123456", strict=True)]
     for name, problem in problems.items():
-        assert f"{Path('mine', name)}" in printed
+        assert f"{Path('own', name)}" in printed
         assert problem in printed
     # The same in JSON, where what is empty is null.
     as_json = json.loads(Path("out/a.json").read_text())
@@ -153,29 +167,30 @@ def test_batches_that_lose_photos_lose_no_others(trained):
     """Few a batch, so that failures fall on every place of a batch, and whole batches fail."""
     paths = [Path("source/test", f"{n}.jpg") for n in range(1, 25)]
     engine = engines.choose("keras", "auto")
-    found = predictor.load(PLACE, recipe_files.read("tiny.toml"), engine, at_once=3)
+    model = predictor.load(PLACE, recipe_files.read("tiny.toml"), engine, at_once=3)
     expected = commands.submitted("tiny")
     for gone in [0], [2], [3, 4, 5], [0, 1, 2, 5, 8, 9, 23], [*range(23)], [*range(24)]:
-        asked = [Path("none.jpg") if i in gone else path for i, path in enumerate(paths)]
-        ticks = []
-        answers = list(found.predict(asked, ticks.append))
-        assert [x.path for x in answers] == asked
-        assert sum(ticks) == 24
-        for answer in answers:
-            if answer.path.name == "none.jpg":
-                assert answer.probabilities is None
-                assert answer.problem
+        photos = [Path("none.jpg") if i in gone else path for i, path in enumerate(paths)]
+        steps = []
+        predictions = list(model.predict(photos, steps.append))
+        assert [x.photo for x in predictions] == photos
+        assert sum(steps) == 24
+        for prediction in predictions:
+            if prediction.photo.name == "none.jpg":
+                assert prediction.probabilities is None
+                assert prediction.problem
             else:
-                assert repr(answer.probabilities.tolist()[1]) == expected[answer.path.stem]
-                assert answer.problem == ""
-                assert answer.probabilities.sum() == pytest.approx(1)
-    assert list(found.predict([])) == []
+                assert repr(prediction.probabilities.tolist()[1]) == expected[prediction.photo.stem]
+                assert prediction.problem == ""
+                assert prediction.probabilities.sum() == pytest.approx(1)
+    assert list(model.predict([])) == []
 
 
 def test_a_photo_is_the_same_in_bytes_in_a_file_and_twice(trained):
     path = Path("source/test/2.jpg")
-    found = predictor.load(PLACE, recipe_files.read("tiny.toml"), engines.choose("keras", "auto"))
-    one, upload, two = found.predict([path, predictor.Upload("a", path.read_bytes()), path])
+    model = predictor.load(PLACE, recipe_files.read("tiny.toml"), engines.choose("keras", "auto"))
+    from_bytes = predictor.PhotoBytes("a", path.read_bytes())
+    one, upload, two = model.predict([path, from_bytes, path])
     assert np.array_equal(one.probabilities, upload.probabilities)
     assert np.array_equal(one.probabilities, two.probabilities)
 
@@ -254,26 +269,42 @@ def test_heads_that_do_not_fit_are_refused(trained, tmp_path):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (("--csv", "a", "--json", "a"), "CSV and JSON to name two files. Received a twice."),
-        (("--csv", "a", "--json", "link"), "CSV and JSON to name two files. Received a twice."),
-        (("--csv", "folder"), "CSV to be a file to write. Received folder, which is a folder."),
-        (("--csv", "pipe"), "CSV to be a file to write. Received pipe, which is no regular file."),
-        (("--csv", "loop"), "CSV to be a file to write. Received loop, which is no regular file."),
-        (("--json", "/dev/null"), "JSON to be a file to write. Received /dev/null, which is no"),
-        (("--csv", "/dev/stdout"), "CSV to be a file to write. Received /dev/stdout, which is no"),
-        (("--csv", "1.jpg/x/a"), "CSV to be in a folder that can be written to. Received 1.jpg/x"),
+        (
+            ("--csv", "a", "--json", "a"),
+            "CSV and JSON are both a: they must be two files. Name another.",
+        ),
+        (
+            ("--csv", "a", "--json", "link"),
+            "CSV and JSON are both a: they must be two files. Name another.",
+        ),
+        (("--csv", "folder"), "CSV must be a file, and folder is a folder. Name another."),
+        (("--csv", "pipe"), "CSV must be a file, and pipe is not a regular file. Name another."),
+        (("--csv", "loop"), "CSV must be a file, and loop is not a regular file. Name another."),
+        (
+            ("--json", "/dev/null"),
+            "JSON must be a file, and /dev/null is not a regular file. Name another.",
+        ),
+        (
+            ("--csv", "1.jpg/x/a"),
+            "CSV can't be written to 1.jpg/x/a: 1.jpg is not a folder. Name another.",
+        ),
     ],
 )
-def test_what_can_not_be_kept_is_refused_before_anything_is_computed(here, options, line):
+def test_what_can_not_be_written_is_refused_before_anything_is_computed(here, options, line):
     Path("1.jpg").touch()
     Path("folder").mkdir()
     os.mkfifo("pipe")
     Path("loop").symlink_to("loop")
     Path("link").symlink_to("a")
     for check in [], ["--check"]:
-        done = commands.command("predict", "1.jpg", *options, *check)
-        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-        assert done.stderr.startswith(f"error: Expected {line}")
+        assert predict("1.jpg", *options, *check) == (1, "", f"error: {line}\n")
+
+
+def test_a_pipe_of_a_shell_is_refused(here):
+    Path("1.jpg").touch()
+    done = commands.command("predict", "1.jpg", "--csv", "/dev/stdout")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "CSV must be a file, and /dev/stdout is not a regular file." in done.stderr
 
 
 def test_a_folder_that_is_read_only_is_refused_before_anything_is_computed(here, monkeypatch):
@@ -286,8 +317,7 @@ def test_a_folder_that_is_read_only_is_refused_before_anything_is_computed(here,
     for name in "a.csv", "new/folder/a.csv":
         status, printed, err = predict("1.jpg", "--csv", name)
         assert (status, printed, err.count("\n")) == (1, "", 1)
-        assert err.startswith("error: Expected CSV to be in a folder that can be written to. ")
-        assert f"Received {name}: {here} is read-only." in err
+        assert err.startswith(f"error: CSV can't be written to {name}: {here} is read-only. ")
     assert not Path("new").exists()
 
 
@@ -296,16 +326,16 @@ def test_a_link_stays_one_and_what_it_leads_to_is_written(here):
     (here / "far/old.csv").write_text("old")
     for name in "old", "new":
         Path(f"{name}.csv").symlink_to(f"far/{name}.csv")
-        with answers.written(Path(f"{name}.csv"), ["cat", "dog"], "csv"):
+        with output.writer(Path(f"{name}.csv"), ["cat", "dog"], "csv"):
             pass
         assert Path(f"{name}.csv").is_symlink()
         assert Path(f"far/{name}.csv").read_text() == "photo,p_dog,class,problem\n"
 
 
-def test_of_more_classes_each_has_a_column():
-    """And of two the last one alone, as in a submission."""
-    answer = predictor.Answer(Path("a.jpg"), np.array([0.2, 0.5, 0.3]), "")
-    assert answers.row(answer, ["cat", "dog", "owl"]) == {
+def test_each_of_more_than_two_classes_has_a_column():
+    """Of two classes only the last has one, as in a submission."""
+    prediction = predictor.PhotoPrediction(Path("a.jpg"), np.array([0.2, 0.5, 0.3]), "")
+    assert output.row(prediction, ["cat", "dog", "owl"]) == {
         "photo": "a.jpg",
         "p_cat": 0.2,
         "p_dog": 0.5,
@@ -313,7 +343,9 @@ def test_of_more_classes_each_has_a_column():
         "class": "dog",
         "problem": "",
     }
-    bad = answers.row(predictor.Answer(Path("b.jpg"), None, "empty file"), ["cat", "dog", "owl"])
-    assert list(bad) == answers.columns(["cat", "dog", "owl"])
+    bad = output.row(
+        predictor.PhotoPrediction(Path("b.jpg"), None, "empty file"), ["cat", "dog", "owl"]
+    )
+    assert list(bad) == output.columns(["cat", "dog", "owl"])
     assert [bad["p_owl"], bad["class"], bad["problem"]] == [None, None, "empty file"]
-    assert answers.columns(["cat", "dog"]) == ["photo", "p_dog", "class", "problem"]
+    assert output.columns(["cat", "dog"]) == ["photo", "p_dog", "class", "problem"]

@@ -1,4 +1,4 @@
-"""make try: a page on this machine that answers as make predict does, and keeps to itself."""
+"""make try: a page on this machine that predicts as make predict does, and keeps to itself."""
 
 import base64
 import http.client
@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dogs_vs_cats.config import engines, recipe_files
+from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, TESTS, submitted
 from support.pictures import encoded, picture
 
@@ -47,13 +49,13 @@ def serving(folder: Path, recipe: str) -> Iterator[tuple[subprocess.Popen, int]]
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        said = []
+        lines = []
         for line in process.stdout:
-            said.append(line)
+            lines.append(line)
             if ready := re.search(r"ready at http://127\.0\.0\.1:(\d+) ", line):
                 break
         else:
-            pytest.fail("".join(said) + process.stderr.read())
+            pytest.fail("".join(lines) + process.stderr.read())
         yield process, int(ready[1])
     finally:
         process.kill()
@@ -62,15 +64,21 @@ def serving(folder: Path, recipe: str) -> Iterator[tuple[subprocess.Popen, int]]
 
 @pytest.fixture(scope="module")
 def server(made) -> Iterator[tuple[subprocess.Popen, int]]:
-    with serving(made, "tiny.toml") as found:
-        yield found
+    """A server of tiny.toml; it must end properly on Ctrl-C."""
+    with serving(made, "tiny.toml") as (process, port):
+        yield process, port
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert errors.count("\n") == 1
+        assert errors.startswith("error: Stopped.")
 
 
 @pytest.fixture
 def ask(server, trained):
     """Send a request; return its status, what JSON it answered, and its headers."""
 
-    def asker(body=b"", method="POST", path="/answer", headers=(), chunked=False) -> tuple:
+    def asker(body=b"", method="POST", path="/predict", headers=(), chunked=False) -> tuple:
         connection = http.client.HTTPConnection("127.0.0.1", server[1], timeout=120)
         connection.request(method, path, body, dict(headers), encode_chunked=chunked)
         response = connection.getresponse()
@@ -89,7 +97,7 @@ def image_of(url: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
-def test_the_answer_is_the_submissions_and_has_a_heat_map(ask):
+def test_the_prediction_is_the_submissions_and_has_a_heat_map(ask):
     photo = Path("source/test/3.jpg")
     status, found, headers = ask(photo.read_bytes())
     assert status == 200
@@ -106,14 +114,15 @@ def test_the_answer_is_the_submissions_and_has_a_heat_map(ask):
     assert "Access-Control-Allow-Origin" not in headers
 
 
-def test_a_blends_answer_is_its_submissions_too(trained):
-    with serving(trained, "tiny.toml other.toml") as (_, port):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        connection.request("POST", "/answer", Path("source/test/5.jpg").read_bytes())
-        found = json.loads(connection.getresponse().read())
-        assert repr(found["classes"][1]["p"]) == submitted("tiny+other")["5"]
-        connection.request("GET", "/")
-        assert "which weighs most in the blend" in connection.getresponse().read().decode()
+def test_a_blends_prediction_is_its_submissions_too(trained):
+    from dogs_vs_cats.inference import web_app
+
+    recipe = recipe_files.read("tiny.toml other.toml")
+    model = web_app.load(Workspace("source"), recipe, engines.choose("keras", "auto"))
+    client = web_app.app(model).test_client()
+    found = client.post("/predict", data=Path("source/test/5.jpg").read_bytes()).json
+    assert repr(found["classes"][1]["p"]) == submitted("tiny+other")["5"]
+    assert "the member with the largest weight in the blend" in client.get("/").text
 
 
 def test_many_at_once_each_get_their_own(ask):
@@ -128,8 +137,8 @@ def test_many_at_once_each_get_their_own(ask):
             assert repr(found["classes"][1]["p"]) == expected[str(number)]
 
 
-def test_photos_are_answered_one_at_a_time():
-    """A predictor that notices when it is asked while it answers."""
+def test_photos_are_predicted_one_at_a_time():
+    """With a predictor that notices when it is called while it is busy."""
     from dogs_vs_cats.inference import predictor, web_app
 
     busy, most = [], []
@@ -142,15 +151,15 @@ def test_photos_are_answered_one_at_a_time():
             most.append(len(busy))
             time.sleep(0.02)
             busy.pop()
-            return [predictor.Answer(photos[0], np.array([0.25, 0.75]), "")]
+            return [predictor.PhotoPrediction(photos[0], np.array([0.25, 0.75]), "")]
 
     class Flat:
         def of(self, images, classes):
             return np.zeros((1, 2, 2), np.float32)
 
-    made = web_app.Desk({"classes": ["cat", "dog"]}, Noticing(), Flat(), 32)
+    model = web_app.ExplainedPredictor({"classes": ["cat", "dog"]}, Noticing(), Flat(), 32)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(made.answer, [encoded(picture(1))] * 24))
+        list(pool.map(model.predict, [encoded(picture(1))] * 24))
     assert (len(most), max(most)) == (24, 1)
 
 
@@ -170,7 +179,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_no_photo_is_refused_in_a_sentence(ask, case):
+def test_what_is_not_a_photo_is_refused_in_a_sentence(ask, case):
     data, expected, words = BAD[case]
     status, found, _ = ask(data)
     assert status == expected
@@ -200,7 +209,7 @@ def test_a_jpeg_of_countless_scans_is_refused_and_not_decoded(ask):
 
 
 def test_each_scan_of_a_jpeg_takes_its_time():
-    """Which is why they are counted; they are a few bytes each."""
+    """So they are counted; each is only a few bytes."""
     from dogs_vs_cats.data import pixels
 
     def seconds(data: bytes) -> float:
@@ -212,13 +221,13 @@ def test_each_scan_of_a_jpeg_takes_its_time():
     assert seconds(scanned(image, 400)) > 5 * seconds(scanned(image, 0))
 
 
-def test_an_ordinary_progressive_jpeg_is_answered_as_a_baseline_one(ask):
+def test_an_ordinary_progressive_jpeg_is_predicted_like_a_baseline_one(ask):
     photo = picture(1, (300, 200))
     status, found, _ = ask(scanned(photo, 0))
     assert (status, found["classes"]) == (200, ask(encoded(photo))[1]["classes"])
 
 
-def test_as_many_scans_as_may_be_are_answered_and_one_more_is_not(ask):
+def test_as_many_scans_as_allowed_are_predicted_and_one_more_is_not(ask):
     photo = picture(1)
     scans = scanned(photo, 0).count(b"\xff\xda")
     assert 5 < scans < 20
@@ -226,7 +235,7 @@ def test_as_many_scans_as_may_be_are_answered_and_one_more_is_not(ask):
     assert ask(scanned(photo, 101 - scans))[0] == 422
 
 
-def test_what_lies_behind_a_photo_is_not_taken_for_scans(ask):
+def test_data_after_a_photo_is_not_mistaken_for_scans(ask):
     """Such as a phone's film of it: by chance it holds the marker hundreds of times."""
     behind = np.random.default_rng(0).bytes(29 * MEGABYTE)
     assert behind.count(b"\xff\xda") > 400
@@ -237,7 +246,7 @@ def test_too_much_is_refused_before_it_is_read(server, ask):
     """Not a byte of the body is sent: what is announced is enough."""
     with socket.create_connection(("127.0.0.1", server[1]), timeout=60) as line:
         line.sendall(
-            b"POST /answer HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000000\r\n\r\n"
+            b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000000\r\n\r\n"
         )
         reply = b"".join(iter(lambda: line.recv(4096), b"")).decode()
     assert reply.startswith("HTTP/1.1 413 ")
@@ -247,7 +256,7 @@ def test_too_much_is_refused_before_it_is_read(server, ask):
     assert ask(Path("source/test/1.jpg").read_bytes())[0] == 200
 
 
-def test_a_body_of_no_announced_length_is_answered_or_cut_off(server, ask):
+def test_a_body_without_a_content_length_is_predicted_or_cut_off(server, ask):
     data = Path("source/test/4.jpg").read_bytes()
     status, found, _ = ask(iter([data[:500], data[500:]]), chunked=True)
     assert (status, repr(found["classes"][1]["p"])) == (200, submitted("tiny")["4"])
@@ -255,7 +264,7 @@ def test_a_body_of_no_announced_length_is_answered_or_cut_off(server, ask):
     sent = 0
     with socket.create_connection(("127.0.0.1", server[1]), timeout=60) as line:
         line.sendall(
-            b"POST /answer HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         try:
             while sent < 200 * MEGABYTE:
@@ -315,14 +324,8 @@ def test_an_upload_is_never_written_to_the_disk(server, ask):
     assert written() - before < MEGABYTE // 10
 
 
-def test_ctrl_c_ends_it_and_a_taken_port_is_one_line(trained, refuse_here):
-    with serving(trained, "tiny.toml") as (process, port):
-        assert f"port {port} " in refuse_here("--port", str(port))
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.count("\n") == 1
-    assert err.startswith("error: Stopped.")
+def test_a_port_that_is_taken_or_impossible_is_one_line(server, refuse_here):
+    assert f"Can't use port {server[1]} of this machine: " in refuse_here("--port", str(server[1]))
     assert "65535" in refuse_here("--port", "70000")
 
 
@@ -362,23 +365,23 @@ DROP = """([bytes, name]) => {
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_photo_that_is_chosen_dropped_or_pasted_is_answered_in_a_browser(
+def test_a_photo_that_is_chosen_dropped_or_pasted_is_predicted_in_a_browser(
     server, trained, browser, width
 ):
     expected = submitted("tiny")
     context = browser.new_context(viewport={"width": width, "height": 844})
     page = context.new_page()
-    said, asked = [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    printed, requests = [], []
+    page.on("console", lambda message: printed.append(message.text))
+    page.on("pageerror", lambda error: printed.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
     own = f"http://127.0.0.1:{server[1]}/"
     page.goto(own)
     assert page.inner_text("h1").lower() == "cat or dog?"
     assert "tiny" in page.inner_text(".lead")
     assert "source" in page.inner_text(".lead")
 
-    def answered(number: int) -> None:
+    def predicted(number: int) -> None:
         page.locator("#state", has_text=re.compile(rf"^{number}\.jpg: ")).wait_for()
         p = float(expected[str(number)])
         rows = [row.split("\n") for row in page.locator("#classes li").all_inner_texts()]
@@ -392,9 +395,9 @@ def test_a_photo_that_is_chosen_dropped_or_pasted_is_answered_in_a_browser(
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file", "the keyboard gets there"
     page.set_input_files("#file", "source/test/1.jpg")
-    answered(1)
+    predicted(1)
     page.evaluate(DROP, [[*Path("source/test/2.jpg").read_bytes()], "2.jpg"])
-    answered(2)
+    predicted(2)
     paste = DROP.replace('document.querySelector(".choose")', "document.body")
     paste = re.sub(r"for .*\n.*", "", paste).replace(
         "document.body;",
@@ -402,7 +405,7 @@ def test_a_photo_that_is_chosen_dropped_or_pasted_is_answered_in_a_browser(
         "{clipboardData: transfer, bubbles: true}));",
     )
     page.evaluate(paste, [[*Path("source/test/3.jpg").read_bytes()], "3.jpg"])
-    answered(3)
+    predicted(3)
     bars = page.evaluate(
         "[...document.querySelectorAll('.bar i')].map(x => parseFloat(x.style.width))"
     )
@@ -413,8 +416,8 @@ def test_a_photo_that_is_chosen_dropped_or_pasted_is_answered_in_a_browser(
     page.check("#show")
     wide = "document.documentElement.scrollWidth"
     assert page.evaluate(wide) == width, "nothing sticks out"
-    assert said == []
-    # What can't be read says so, in the page (and the browser notes the status).
+    assert printed == []
+    # An unreadable photo is reported on the page (and the browser logs the status).
     page.evaluate(DROP, [[*b"I am no photo"], "text.jpg"])
     page.wait_for_selector(".state.bad")
     assert page.inner_text("#state") == "This photo can't be read: not an image."
@@ -422,18 +425,18 @@ def test_a_photo_that_is_chosen_dropped_or_pasted_is_answered_in_a_browser(
     large.write_bytes(bytes(31 * MEGABYTE))
     page.set_input_files("#file", large)
     page.locator("#state", has_text="30 MB").wait_for()
-    assert all(url.startswith((own, "data:")) for url in asked)
-    assert sum(url == own + "answer" for url in asked) == 4, "the large one was not sent"
+    assert all(url.startswith((own, "data:")) for url in requests)
+    assert sum(url == own + "predict" for url in requests) == 4, "the large one was not sent"
     context.close()
 
 
-def test_the_newest_of_two_photos_is_the_one_that_is_answered(server, trained, browser):
+def test_only_the_newest_photo_is_shown(server, trained, browser):
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{server[1]}/")
     for number in 1, 2, 3:
         page.evaluate(DROP, [[*Path(f"source/test/{number}.jpg").read_bytes()], f"{number}.jpg"])
     newest = page.locator("#state", has_text=re.compile(r"^3\.jpg: "))
     newest.wait_for()
-    page.wait_for_timeout(1000)  # the others' answers are there by now
+    page.wait_for_timeout(1000)  # the others' predictions have come by now
     assert newest.count() == 1
     page.close()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats.analysis.label_issues import Suspect
+from dogs_vs_cats.analysis.label_issues import LabelIssue
 from dogs_vs_cats.data.verdicts import Verdict
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.legible import legible
@@ -137,8 +137,8 @@ def test_characters_that_are_not_printable_are_replaced():
 def test_the_text_to_copy_changes_nothing_and_loses_nothing():
     decided = {"dog.1": Verdict("cat", 'a "cat", I say')}
     issues = [
-        Suspect("dog,2", "dog", "cat", 0.1, {}, {}, "fast says cat"),
-        Suspect("dog\udcff", "dog", "cat", 0.1, {}, {}, "fast says cat"),
+        LabelIssue("dog,2", "dog", "cat", 0.1, {}, {}, "fast says cat"),
+        LabelIssue("dog\udcff", "dog", "cat", 0.1, {}, {}, "fast says cat"),
     ]
     assert list(csv.reader(verdicts.csv_text(decided, issues).splitlines())) == [
         ["photo", "verdict", "why"],

@@ -1,9 +1,10 @@
-"""Compare: the trained recipes of a dataset, by their predictions of the same photos."""
+"""Comparison: the trained recipes of a dataset, by their predictions of the same photos."""
 
 import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,26 +17,26 @@ from dogs_vs_cats.modeling import evaluation, out_of_fold
 from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.metrics import group_error
 from dogs_vs_cats.modeling.out_of_fold import Predictions
-from dogs_vs_cats.modeling.results import Evaluation
+from dogs_vs_cats.modeling.results import Evaluation, Metrics
 from dogs_vs_cats.submission.stage import STAMP, SubmissionResult
 from dogs_vs_cats.workspace import Workspace
 
-CHANCE = 0.05  # how often noise alone may look like a difference
+SIGNIFICANCE = 0.05  # how often noise alone may look like a difference
 HEADER = ["recipe", "accuracy", "log loss", "worse by", "z", "", "features", "heads", "submit"]
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A recipe's folder read. given: what its stamp says it is made of; result: how good it is.
+class TrainedRecipe:
+    """A recipe's folder in models/. inputs: what it was made of, from its stamp.
 
-    caches: the folders of its features, a role and view each; none for a blend, which has neither
-    features nor heads of its own.
+    caches: the folders of its features, one for each role and view; none for a blend, which has
+    neither features nor heads of its own.
     """
 
     name: str
     folder: Path
     caches: list[Path]
-    given: dict
+    inputs: dict[str, Any]
     result: Evaluation
     predictions: Predictions
 
@@ -44,153 +45,182 @@ class Trained:
         return log_losses(self.predictions.labels, self.predictions.probabilities)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What something takes: bytes on disk, and seconds to make; None where not recorded."""
+
+    size: int
+    seconds: float | None
+
+    def text(self) -> str:
+        seconds = "" if self.seconds is None else f", {self.seconds:,.0f} s"
+        return files.size_text(self.size) + seconds if self.size else "none"
+
+
+@dataclass(frozen=True)
+class ComparedRecipe:
+    """A row of the comparison.
+
+    gap: its mean log loss minus that of the best recipe, in nats; gap_se: the standard error,
+    clustered by group; both None for the best. submit_seconds: for its CSV, None if there is none.
+    """
+
+    name: str
+    metrics: Metrics
+    gap: float | None
+    gap_se: float | None
+    features: Cost
+    heads: Cost
+    submit_seconds: float | None
+
+    def cells(self) -> list[str]:
+        """Return the texts of the columns in HEADER."""
+        metrics = self.metrics
+        worse = z = verdict = ""
+        if self.gap is not None and self.gap_se is not None:
+            worse = f"{self.gap:.4f} ± {self.gap_se:.4f}"
+            critical = statistics.NormalDist().inv_cdf(1 - SIGNIFICANCE / 2)
+            if self.gap_se > 0:
+                z = f"{self.gap / self.gap_se:.1f}"
+            verdict = "more than noise" if self.gap > critical * self.gap_se else "may be noise"
+        return [
+            self.name,
+            f"{metrics.accuracy:.2%} ± {metrics.accuracy_se:.2%}",
+            f"{metrics.log_loss:.4f} ± {metrics.log_loss_se:.4f}",
+            worse,
+            z,
+            verdict,
+            self.features.text(),
+            self.heads.text(),
+            "" if self.submit_seconds is None else f"{self.submit_seconds:,.0f} s",
+        ]
+
+
 def lines(workspace: Workspace) -> list[str]:
     """Return the lines of `make compare`: a recipe each, the lowest log loss first.
 
-    Whether a recipe is up to date is not asked. UserError if there is none, or they were trained
-    on different photos.
+    Stale recipes are included, and named. UserError if none is trained, or they were trained on
+    different photos.
     """
-    found = trained(workspace)
-    _require_same_photos(found)
-    cells = [HEADER, *rows(found)]
+    recipes = trained(workspace)
+    _require_same_photos(recipes)
+    cells = [HEADER, *(row.cells() for row in rows(recipes))]
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADER))]
     table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
-    count = len(found[0].predictions.ids)
+    count = len(recipes[0].predictions.ids)
     title = f"{workspace.dataset}, {count:,} photos out of fold, the lowest log loss first"
     notes = [
-        (outdated(workspace, found), "trained on other verdicts than verdicts.csv has now"),
-        (stale(workspace, found), "not of the photos, groups or members that there are now"),
+        (outdated(workspace, recipes), "trained on other verdicts than verdicts.csv has now"),
+        (stale(workspace, recipes), "made from other photos, groups or members than there are now"),
     ]
     return [title, *table, *(f"{text}: {', '.join(names)}" for names, text in notes if names)]
 
 
-def stale(workspace: Workspace, found: list[Trained]) -> list[str]:
+def stale(workspace: Workspace, recipes: list[TrainedRecipe]) -> list[str]:
     """Return the names of the recipes made from another photos.csv, or from other members."""
     photos, names = files.digest(workspace.table), []
-    for one in found:
-        others = one.given.get("photos", photos) != photos
-        for name, digest in one.given.get("members", []):
+    for recipe in recipes:
+        changed = recipe.inputs.get("photos", photos) != photos
+        for name, digest in recipe.inputs.get("members", []):
             stamp = workspace.model(name) / "stamp.json"
-            others |= not stamp.exists() or files.digest(stamp) != digest
-        if others:
-            names.append(one.name)
+            changed |= not stamp.exists() or files.digest(stamp) != digest
+        if changed:
+            names.append(recipe.name)
     return names
 
 
-def outdated(workspace: Workspace, found: list[Trained]) -> list[str]:
-    """Return the names of the recipes whose heads obeyed other verdicts than there are now.
+def outdated(workspace: Workspace, recipes: list[TrainedRecipe]) -> list[str]:
+    """Return the names of the recipes trained on other verdicts than verdicts.csv has now.
 
-    Of a blend, its members tell.
+    A blend has no verdicts of its own: look at its members.
     """
     now = verdicts.changes(workspace)
-    return [one.name for one in found if one.given.get("verdicts", now) != now]
+    return [recipe.name for recipe in recipes if recipe.inputs.get("verdicts", now) != now]
 
 
-def rows(found: list[Trained]) -> list[list[str]]:
-    """Return a row of texts, as HEADER names them, for each recipe; the lowest log loss first.
-
-    All must have been trained on the same photos.
-    """
-    ordered = sorted(found, key=lambda one: (one.result.metrics.log_loss, one.name))
-    return [_row(one, ordered[0]) for one in ordered]
+def rows(recipes: list[TrainedRecipe]) -> list[ComparedRecipe]:
+    """Return a row for each recipe, the lowest log loss first; all trained on the same photos."""
+    ordered = sorted(recipes, key=lambda recipe: (recipe.result.metrics.log_loss, recipe.name))
+    return [_compared(recipe, ordered[0]) for recipe in ordered]
 
 
-def trained(workspace: Workspace) -> list[Trained]:
+def trained(workspace: Workspace) -> list[TrainedRecipe]:
     """Return the trained recipes of a dataset, by name; UserError if there is none."""
     found = folders(workspace)
     if not found:
-        raise UserError(
-            f"Expected trained recipes in {workspace.models}. Received none: run `make train`."
-        )
+        raise UserError(f"There is no trained recipe in {workspace.models}: run `make train`.")
     return [_read(workspace, folder) for folder in found]
 
 
 def folders(workspace: Workspace) -> list[Path]:
-    """Return the folders of the trained recipes, by name; one with a broken stamp is none."""
-    found = sorted(workspace.models.glob("*/stamp.json"))
-    return [path.parent for path in found if evaluation.stamped(path.parent)]
+    """Return the folders of the trained recipes, by name; those with a broken stamp don't count."""
+    stamps = sorted(workspace.models.glob("*/stamp.json"))
+    return [stamp.parent for stamp in stamps if evaluation.stamped(stamp.parent)]
 
 
-def _read(workspace: Workspace, folder: Path) -> Trained:
+def _read(workspace: Workspace, folder: Path) -> TrainedRecipe:
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     caches = []
     if "cache" in record:
         names = cache.names(FeatureSettings(**record["features"])).values()
         caches = [workspace.cache / record["cache"]["folder"] / name for name in names]
-    given = artifacts.read(folder / "stamp.json")["inputs"]
+    stamp = artifacts.read(folder / "stamp.json")
+    assert stamp is not None  # as `folders` has read it
     predictions = out_of_fold.read(folder)
-    return Trained(folder.name, folder, caches, given, evaluation.read(folder), predictions)
+    result = evaluation.read(folder)
+    return TrainedRecipe(folder.name, folder, caches, stamp["inputs"], result, predictions)
 
 
-def _require_same_photos(found: list[Trained]) -> None:
+def _require_same_photos(recipes: list[TrainedRecipe]) -> None:
     """Raise UserError unless all predict the same ids, each of the same class, group and fold."""
-    photos = {one.name: set(one.predictions.described().items()) for one in found}
-    kinds: list[tuple[set, list[str]]] = []
-    for name, mine in photos.items():
-        same = next((names for theirs, names in kinds if theirs == mine), None)
+    kinds: list[tuple[set[Any], list[str]]] = []  # different photos -> names of recipes
+    for recipe in recipes:
+        own = set(recipe.predictions.described().items())
+        same = next((names for photos, names in kinds if photos == own), None)
         if same is None:
-            kinds.append((mine, [name]))
+            kinds.append((own, [recipe.name]))
         else:
-            same.append(name)
+            same.append(recipe.name)
     if len(kinds) == 1:
         return
-    parts = "; ".join(f"{', '.join(names)}: {len(mine):,} photos" for mine, names in kinds)
-    (one, _), (other, _) = kinds[:2]
-    example = sorted(one ^ other)[0][0]
+    parts = "; ".join(f"{', '.join(names)}: {len(photos):,} photos" for photos, names in kinds)
+    (first, _), (second, _) = kinds[:2]
+    example = sorted(first ^ second)[0][0]
     raise UserError(
-        "Expected recipes trained on the same photos, of the same class, group and fold each. "
-        f"Received {parts}; they differ in {example}. Run `make train RECIPE=...` for those that "
-        f"are behind, or remove their folders from {found[0].folder.parent}."
+        "Only recipes trained on the same photos, with the same class, group and fold of each, "
+        f"can be compared. These differ: {parts}; they differ in {example}. Run `make train "
+        "RECIPE=...` for those that are behind, or remove their folders from "
+        f"{recipes[0].folder.parent}."
     )
 
 
-def difference(one: Trained, other: Trained) -> tuple[float, float]:
-    """Return the mean of one's losses minus the other's, and its standard error over groups.
+def difference(recipe: TrainedRecipe, other: TrainedRecipe) -> tuple[float, float]:
+    """Return the mean of recipe's losses minus other's, and its standard error, by group.
 
-    The losses are paired by the photo's id: what makes a photo hard for both is no noise here.
+    The losses are paired by photo id: a photo that is hard for both adds no noise.
     """
     row = {photo: i for i, photo in enumerate(other.predictions.ids)}
-    order = [row[photo] for photo in one.predictions.ids]
-    paired = one.losses() - other.losses()[order]  # (n,)
-    return float(paired.mean()), group_error(paired, one.predictions.groups)
+    order = [row[photo] for photo in recipe.predictions.ids]
+    paired = recipe.losses() - other.losses()[order]  # (n,)
+    return float(paired.mean()), group_error(paired, recipe.predictions.groups)
 
 
-def _row(one: Trained, best: Trained) -> list[str]:
-    metrics = one.result.metrics
-    worse = z = verdict = ""
-    if one is not best:
-        gap, error = difference(one, best)
-        worse = f"{gap:.4f} ± {error:.4f}"
-        sure = statistics.NormalDist().inv_cdf(1 - CHANCE / 2)
-        if error > 0:
-            z = f"{gap / error:.1f}"
-        verdict = "more than noise" if gap > sure * error else "may be noise"
-    heads = sum(path.stat().st_size for path in one.folder.glob("head-*"))
-    return [
-        one.name,
-        f"{metrics.accuracy:.2%} ± {metrics.accuracy_se:.2%}",
-        f"{metrics.log_loss:.4f} ± {metrics.log_loss_se:.4f}",
-        worse,
-        z,
-        verdict,
-        _features(one.caches),
-        _cost(heads, one.result.seconds),
-        _submit(one.folder),
-    ]
+def _compared(recipe: TrainedRecipe, best: TrainedRecipe) -> ComparedRecipe:
+    gap, gap_se = (None, None) if recipe is best else difference(recipe, best)
+    submission = artifacts.last(recipe.folder / STAMP, SubmissionResult)
+    head_files = recipe.folder.glob("head-*")
+    return ComparedRecipe(
+        recipe.name,
+        recipe.result.metrics,
+        gap,
+        gap_se,
+        _feature_cost(recipe.caches),
+        Cost(sum(path.stat().st_size for path in head_files), recipe.result.seconds),
+        submission.seconds if submission else None,
+    )
 
 
-def _features(caches: list[Path]) -> str:
+def _feature_cost(caches: list[Path]) -> Cost:
     spent = timings.read(caches[0].parent, [path.name for path in caches]) if caches else None
     size = sum(files.size_of(path) for path in caches)
-    return _cost(size, spent.seconds if spent else None)
-
-
-def _submit(folder: Path) -> str:
-    submission = artifacts.last(folder / STAMP, SubmissionResult)
-    return "" if submission is None else f"{submission.seconds:,.0f} s"
-
-
-def _cost(size: int, seconds: float | None) -> str:
-    """Return a size on disk, and the seconds that went into it where they are recorded."""
-    spent = "" if seconds is None else f", {seconds:,.0f} s"
-    return files.size_text(size) + spent if size else "none"
+    return Cost(size, spent.seconds if spent else None)

@@ -1,8 +1,8 @@
-"""Heat maps: where the network looked. Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391).
+"""Heat maps: where the network looked, by Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391).
 
-Cached features are pooled and know no places, so the network runs again, on the photos shown
-alone. From its last maps on there are a pooling and a dense head, whose gradient is written down
-in NumPy: no backend is asked for one.
+Cached features are pooled and have no places, so the network runs again on the photos that are
+shown. After its last maps come only pooling and a head, whose gradients are computed in NumPy:
+it works with every backend.
 """
 
 import dataclasses
@@ -21,8 +21,8 @@ from dogs_vs_cats.modeling import heads
 from dogs_vs_cats.modeling.heads.protocol import Head
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
-BATCH = 16  # photos a step: maps of a low tap are up to a megabyte each
-STRONGEST = 0.65  # how much of the overlay's hottest spot is colour
+BATCH = 16  # photos at a time: maps of a low tap are up to a megabyte each
+STRONGEST = 0.65  # the share of colour at the overlay's hottest spot
 
 Network = Callable[[np.ndarray], np.ndarray]
 
@@ -53,39 +53,34 @@ class Heatmaps:
     def of(
         self, images: np.ndarray, classes: Sequence[int], folds: Sequence[int] | None = None
     ) -> np.ndarray:
-        """Return (n, side, side) float32 in [0, 1]: where images speak for `classes`.
+        """Return (n, side, side) float32 in [0, 1]: what in the images speaks for `classes`.
 
-        images: (n, size, size, 3) uint8 RGB, n at least 1, whole photos as pixels.pixels gives
-        them. classes: (n,) int. folds: (n,) int, each photo's own fold: only the heads that never
-        saw it are asked; None asks all. Heads are averaged, then a photo's hottest place is 1;
-        where nothing speaks for the class, all is 0. UserError if a fold has no head.
+        images: (n, size, size, 3) uint8 RGB, n at least 1, whole photos, as from pixels.pixels.
+        classes: (n,) int. folds: (n,) int, the fold of each photo, to use only heads that never
+        saw it; None uses all. Heads are averaged, then scaled to 1 at a photo's hottest place; all
+        is 0 if nothing speaks for the class. UserError if a fold has no head.
         """
-        classes = np.asarray(classes, np.int64)
-        chosen = np.full(len(images), -1) if folds is None else np.asarray(folds, np.int64)
-        parts = [
-            self._some(
-                images[start : start + BATCH], classes[start:][:BATCH], chosen[start:][:BATCH]
-            )
-            for start in range(0, len(images), BATCH)
-        ]
-        return np.concatenate(parts)
+        labels = np.asarray(classes, np.int64)
+        fold_of = np.full(len(images), -1) if folds is None else np.asarray(folds, np.int64)
+        batches = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
+        return np.concatenate([self._batch(images[x], labels[x], fold_of[x]) for x in batches])
 
-    def _some(self, images: np.ndarray, classes: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    def _batch(self, images: np.ndarray, classes: np.ndarray, folds: np.ndarray) -> np.ndarray:
         maps = self.network(images)
-        found = [None] * len(images)
+        by_row: dict[int, np.ndarray] = {}
         for fold in np.unique(folds).tolist():
-            mine = np.flatnonzero(folds == fold)
-            asked = [head for head in self.heads if fold in (-1, head.fold)]
-            if not asked:
-                have = sorted({head.fold for head in self.heads})
+            rows = np.flatnonzero(folds == fold)
+            heads = [head for head in self.heads if fold in (-1, head.fold)]
+            if not heads:
+                trained = sorted({head.fold for head in self.heads})
                 raise UserError(
-                    f"Expected a head for each fold, {have}. Received a photo of fold {fold}. "
-                    "Run `make train` again."
+                    f"A photo is of fold {fold}, and there are heads for the folds {trained}. Run "
+                    "`make train` again."
                 )
-            heat = np.mean([head.heat(maps[mine], classes[mine]) for head in asked], axis=0)
-            for row, one in zip(mine, heat, strict=True):
-                found[row] = one
-        heat = np.stack(found).astype(np.float32)  # (n, side, side)
+            mean = np.mean([head.heat(maps[rows], classes[rows]) for head in heads], axis=0)
+            by_row |= dict(zip(rows.tolist(), mean, strict=True))
+        # (n, side, side)
+        heat = np.stack([by_row[row] for row in range(len(images))]).astype(np.float32)
         most = heat.max(axis=(1, 2), keepdims=True)
         return np.divide(heat, most, out=np.zeros_like(heat), where=most > 0)
 
@@ -95,17 +90,15 @@ def load(
 ) -> Heatmaps:
     """Return the heat maps of a recipe's heads as they are in models/<dataset>/<recipe>/.
 
-    The network up to the tap runs on Keras, whatever the engine: in its precision where Keras
-    has it. Of the recipe's views only the whole photo, `plain`, is looked at. UserError if there
-    are no heads.
+    The network up to the tap runs on Keras whatever the engine, in the engine's precision if Keras
+    has it, and only in the view `plain`. UserError if there are no heads.
     """
     keras_backend.start(threads)
     folder = workspace.model(recipe.name)
     paths = heads.paths(folder)
     if not paths:
         raise UserError(
-            f"Expected trained heads in {folder}. Received none: run "
-            f"`make train RECIPE={recipe.name}` first."
+            f"There are no trained heads in {folder}: run `make train RECIPE={recipe.name}` first."
         )
     precision = engine.precision
     if precision == "int8":
@@ -133,36 +126,36 @@ def _network(recipe: Recipe, precision: str) -> Network:
 
 
 def _shape(settings: FeatureSettings) -> tuple[int, int]:
-    """Return the side and the depth of the tap's maps."""
+    """Return the side, in pixels, and the depth of the tap's maps."""
     tap = backbones.table()[settings.backbone].taps[settings.tap]
     return tap.side(settings.size), tap.depth
 
 
 def pooled(maps: np.ndarray, pooling: str) -> np.ndarray:
-    """Return (n, dimension): what `networks.pool` makes of maps (n, side, side, depth)."""
+    """Return (n, dimension) of maps (n, side, side, depth), like `networks.pool`."""
     if pooling == "flatten":
         return maps.reshape(len(maps), -1)
     average = maps.mean(axis=(1, 2))
     return average if pooling == "avg" else np.concatenate([average, maps.max((1, 2))], axis=1)
 
 
-def channel_weights(slopes: np.ndarray, shape: tuple[int, ...], pooling: str) -> np.ndarray:
+def channel_weights(gradient: np.ndarray, shape: tuple[int, ...], pooling: str) -> np.ndarray:
     """Return (n, depth), Grad-CAM's alphas: the mean over places of d logit / d map.
 
-    slopes: (n, dimension), d logit / d pooled feature; shape: that of the maps, (n, side, side,
-    depth). A mean hands each place 1 / places of its slope, a maximum hands one place all.
+    gradient: (n, dimension), d logit / d pooled feature; shape: of the maps, (n, side, side,
+    depth). The gradient of a mean is spread over all places; that of a maximum goes to one.
     """
     n, high, wide, depth = shape
     if pooling == "flatten":
-        return slopes.reshape(n, high * wide, depth).mean(axis=1)
-    summed = slopes.reshape(n, -1, depth).sum(axis=1)  # of the mean, and of the maximum
+        return gradient.reshape(n, high * wide, depth).mean(axis=1)
+    summed = gradient.reshape(n, -1, depth).sum(axis=1)  # of the mean, and of the maximum
     return summed / (high * wide)
 
 
 def overlay(image: Image.Image, heat: np.ndarray) -> Image.Image:
-    """Return a photo with the heat (side, side) in [0, 1] of it laid over: warm colours are hot.
+    """Return a photo with its heat (side, side) in [0, 1] on top; warm colours are hot.
 
-    The photo may have any size: what was squashed to a square is stretched with it.
+    The photo may have any size: the heat map of the resized square is stretched to it.
     """
     from matplotlib import colormaps
 

@@ -1,9 +1,8 @@
-"""Suspects: training photos whose label is probably wrong, or that show neither class or both.
+"""Label issues: training photos whose label is probably wrong, or that show no class or several.
 
-The evidence is what probes of the features, or heads, say of photos that they were not trained on:
-confident learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset
-Labels"), as cleanlab has it. It is evidence for a person who looks; nothing is dropped or
-relabelled here.
+The evidence is out-of-fold probabilities by linear probes, or heads: confident learning (Northcutt
+et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"), as in cleanlab. A
+person decides what to do about it; nothing is dropped or relabelled here.
 """
 
 import itertools
@@ -25,145 +24,149 @@ from dogs_vs_cats.modeling.results import FittedBlend
 from dogs_vs_cats.workspace import Workspace
 
 SCORE = (
-    "cleanlab's label quality, from 0 (wrong) to 1 (right): the probability of its label by a "
-    "linear probe of a recipe's features that never saw the photo, or by the recipe's heads where "
-    "its features are not pooled; averaged over the recipes, of which one with a lower log loss "
-    "weighs more, less their variance: what recipes disagree about comes earlier"
+    "cleanlab's label quality, from 0 (wrong) to 1 (right): the out-of-fold probability of the "
+    "label by a linear probe of a recipe's features, or by the recipe's heads if its features are "
+    "not pooled; averaged over the recipes, weighted by their log loss, minus their variance, so "
+    "photos that recipes disagree about come earlier"
 )
-# How fast weights fall: by a factor of e for each 1/30 nat of log loss. From 10 to 100 about the
-# same of flipped labels were found; much more leaves one recipe alone, and nothing to disagree.
+# Weights fall by a factor of e for each 1/30 nat of log loss. 10 to 100 found about as many flipped
+# labels; with much more, one recipe has all the weight and none can disagree with it.
 SHARPNESS = 30
 
 
 @dataclass(frozen=True)
-class Suspect:
-    """A photo to look at. label, guess: classes, as it is labelled and as the evidence says.
+class LabelIssue:
+    """A photo to look at. label: its class; guess: the most probable class by the evidence.
 
-    score: SCORE. of_label: recipe -> the probability of its label, by the evidence that the score,
-    the guess and the reason are made of. by_heads: the same, by the recipe's heads before
-    calibration.
+    score: SCORE. evidence: recipe -> the probability of the label that score, guess and why come
+    from. heads: the same by the recipe's heads, before calibration. why: a reason to look at it.
     """
 
     id: str
     label: str
     guess: str
     score: float
-    of_label: dict[str, float]
-    by_heads: dict[str, float]
+    evidence: dict[str, float]
+    heads: dict[str, float]
     why: str
 
 
-def ranked(workspace: Workspace, recipe: str, engine: Engine | None = None) -> list[Suspect]:
+def ranked(workspace: Workspace, recipe: str, engine: Engine | None = None) -> list[LabelIssue]:
     """Return all photos that `recipe` was trained on, the most suspicious first.
 
-    First come near-duplicates that are labelled differently, of which one at least is wrong; then
-    all others by score. All recipes that were trained on the same photos, of the same class, group
-    and fold each, have a say. engine: that of the features that are probed; None asks the heads
-    alone.
+    First near-duplicates with different labels, of which at least one is wrong; then all others by
+    score. All recipes trained on the same photos, with the same classes, groups and folds, count.
+    engine: of the features to probe; None takes the heads' probabilities alone.
     """
-    found = of_same_photos(workspace, recipe)
-    first = next(iter(found.values()))
-    said = evidence(workspace, found, engine)
-    share = weights(first.labels, said)
-    scores = quality(first.labels, said, share)
-    mean = np.average(list(said.values()), axis=0, weights=share)  # (n, classes)
+    recipes = of_same_photos(workspace, recipe)
+    first = next(iter(recipes.values()))
+    evidence = gather_evidence(workspace, recipes, engine)
+    shares = weights(first.labels, evidence)
+    scores = quality(first.labels, evidence, shares)
+    mean = np.average(list(evidence.values()), axis=0, weights=shares)  # (n, classes)
     twins = contradictions(workspace, dict(zip(first.ids, first.names(), strict=True)))
-    suspects = []
+    issues = []
     for row, photo in enumerate(first.ids):
         label, guess = first.classes[first.labels[row]], first.classes[mean[row].argmax()]
-        votes = {name: first.classes[one[row].argmax()] for name, one in said.items()}
+        votes = {name: first.classes[p[row].argmax()] for name, p in evidence.items()}
         cell = row, first.labels[row]
-        of_label = {name: float(one[cell]) for name, one in said.items()}
-        by_heads = {name: float(one.raw[cell]) for name, one in found.items()}
+        of_label = {name: float(p[cell]) for name, p in evidence.items()}
+        of_heads = {name: float(predictions.raw[cell]) for name, predictions in recipes.items()}
         why = twins.get(photo) or _why(label, guess, votes)
-        suspects.append(Suspect(photo, label, guess, float(scores[row]), of_label, by_heads, why))
-    return sorted(suspects, key=lambda one: (one.id not in twins, one.score, one.id))
+        issues.append(LabelIssue(photo, label, guess, float(scores[row]), of_label, of_heads, why))
+    return sorted(issues, key=lambda issue: (issue.id not in twins, issue.score, issue.id))
 
 
-def evidence(
-    workspace: Workspace, found: dict[str, Predictions], engine: Engine | None
+def gather_evidence(
+    workspace: Workspace, recipes: dict[str, Predictions], engine: Engine | None
 ) -> dict[str, np.ndarray]:
     """Return recipe -> (n, classes), rows summing to 1, in the order of its predictions.
 
-    By a probe of its features, or by its heads as they are where there are none to probe.
+    By a probe of its features, or by its heads, uncalibrated, if there are no features to probe.
     """
-    every = {}
-    folds = {name: len(set(one.folds)) for name, one in found.items()}
+    evidence = {}
+    folds = {name: len(set(predictions.folds)) for name, predictions in recipes.items()}
     with progress.bar(sum(folds.values()), "probes", " folds") as bar:
-        for name, one in found.items():
-            said = linear_probe.of(workspace, name, engine, bar.update) if engine else None
-            if said is None:
+        for name, predictions in recipes.items():
+            probed = linear_probe.of(workspace, name, engine, bar.update) if engine else None
+            if probed is None:
                 bar.update(folds[name])
-            raw = np.stack([said[photo] for photo in one.ids]) if said else one.raw
-            # A softmax in float32 adds up to 1 but for its last bits.
-            every[name] = raw / raw.sum(axis=1, keepdims=True)
-    return every
+            raw = np.stack([probed[x] for x in predictions.ids]) if probed else predictions.raw
+            # A softmax in float32 sums to 1 except for its last bits.
+            evidence[name] = raw / raw.sum(axis=1, keepdims=True)
+    return evidence
 
 
 def of_same_photos(workspace: Workspace, recipe: str) -> dict[str, Predictions]:
-    """Return name -> predictions of `recipe` and of all others with the same photos.
+    """Return name -> predictions of all recipes with the same photos as `recipe`.
 
-    The same is what compare demands: each of the same class, group and fold. In the order of the
-    first one's photos. A blend says nothing that its members, trained on the same photos, don't:
-    it is left out, even where it is `recipe`, unless there is nothing else.
+    The same as in compare: each with the same class, group and fold. All in the order of
+    `recipe`'s photos. A blend adds nothing to its members, trained on the same photos: it is left
+    out, even if it is `recipe`, unless there is nothing else.
     """
     first = out_of_fold.read(workspace.model(recipe))
-    wanted = first.described()
-    found = {}
+    described = first.described()
+    recipes = {}
     for folder in compare.folders(workspace):
         if isinstance(evaluation.stamped(folder), FittedBlend):
             continue
-        one = out_of_fold.read(folder)
-        if one.classes == first.classes and one.described() == wanted:
-            found[folder.name] = _ordered(one, first.ids)
-    return found or {recipe: first}
+        predictions = out_of_fold.read(folder)
+        if predictions.classes == first.classes and predictions.described() == described:
+            recipes[folder.name] = _ordered(predictions, first.ids)
+    return recipes or {recipe: first}
 
 
-def _ordered(found: Predictions, ids: list[str]) -> Predictions:
+def _ordered(predictions: Predictions, ids: list[str]) -> Predictions:
     """Return the same predictions in the order of `ids`."""
-    row = {photo: i for i, photo in enumerate(found.ids)}
+    row = {photo: i for i, photo in enumerate(predictions.ids)}
     order = np.array([row[photo] for photo in ids])
-    groups = [found.groups[i] for i in order]
-    arrays = (found.labels, found.probabilities, found.folds, found.raw)
-    labels, probabilities, folds, raw = (one[order] for one in arrays)
-    return Predictions(ids, groups, found.classes, labels, probabilities, folds, raw)
+    return Predictions(
+        ids,
+        [predictions.groups[i] for i in order],
+        predictions.classes,
+        predictions.labels[order],
+        predictions.probabilities[order],
+        predictions.folds[order],
+        predictions.raw[order],
+    )
 
 
-def weights(labels: np.ndarray, said: dict[str, np.ndarray]) -> np.ndarray:
-    """Return (recipes,), what each recipe counts, 1 in all: a softmax of -SHARPNESS x log loss.
+def weights(labels: np.ndarray, evidence: dict[str, np.ndarray]) -> np.ndarray:
+    """Return (recipes,), the weight of each recipe, 1 in all: a softmax of -SHARPNESS x log loss.
 
-    So weighs cleanlab's get_label_quality_ensemble_scores too, with a sharpness that it searches
-    for. It is not called: its search refuses labels that lack a class and divides by 0 where all
-    losses are high, and with any weights it refuses labels of one class.
+    Like cleanlab's get_label_quality_ensemble_scores, which searches for a sharpness. It is not
+    used: its search refuses labels that lack a class, and divides by 0 if all losses are high; and
+    with any weights it refuses labels of only one class.
     """
-    losses = np.array([log_losses(labels, one).mean() for one in said.values()])
-    share = np.exp(-SHARPNESS * (losses - losses.min()))
-    return share / share.sum()
+    losses = np.array([log_losses(labels, p).mean() for p in evidence.values()])
+    shares: np.ndarray = np.exp(-SHARPNESS * (losses - losses.min()))
+    return shares / shares.sum()
 
 
-def quality(labels: np.ndarray, said: dict[str, np.ndarray], share: np.ndarray) -> np.ndarray:
+def quality(labels: np.ndarray, evidence: dict[str, np.ndarray], shares: np.ndarray) -> np.ndarray:
     """Return (n,) in [0, 1]: SCORE of each photo.
 
-    labels: (n,) int; said: recipe -> (n, classes); share: (recipes,), adding up to 1. The mean
-    quality is cleanlab's. Its variance over the recipes, by the same weights, is how much they
-    disagree; it is never more than the mean.
+    labels: (n,) int; evidence: recipe -> (n, classes); shares: (recipes,), summing to 1. The mean
+    quality is cleanlab's. The variance over the recipes, with the same weights, measures how much
+    they disagree; it is never more than the mean.
     """
     from cleanlab import rank
 
-    own = [
-        rank.get_label_quality_scores(labels, one, method="self_confidence")
-        for one in said.values()
-    ]
-    own = np.stack(own)  # (recipes, n)
-    mean = share @ own
-    return mean - share @ (own - mean) ** 2
+    own = np.stack(  # (recipes, n)
+        [
+            rank.get_label_quality_scores(labels, p, method="self_confidence")
+            for p in evidence.values()
+        ]
+    )
+    mean = shares @ own
+    return mean - shares @ (own - mean) ** 2
 
 
 def contradictions(workspace: Workspace, labels: dict[str, str]) -> dict[str, str]:
-    """Return photo -> why, of near-duplicates with different labels. labels: photo -> class.
+    """Return photo -> why, for near-duplicates with different labels. labels: photo -> class.
 
-    A group that the user listed is no proof that its photos are alike: where there are such, the
-    photos of mixed groups are compared again.
+    Photos that the user put in one group need not look alike: if there are such groups, the photos
+    of groups with several labels are compared again.
     """
     table = photos.train(photos.read(workspace))
     table = table[table["id"].isin(labels)]
@@ -171,37 +174,35 @@ def contradictions(workspace: Workspace, labels: dict[str, str]) -> dict[str, st
     mixed = table[table.groupby("group")["label"].transform("nunique") > 1]
     if len(mixed) and dataset.read(workspace).listed_photos:
         mixed = mixed.assign(group=_alike(workspace, mixed))
-    found = {}
+    reasons = {}
     for _, rows in mixed.groupby("group"):
         if rows["label"].nunique() > 1:
             for row in rows.itertuples():
                 other = rows[rows["label"] != row.label].iloc[0]
-                found[row.id] = f"the same picture as {other['id']}, labelled {other['label']}"
-    return found
+                reasons[row.id] = f"the same picture as {other['id']}, labelled {other['label']}"
+    return reasons
 
 
 def _alike(workspace: Workspace, table: pd.DataFrame) -> list[str]:
-    """Return the group of each photo by its looks alone.
-
-    A photo that is gone, or no longer what it was, is only itself.
-    """
+    """Return the group of each photo by looks alone; missing or changed photos stay alone."""
     here = [Path(path).exists() for path in table["path"]]
     shown = table[here]
-    # Noted when the photos were tabulated: only what has changed since is decoded.
+    # Recorded by `make data`: only photos that have changed since are decoded.
     inspections = inspection.inspect_all(list(map(Path, shown["path"])), workspace.inspections)
     same = [x.sha256 == sha256 for x, sha256 in zip(inspections, shown["sha256"], strict=True)]
-    shown, hashes = shown[same], [x.hashes for x in itertools.compress(inspections, same)]
-    found = near_duplicates.group(shown["id"].tolist(), shown["sha256"].tolist(), hashes)
-    group = dict(zip(shown["id"], found, strict=True))
+    shown = shown[same]
+    hashes = [x.hashes for x in itertools.compress(inspections, same) if x.hashes is not None]
+    groups = near_duplicates.group(shown["id"].tolist(), shown["sha256"].tolist(), hashes)
+    group = dict(zip(shown["id"], groups, strict=True))
     return [group.get(photo, photo) for photo in table["id"]]
 
 
 def _why(label: str, guess: str, votes: dict[str, str]) -> str:
-    """Return why a photo with this label is suspicious. votes: recipe -> the class it says."""
+    """Return why to look at a photo with this label. votes: recipe -> its most probable class."""
     n = len(votes)
     if guess == label:
         against = sum(vote != label for vote in votes.values())
-        return f"{against} of {n} recipes say otherwise" if against else "as its label says"
+        return f"{against} of {n} recipes disagree" if against else "agrees with its label"
     if n == 1:
         return f"{next(iter(votes))} says {guess}"
     count = Counter(votes.values())[guess]

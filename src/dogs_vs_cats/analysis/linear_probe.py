@@ -1,7 +1,7 @@
-"""Probe: a linear probe of cached features (Alain & Bengio 2016, arXiv:1610.01644), out of fold.
+"""Linear probes of cached features (Alain & Bengio 2016, arXiv:1610.01644), out of fold.
 
-A logistic regression that is held back hard can't learn a single wrong label by heart, as heads
-do: its doubts about a label say more, though its answers are less often right.
+A strongly regularised logistic regression can't memorise a single wrong label, as heads do: its
+doubts about a label are better evidence, though its predictions are less accurate.
 """
 
 import json
@@ -27,12 +27,12 @@ STRENGTH = 0.01  # C: how much a photo counts against large weights
 def of(
     workspace: Workspace, recipe: str, engine: Engine, on_fold: Callable[[], None] = lambda: None
 ) -> dict[str, np.ndarray] | None:
-    """Return photo id -> (classes,) float64, what a probe of a trained recipe's features says.
+    """Return photo id -> (classes,) float64, the probabilities by probes of a recipe's features.
 
-    Of all training photos, each by a probe that never saw it, trained on the labels as verdicts.csv
-    corrects them. None where there are no pooled features in the cache that its heads were trained
-    on, by `engine`, or they are of other photos than there are now. `on_fold` is called after each
-    fold.
+    Of all training photos, each by a probe that never saw it, trained on labels as verdicts.csv
+    corrects them. None if the recipe's features are not pooled, or those in the cache, computed by
+    `engine`, are not the ones its heads were trained on or not of today's photos. `on_fold` is
+    called after each fold.
     """
     record = json.loads((workspace.model(recipe) / "record.json").read_text(encoding="utf-8"))
     if "members" in record["recipe"]:
@@ -60,9 +60,8 @@ def out_of_fold(
 ) -> np.ndarray:
     """Return (n, classes) float64: the probabilities of each photo by a probe that never saw it.
 
-    fold_of: (n,) int. Photos are trained on as `rows.targets` says, and predicted, in all views.
-    A class that no photo is trained as has a probability of 0. `on_fold` is called after each
-    fold.
+    fold_of: (n,) int. `rows.targets` are trained on; all `views` are trained on and predicted. A
+    class without training photos gets a probability of 0. `on_fold` is called after each fold.
     """
     probabilities = np.zeros((len(fold_of), classes))
     for fold in np.unique(fold_of).tolist():

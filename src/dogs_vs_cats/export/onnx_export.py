@@ -1,4 +1,4 @@
-"""Export: a recipe from pixels to probabilities as one ONNX file, checked against the pipeline.
+"""The stage: a recipe, from pixels to probabilities, as one ONNX file, checked for parity.
 
 Asking whether the file is up to date uses the standard library alone.
 """
@@ -12,40 +12,43 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dogs_vs_cats import artifacts, code_keys, environment, files, progress
+from dogs_vs_cats import code_keys, environment, files, progress
+from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config import backbones
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.config.views import VIEWS
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.export.results import ExportResult
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
-LARGEST = 2**31 - 2**20  # bytes of a file in ONNX's format, protobuf; less what are no weights
+if TYPE_CHECKING:
+    from dogs_vs_cats.modeling.calibration import Calibration
+    from dogs_vs_cats.modeling.opinion_pool import Pool
+
+LARGEST = 2**31 - 2**20  # bytes: protobuf's limit, less room for what are not weights
 PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 SETUP = "make setup EXTRAS=onnx"
 CODE = (
-    *(
-        "export.parity",
-        "config.backbones",
-        "modeling.opinion_pool",
-        "modeling.calibration",
-        "modeling.ensemble",
-        "export.onnx_export",
-        "features.extractor",
-        "export.onnx_graph",
-    ),
-    *(
-        "modeling.heads.keras_head",
-        "modeling.heads.logistic_head",
-        "modeling.heads.prediction",
-        "features.networks",
-        "data.photos",
-        "data.pixels",
-        "inference.predictor",
-        "config.views",
-        "features.weights",
-    ),
+    "config.backbones",
+    "config.views",
+    "data.photos",
+    "data.pixels",
+    "export.onnx_export",
+    "export.onnx_graph",
+    "export.parity",
+    "features.extractor",
+    "features.networks",
+    "features.weights",
+    "inference.predictor",
+    "modeling.calibration",
+    "modeling.ensemble",
+    "modeling.heads.keras_head",
+    "modeling.heads.logistic_head",
+    "modeling.heads.prediction",
+    "modeling.opinion_pool",
 )
 
 
@@ -53,82 +56,70 @@ def path(workspace: Workspace, recipe: Recipe | Blend) -> Path:
     return workspace.exports / f"{recipe.name}.onnx"
 
 
-def stamp(workspace: Workspace, recipe: Recipe | Blend) -> Path:
-    return workspace.model(recipe.name) / "export.json"
-
-
-def require(recipe: Recipe | Blend) -> None:
-    """Raise UserError if a recipe can't become one file, or not here."""
+def require_exportable(recipe: Recipe | Blend) -> None:
+    """Raise UserError if the recipe can't become one ONNX file, or not on this machine."""
     for member in members(recipe):
-        others = [view for view in member.features.test_views if VIEWS[view].crop != "plain"]
-        if others:
+        cropped = [view for view in member.features.test_views if VIEWS[view].crop != "plain"]
+        if cropped:
             raise UserError(
-                f"Expected test_views of {member.name} that show the whole photo (plain, mirror), "
-                f"as an ONNX file is given one resized photo. Received {', '.join(others)} too. "
-                "Export another recipe, or take them out of this one."
+                f"{member.name} has the test views {', '.join(cropped)}, which an ONNX file can't "
+                "have: it is given one resized photo, for the views plain and mirror. Export "
+                "another recipe, or remove these views from this one."
             )
     sizes = {member.name: member.features.size for member in members(recipe)}
     if len(set(sizes.values())) > 1:
-        received = ", ".join(f"{name} with {size} px" for name, size in sizes.items())
+        listed = ", ".join(f"{name} with {size} px" for name, size in sizes.items())
         raise UserError(
-            f"Expected members of {recipe.name} with one size, as an ONNX file is given one "
-            f"resized photo. Received {received}. Export them one by one: "
-            f"`make export RECIPE={next(iter(sizes))}`."
+            f"The members of {recipe.name} differ in size: {listed}. An ONNX file is given one "
+            f"resized photo. Export them one by one: `make export RECIPE={next(iter(sizes))}`."
         )
     if environment.backend() != "tensorflow":
         raise UserError(
-            "Expected Keras on TensorFlow, whose graphs can be converted to ONNX. Received "
-            f"KERAS_BACKEND={environment.backend()}. Run `make export KERAS_BACKEND=tensorflow`."
+            f"Only TensorFlow's graphs can be converted to ONNX, and KERAS_BACKEND is "
+            f"{environment.backend()}. Run `make export KERAS_BACKEND=tensorflow`."
         )
     environment.versions(*PACKAGES, setup=SETUP)
 
 
-def inputs(workspace: Workspace, recipe: Recipe | Blend) -> dict:
-    """Return all that decides the file: the heads, the weights under them and our code.
+def artifact(workspace: Workspace, recipe: Recipe | Blend) -> Artifact[ExportResult]:
+    """Return the ONNX file: decided by heads, the weights under them, packages and our code.
 
     The stamp of a blend stands for the heads of its members.
     """
-    return {
-        "heads": files.digest(workspace.model(recipe.name) / "stamp.json"),
-        "weights": [
-            backbones.table()[one.features.backbone].fingerprint() for one in members(recipe)
-        ],
+    heads = workspace.model(recipe.name) / "stamp.json"
+    table = backbones.table()
+    inputs = {
+        "heads": files.digest(heads) if heads.exists() else "",
+        "weights": [table[member.features.backbone].fingerprint() for member in members(recipe)],
         "code": code_keys.code_key(*CODE),
         "packages": environment.versions("keras", *PACKAGES, setup=SETUP)
         | environment.backend_version(),
     }
-
-
-def summary(workspace: Workspace, recipe: Recipe | Blend) -> dict | None:
-    """Return what the last export was if it is up to date for the heads, else None."""
-    if not (workspace.model(recipe.name) / "stamp.json").exists():
-        return None
-    return artifacts.fresh(stamp(workspace, recipe), inputs(workspace, recipe))
+    return Artifact(workspace.model(recipe.name) / "export.json", inputs, ExportResult)
 
 
 def build(
     workspace: Workspace, recipe: Recipe | Blend, engine: Engine, threads: int | None = None
-) -> dict:
-    """Write a recipe's ONNX file, once it is checked; return what it is and how near it is.
+) -> ExportResult:
+    """Write the recipe's ONNX file once it has passed its check.
 
-    From photos (n, size, size, 3) uint8 RGB, resized as `pixels.pixels` does, to probabilities
-    (n, classes) float32, calibrated, of any n; classes, size, recipe, dataset and calibration
-    are in its metadata. `engine` is the one that the heads' features were computed with.
+    It takes photos (n, size, size, 3) uint8 RGB, resized as `pixels.pixels` does, and gives
+    probabilities (n, classes) float32, calibrated, for any n; its metadata have classes, size,
+    recipe, dataset and calibration. engine: what the features of the heads were computed with.
     UserError if the recipe can't be exported, or ONNX Runtime disagrees with the pipeline.
     """
     from dogs_vs_cats.export import parity
 
-    require(recipe)
+    require_exportable(recipe)
     started = time.monotonic()
-    given = inputs(workspace, recipe)
-    with files.whole(path(workspace, recipe)) as beside:
+    made, file = artifact(workspace, recipe), path(workspace, recipe)
+    with files.whole(file) as beside:
         write(workspace, recipe, beside, threads)
-        found = parity.of(beside, workspace, recipe, engine, threads)
-        found["bytes"] = beside.stat().st_size
-    found["file"] = str(path(workspace, recipe))
-    found["seconds"] = round(time.monotonic() - started, 1)
-    artifacts.write(stamp(workspace, recipe), given, [path(workspace, recipe)], found)
-    return found
+        checked = parity.check(beside, workspace, recipe, engine, threads)
+    seconds = round(time.monotonic() - started, 1)
+    result = ExportResult(str(file), file.stat().st_size, seconds, checked)
+    made.record([file], result)
+    return result
 
 
 def write(workspace: Workspace, recipe: Recipe | Blend, target: Path, threads: int | None) -> None:
@@ -140,15 +131,16 @@ def write(workspace: Workspace, recipe: Recipe | Blend, target: Path, threads: i
     from dogs_vs_cats.modeling import ensemble
 
     keras_backend.start(threads)
-    trained = ensemble.load(workspace, recipe)
-    found = weights_folder()
-    tensors = {x.name: weights.load(x.features.backbone, found) for x in members(recipe)}
-    model = onnx_graph.build(recipe, trained, tensors)
+    heads = ensemble.load(workspace, recipe)
+    folder = weights_folder()
+    tensors = {x.name: weights.load(x.features.backbone, folder) for x in members(recipe)}
+    model = onnx_graph.build(recipe, heads, tensors)
     size = 4 * model.count_params()
     if size > LARGEST:
         raise UserError(
-            f"Expected a network and heads of at most {files.size_text(LARGEST)}, as ONNX has "
-            f"it. Received {files.size_text(size)}. Give the recipe fewer seeds or narrower heads."
+            f"The network and heads of {recipe.name} are {files.size_text(size)}, and ONNX "
+            f"files can have {files.size_text(LARGEST)}. Give the recipe fewer seeds or narrower "
+            "heads."
         )
     progress.say(f"export: converting {files.size_text(size)} of network and heads to ONNX")
     with tempfile.TemporaryDirectory() as temporary:
@@ -158,36 +150,40 @@ def write(workspace: Workspace, recipe: Recipe | Blend, target: Path, threads: i
         network = onnx.load(converted)
     for value in (*network.graph.input, *network.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "n"
-    onnx.helper.set_model_props(network, _metadata(workspace, recipe, trained.last))
+    onnx.helper.set_model_props(network, _metadata(workspace, recipe, heads.last))
     onnx.checker.check_model(network, full_check=True)
     onnx.save(network, target)
 
 
 def _convert(saved: Path, target: Path) -> None:
-    """Convert TensorFlow's SavedModel to ONNX, in a process whose chatter is held back.
+    """Convert TensorFlow's SavedModel to ONNX, in a process whose output is held back.
 
     Keras' own export to ONNX leaves out TensorFlow's constants (ImageNet's mean, the heads'
-    standardisation): they become inputs that nobody can give. UserError if the process is ended
-    from outside, as where memory runs out.
+    standardisation): they become inputs that nobody can provide. UserError if the process is
+    killed, as when memory runs out.
     """
-    command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", saved, "--output", target]
-    # A GPU's memory is this process's; converting needs none. And a step of optimising that fails
-    # is an error: to go on without it, the whole network would be copied before each.
-    without = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF2ONNX_CATCH_ERRORS": "FALSE"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=without)
+    command: list[str | Path] = [sys.executable, "-m", "tf2onnx.convert"]
+    command += ["--saved-model", saved, "--output", target]
+    # The GPU's memory belongs to this process, and converting needs none. And a failing
+    # optimiser step is an error: to go on without it, tf2onnx would copy the whole network
+    # before each step.
+    variables = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF2ONNX_CATCH_ERRORS": "FALSE"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     if done.returncode < 0:
         number = -done.returncode
         raise UserError(
-            f"Expected the conversion to ONNX to end by itself. Received signal {number} "
-            f"({signal.strsignal(number)}), mostly for want of memory. Close other programs, or "
-            "use a machine with more memory: the README says how much it takes."
+            f"The conversion to ONNX was ended by signal {number} ({signal.strsignal(number)}), "
+            "mostly a sign of too little memory. Close other programs, or use a machine with more "
+            "memory: docs/predict-and-export.md says how much it takes."
         )
     if done.returncode:
         raise RuntimeError(f"tf2onnx could not convert the network:\n{done.stdout}{done.stderr}")
 
 
-def _metadata(workspace: Workspace, recipe: Recipe | Blend, last) -> dict[str, str]:
-    """Return what the file says of itself; classes and calibration as JSON."""
+def _metadata(
+    workspace: Workspace, recipe: Recipe | Blend, last: "Calibration | Pool"
+) -> dict[str, str]:
+    """Return the file's metadata; classes and calibration as JSON."""
     from dogs_vs_cats.data import photos
 
     return {

@@ -1,4 +1,4 @@
-"""Agreement: how near an ONNX file's probabilities are to the pipeline's, on real photos."""
+"""Parity: how near an ONNX file's probabilities are to the pipeline's, on real photos."""
 
 import dataclasses
 import time
@@ -12,114 +12,117 @@ from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.data import photos, pixels
 from dogs_vs_cats.errors import PhotoError, UserError
+from dogs_vs_cats.export.results import Parity
 from dogs_vs_cats.inference import predictor
 from dogs_vs_cats.inference.predictor import Predictor
 from dogs_vs_cats.workspace import Workspace
 
-NEAR = 0.002  # how far a probability may be from the pipeline's in float32
+TOLERANCE = 0.002  # how far a probability may be from the pipeline's in float32
 PHOTOS = 100  # to check it on, at most
-STEP = 10  # photos that ONNX Runtime gets at once
+BATCH = 10  # photos at a time for ONNX Runtime
 
 
-def of(
+def check(
     file: Path, workspace: Workspace, recipe: Recipe | Blend, engine: Engine, threads: int | None
-) -> dict:
+) -> Parity:
     """Return how near ONNX Runtime's probabilities are to the pipeline's, and how fast it is.
 
-    float32: the largest difference of any photo and class to the pipeline with features and
-    heads in float32; trained: to the pipeline as it is, its features by `engine`. UserError if
-    the first is more than NEAR.
+    `trained` in the result compares with the pipeline whose features `engine` computes. UserError
+    if the pipeline in float32 differs by more than TOLERANCE.
     """
-    chosen = _photos(workspace)
-    ours, seconds = _onnx(file, members(recipe)[0].features.size, chosen, threads)
+    sample = _sample(workspace)
+    onnx, seconds = _onnx(file, members(recipe)[0].features.size, sample, threads)
     exact = engines.choose("keras", "float32")
-    reference = predictor.load(workspace, recipe, exact, threads)
-    heads = {name: [x.in_float32() for x in y] for name, y in reference.heads.heads.items()}
-    in_float32 = dataclasses.replace(reference.heads, heads=heads)
-    reference = dataclasses.replace(reference, heads=in_float32)
-    apart = np.abs(ours - _answers(reference, chosen, "pipeline in float32")).max(axis=1)
-    worst = int(np.argmax(apart))  # the first that is nan, if one is
-    if not apart[worst] <= NEAR:
+    reference = _in_float32(predictor.load(workspace, recipe, exact, threads))
+    difference = np.abs(onnx - _pipeline(reference, sample, "pipeline in float32")).max(axis=1)
+    worst = int(np.argmax(difference))  # the first nan, if there is one
+    if not difference[worst] <= TOLERANCE:
         raise UserError(
-            f"Expected ONNX Runtime to agree with the pipeline within {NEAR} in probability, on "
-            f"{len(chosen)} photos. Received a difference of {apart[worst]:.4f} on "
-            f"{chosen[worst][0]}. No file is written. Run `make setup`, for packages that agree."
+            f"ONNX Runtime and the pipeline differ by {difference[worst]:.4f} in the probability "
+            f"of {sample[worst][0]}; on {len(sample)} photos, {TOLERANCE} is allowed. No file is "
+            "written. Run `make setup`, for packages that agree."
         )
-    trained = apart
-    if engine != exact or any(map(_narrow, members(recipe))):
+    trained = difference
+    if engine != exact or any(map(_is_narrow, members(recipe))):
         as_trained = predictor.load(workspace, recipe, engine, threads)
-        trained = np.abs(ours - _answers(as_trained, chosen, "pipeline")).max(axis=1)
-    return {
-        "photos": len(chosen),
-        "float32": float(apart.max()),
-        "trained": float(trained.max()),
-        "engine": f"{engine.precision} features by {engine.name}",
-        "per_second": round(len(chosen) / seconds, 1),
-    }
+        trained = np.abs(onnx - _pipeline(as_trained, sample, "pipeline")).max(axis=1)
+    return Parity(
+        photos=len(sample),
+        float32=float(difference.max()),
+        trained=float(trained.max()),
+        engine=f"{engine.precision} features by {engine.name}",
+        photos_per_second=round(len(sample) / seconds, 1),
+    )
 
 
-def _photos(workspace: Workspace) -> list[tuple[Path, str]]:
+def _in_float32(reference: Predictor) -> Predictor:
+    ensemble = reference.heads
+    heads = {name: [head.in_float32() for head in x] for name, x in ensemble.heads.items()}
+    return dataclasses.replace(reference, heads=dataclasses.replace(ensemble, heads=heads))
+
+
+def _sample(workspace: Workspace) -> list[tuple[Path, str]]:
     """Return (path, sha256) of up to PHOTOS photos: test photos, then others.
 
-    The first by sha256: a choice by chance, and always the same.
+    The first by sha256: a stable pseudo-random sample.
     """
     table = photos.read(workspace)
-    found = {}
+    paths: dict[str, str] = {}  # by sha256
     for rows in photos.test(table), photos.train(table):
-        good = rows[rows["problem"] == ""].sort_values("sha256")
-        found |= dict(zip(good["sha256"], good["path"], strict=True))
-    return [(Path(found[sha256]), sha256) for sha256 in list(found)[:PHOTOS]]
+        readable = rows[rows["problem"] == ""].sort_values("sha256")
+        paths |= dict(zip(readable["sha256"], readable["path"], strict=True))
+    return [(Path(paths[sha256]), sha256) for sha256 in list(paths)[:PHOTOS]]
 
 
 def _onnx(
-    file: Path, size: int, chosen: list[tuple[Path, str]], threads: int | None
+    file: Path, size: int, sample: list[tuple[Path, str]], threads: int | None
 ) -> tuple[np.ndarray, float]:
-    """Return (n, classes) float32 of the chosen photos by ONNX Runtime, and its seconds."""
+    """Return (n, classes) float32 of the photos by ONNX Runtime, and the seconds it took."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or environment.cores()
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    session.run(["probabilities"], {"photos": np.zeros((STEP, size, size, 3), np.uint8)})
-    found, seconds = [], 0.0
-    with progress.bar(len(chosen), "ONNX Runtime") as bar:
-        for start in range(0, len(chosen), STEP):
-            part = chosen[start : start + STEP]
-            shown = np.stack([_pixels(one, size, sha256) for one, sha256 in part])
+    session.run(["probabilities"], {"photos": np.zeros((BATCH, size, size, 3), np.uint8)})
+    probabilities, seconds = [], 0.0
+    with progress.bar(len(sample), "ONNX Runtime") as bar:
+        for start in range(0, len(sample), BATCH):
+            part = sample[start : start + BATCH]
+            batch = np.stack([_pixels(path, size, sha256) for path, sha256 in part])
             begun = time.monotonic()
-            found += session.run(["probabilities"], {"photos": shown})
+            probabilities += session.run(["probabilities"], {"photos": batch})
             seconds += time.monotonic() - begun
             bar.update(len(part))
-    return np.concatenate(found), seconds
+    return np.concatenate(probabilities), seconds
 
 
-def _pixels(file: Path, size: int, sha256: str) -> np.ndarray:
-    """Return the whole photo as (size, size, 3) uint8 RGB; UserError if it isn't as it was."""
+def _pixels(path: Path, size: int, sha256: str) -> np.ndarray:
+    """Return the whole photo as (size, size, 3) uint8 RGB; UserError if it has changed."""
     try:
-        return pixels.pixels(file, size, sha256)
+        return pixels.pixels(path, size, sha256)
     except PhotoError as error:
-        raise _changed(file, str(error)) from error
+        raise _changed(path, str(error)) from error
 
 
-def _answers(asked: Predictor, chosen: list[tuple[Path, str]], what: str) -> np.ndarray:
-    """Return (n, classes) float64, a predictor's answers to the chosen photos."""
-    found = []
-    with progress.bar(len(chosen), what) as bar:
-        for answer in asked.predict([file for file, _ in chosen], bar.update):
-            if answer.probabilities is None:
-                raise _changed(answer.path, answer.problem)
-            found.append(answer.probabilities)
-    return np.stack(found)
+def _pipeline(pipeline: Predictor, sample: list[tuple[Path, str]], name: str) -> np.ndarray:
+    """Return (n, classes) float64, the pipeline's probabilities of the photos."""
+    probabilities = []
+    with progress.bar(len(sample), name) as bar:
+        for prediction in pipeline.predict([path for path, _ in sample], bar.update):
+            if prediction.probabilities is None:
+                raise _changed(prediction.photo, prediction.problem)
+            probabilities.append(prediction.probabilities)
+    return np.stack(probabilities)
 
 
-def _changed(file: Path, problem: str) -> UserError:
+def _changed(path: object, problem: str) -> UserError:
     return UserError(
-        f"Expected {file} as `make data` found it. Received: {problem}. "
-        "Run `make data` again, with the same SOURCE."
+        f"{path} is not as `make data` read it: {problem}. Run `make data` again, with the same "
+        "SOURCE."
     )
 
 
-def _narrow(recipe: Recipe) -> bool:
-    """Return whether a recipe's heads, or the layers under them, compute in less than float32."""
+def _is_narrow(recipe: Recipe) -> bool:
+    """Return whether a recipe's heads, or fine-tuned layers, compute in less than float32."""
     layers = (recipe.head, recipe.retrain)
     return any(getattr(settings, "precision", "float32") != "float32" for settings in layers)

@@ -1,13 +1,14 @@
-"""Predictor: what a trained recipe or blend says of photos that are in no table.
+"""Predictor: a trained recipe or blend, ready to predict any photo.
 
-The photos go the very way of the test photos: the same pixels, views, engine, cached precision,
-heads and calibration, so that a test photo gets the probability that is in the submission.
+It uses the same code path as the test photos (pixels, views, engine, cached precision, heads and
+calibration), so a test photo gets the probability that is in the submission.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -26,8 +27,8 @@ from dogs_vs_cats.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Upload:
-    """A photo in memory, read as a file's path is."""
+class PhotoBytes:
+    """A photo in memory, which is read like a path: by read_bytes, and nothing else."""
 
     name: str
     data: bytes
@@ -37,22 +38,22 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PhotoPrediction:
     """probabilities: (classes,) float64, in the order of the predictor's classes, summing to 1.
 
-    None where the photo can't be read; then `problem` says why, else it is "".
+    None for an unreadable photo; then `problem` says why, else it is "".
     """
 
-    path: Path | Upload
+    photo: Path | PhotoBytes
     probabilities: np.ndarray | None
     problem: str
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A recipe's extractors and heads, loaded and warm. Not for several threads at once.
+    """A recipe's extractors and heads, loaded and warmed up. Not thread-safe.
 
-    extractors: name of a member -> its extractor, for batches of `batches[name]` photos.
+    extractors: member -> its extractor, for batches of `batches[member]` photos.
     """
 
     classes: list[str]
@@ -63,54 +64,59 @@ class Predictor:
     threads: int | None
 
     def predict(
-        self, paths: Sequence[Path | Upload], tick: Callable[[int], None] = lambda answered: None
-    ) -> Iterator[Answer]:
-        """Yield the answer to each photo, in order; memory does not grow with their number.
+        self,
+        photos: Sequence[Path | PhotoBytes],
+        on_step: Callable[[int], None] = lambda predicted: None,
+    ) -> Iterator[PhotoPrediction]:
+        """Yield the prediction of each photo, in order; memory does not grow with their number.
 
-        `tick` is told how many photos were answered since it was last called. UserError if a
+        `on_step` is called with the number of photos predicted since its last call. UserError if a
         feature does not fit in float16.
         """
         with ExitStack() as stack:
-            streams = [stack.enter_context(closing(self._said(x, paths))) for x in self.members]
-            # The members decode and compute side by side; each gives one result a photo.
-            for path, *results in zip(paths, *streams, strict=True):
-                # Members read the same file: it may change meanwhile, and then fail for one only.
+            streams = [stack.enter_context(closing(self._member(x, photos))) for x in self.members]
+            # The members decode and compute side by side; each yields one result per photo.
+            for photo, *results in zip(photos, *streams, strict=True):
+                # A file may change between members, and then fail for one of them.
                 problem = next((x for x in results if isinstance(x, str)), "")
-                found = None if problem else self._answer(results)
-                tick(1)
-                yield Answer(path, found, problem)
+                probabilities = None if problem else self._combined(results)
+                on_step(1)
+                yield PhotoPrediction(photo, probabilities, problem)
 
-    def _answer(self, results: list[np.ndarray]) -> np.ndarray:
+    def _combined(self, results: list[np.ndarray]) -> np.ndarray:
+        """Return (classes,) of one photo from those of each member."""
         names = [member.name for member in self.members]
-        said = {name: one[None] for name, one in zip(names, results, strict=True)}
-        return self.heads.probabilities(said)[0]
+        averages = {name: p[None] for name, p in zip(names, results, strict=True)}
+        return self.heads.probabilities(averages)[0]
 
-    def _said(self, member: Recipe, paths: Sequence[Path | Upload]) -> Iterator[np.ndarray | str]:
-        """Yield, for each photo, (classes,) what a member's heads say on average, or its problem.
+    def _member(
+        self, member: Recipe, photos: Sequence[Path | PhotoBytes]
+    ) -> Generator[np.ndarray | str, None, None]:
+        """Yield, for each photo, (classes,) the average of a member's heads, or its problem.
 
-        Not calibrated. Heads are asked for a batch of photos at a time.
+        Not calibrated. Heads predict a batch of photos at a time.
         """
         views = member.features.test_views
         batch = self.batches[member.name]
         problems: dict[int, str] = {}
         vectors: dict[tuple[int, str], np.ndarray] = {}  # (photo, view) -> (dimension,) float16
-        answered = 0  # photos
+        done = 0  # photos yielded
 
         def on_unreadable(job: pipeline.Job, error: PhotoError) -> None:
             number, _ = job.needs[views[0]]
             problems[number] = str(error)
 
         def until(end: int) -> Iterator[np.ndarray | str]:
-            """Yield the results of the photos from the first unanswered one on, before `end`."""
-            numbers = range(answered, end)
-            rows = [number for number in numbers if number not in problems]
-            said = iter(self._averaged(member, rows, vectors) if rows else ())
+            """Yield the results of the photos from `done` on, before `end`."""
+            numbers = range(done, end)
+            readable = [number for number in numbers if number not in problems]
+            averages = iter(self._averaged(member, readable, vectors) if readable else ())
             for number in numbers:
-                yield problems.pop(number) if number in problems else next(said)
+                yield problems.pop(number) if number in problems else next(averages)
 
         jobs = [
-            pipeline.Job(None, path, {view: (number, view) for view in views})
-            for number, path in enumerate(paths)
+            pipeline.Job(None, cast(Path, photo), {view: (number, view) for view in views})
+            for number, photo in enumerate(photos)
         ]
         computed = pipeline.computed(
             self.extractors[member.name],
@@ -124,16 +130,18 @@ class Predictor:
         with closing(computed):
             for (number, view), vector in computed:
                 vectors[number, view] = store.narrowed(vector)
-                # In the last view a photo is complete, and so are all before it.
-                if view == views[-1] and number + 1 - answered >= batch:
+                # With its last view a photo is complete, and so are all photos before it.
+                if view == views[-1] and number + 1 - done >= batch:
                     yield from until(number + 1)
-                    answered = number + 1
+                    done = number + 1
         yield from until(len(jobs))
 
-    def _averaged(self, member: Recipe, numbers: list[int], vectors: dict) -> np.ndarray:
-        """Return (n, classes) of the photos `numbers`, what the member's heads say on average.
+    def _averaged(
+        self, member: Recipe, numbers: list[int], vectors: dict[Any, np.ndarray]
+    ) -> np.ndarray:
+        """Return (n, classes), the average of a member's heads; removes the vectors it used.
 
-        Their vectors are taken out.
+        numbers: n photos.
         """
         views = {
             view: np.stack([vectors.pop((number, view)) for number in numbers])
@@ -150,29 +158,27 @@ def load(
     threads: int | None = None,
     at_once: int | None = None,
 ) -> Predictor:
-    """Return a predictor with the heads in models/<dataset>/<recipe>/ as they are, warm.
+    """Return a predictor with the heads in models/<dataset>/<recipe>/ as they are, warmed up.
 
-    Its features are computed by `engine`, which need not be that of the heads. at_once: how many
-    photos will be asked for at a time, where it is known: a few need no whole batch.
+    engine: what computes its features; need not be the one that the heads were trained with.
+    at_once: how many photos will be predicted at a time, if known: a few need no full batch.
     """
     keras_backend.start(threads)
     chosen = members(recipe)
-    batches = {one.name: _batch(engine, one.features.size, at_once) for one in chosen}
-    extracts = {
-        one.name: extraction.extractor_of(
-            workspace, one.features, engine, batches[one.name], threads
-        )
-        for one in chosen
+    batches = {x.name: _batch(engine, x.features.size, at_once) for x in chosen}
+    extractors = {
+        x.name: extraction.extractor_of(workspace, x.features, engine, batches[x.name], threads)
+        for x in chosen
     }
     heads = ensemble.load(workspace, recipe)
-    return Predictor(photos.read_classes(workspace), chosen, extracts, batches, heads, threads)
+    return Predictor(photos.read_classes(workspace), chosen, extractors, batches, heads, threads)
 
 
 def _batch(engine: Engine, size: int, at_once: int | None) -> int:
-    """Return how many photos to compute at a step, as `make features` did or just those asked for.
+    """Return the batch size: that of `make features`, or `at_once` if it is smaller and safe.
 
-    Just those where their number changes no byte: on a processor, by TensorFlow and OpenVINO. XLA
-    compiles one photo into other sums than many, and a GPU may take another algorithm for them.
+    It is safe where it changes no bit: on a processor, with TensorFlow or OpenVINO. XLA adds up in
+    another order for one photo than for many, and a GPU may choose another algorithm.
     """
     usual = engine.batch(size)
     exact = engine.name == "openvino" or environment.backend() == "tensorflow"

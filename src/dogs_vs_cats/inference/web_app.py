@@ -1,7 +1,7 @@
-"""Desk: a page on this machine where photos are dropped and answered.
+"""The web app: a page on this machine that predicts the photos dropped on it.
 
-Flask and waitress, on the loopback address alone. What is uploaded stays in memory; the page asks
-no other host for anything. Photos are answered one at a time.
+Flask and waitress, on the loopback address only. Uploads stay in memory; the page loads nothing
+from other hosts. Photos are predicted one at a time.
 """
 
 import base64
@@ -14,6 +14,10 @@ import socket
 import threading
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+from PIL import Image
 
 from dogs_vs_cats.analysis import grad_cam
 from dogs_vs_cats.analysis.grad_cam import Heatmaps
@@ -22,7 +26,7 @@ from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.data import pixels
 from dogs_vs_cats.errors import PhotoError, UserError
 from dogs_vs_cats.inference import predictor
-from dogs_vs_cats.inference.predictor import Predictor, Upload
+from dogs_vs_cats.inference.predictor import PhotoBytes, Predictor
 from dogs_vs_cats.legible import legible
 from dogs_vs_cats.modeling.opinion_pool import Pool
 from dogs_vs_cats.workspace import Workspace
@@ -30,114 +34,116 @@ from dogs_vs_cats.workspace import Workspace
 HOST = "127.0.0.1"
 LIMIT = 30_000_000  # bytes of a photo
 PIXELS = 50_000_000  # of a photo: more than cameras take; decoded, up to 1.2 GB (WebP, JPEG 2000)
-SCANS = 100  # of a JPEG, as libtiff and GDAL have it; a progressive one has about 10
-# How a scan begins: the marker, the length of its header, and what that is for, 0 to 4 components.
+SCANS = 100  # of a JPEG, the limit of libtiff and GDAL; a progressive one has about 10
+# How a scan begins: its marker, and the length of its header, which has 0 to 4 components.
 SCAN = re.compile(rb"\xff\xda\x00(?:\x06\x00|\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
-SHOWN = 800  # pixels: the longer side of what the page shows
-# Connections held at once, each with up to LIMIT bytes; those beyond wait to be accepted.
+SHOWN = 800  # pixels: the longer side of the photo on the page
+# Connections at once, each with up to LIMIT bytes; further ones wait to be accepted.
 CONNECTIONS = 32
-SENTENCES = {
-    403: "This page answers only itself, at 127.0.0.1 or localhost.",
-    404: "There is nothing here: the page is at /.",
-    405: "A photo is sent with POST; the page is at /.",
-    413: f"This is more than {LIMIT // 10**6} MB: choose a smaller photo.",
-    500: "This went wrong on our side; the terminal says how.",
+SENTENCES: dict[int, str | None] = {
+    403: "Only the page itself, at 127.0.0.1 or localhost, may ask for predictions.",
+    404: "There is nothing here. The page is at /.",
+    405: "Send a photo with POST. The page is at /.",
+    413: f"This is more than {LIMIT // 10**6} MB. Choose a smaller photo.",
+    500: "Something went wrong in the program; the terminal shows what.",
 }
 
 
 @dataclass(frozen=True)
-class Desk:
-    """A predictor and the heat maps of one recipe. about: what the page says of them."""
+class ExplainedPredictor:
+    """A recipe's predictor with its heat maps. page: the values of the page's template.
 
-    about: dict
+    size: of the photos that the heat maps are made of, in pixels.
+    """
+
+    page: dict[str, Any]
     predictor: Predictor
     heatmaps: Heatmaps
     size: int
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, data: bytes) -> dict:
-        """Return what is said of a photo's bytes, ready for JSON; PhotoError if it can't be read.
+    def predict(self, data: bytes) -> dict[str, Any]:
+        """Return the prediction of a photo's bytes, ready for JSON; PhotoError if it is unreadable.
 
-        class: the most probable; classes: name and p of each, in their order; photo, heat: data
-        URLs of the photo as it was understood, and of where it speaks for the class.
+        class: the most probable; classes: name and p of each, in class-index order; photo, heat:
+        data URLs of the photo upright, and of its overlay for that class.
         """
         _refuse_many_scans(data)
-        photo = Upload("the photo", data)
+        photo = PhotoBytes("the photo", data)
         with self.lock:
             image = pixels.upright(data, PIXELS)
-            image.thumbnail((SHOWN, SHOWN))  # now: the whole is decoded again below
-            (found,) = self.predictor.predict([photo])
-            if found.probabilities is None:
-                raise PhotoError(found.problem)
-            first = int(found.probabilities.argmax())
-            (heat,) = self.heatmaps.of(pixels.pixels(photo, self.size)[None], [first])
-            laid_over = grad_cam.overlay(image, heat)
-        names = self.about["classes"]
-        pairs = zip(names, found.probabilities.tolist(), strict=True)
+            image.thumbnail((SHOWN, SHOWN))  # before the whole photo is decoded once more
+            (prediction,) = self.predictor.predict([photo])
+            if prediction.probabilities is None:
+                raise PhotoError(prediction.problem)
+            first = int(prediction.probabilities.argmax())
+            (heat,) = self.heatmaps.of(pixels.pixels(cast(Path, photo), self.size)[None], [first])
+            overlay = grad_cam.overlay(image, heat)
+        names = self.page["classes"]
+        pairs = zip(names, prediction.probabilities.tolist(), strict=True)
         return {
             "class": names[first],
             "classes": [{"name": name, "p": p} for name, p in pairs],
             "photo": _url(image),
-            "heat": _url(laid_over),
+            "heat": _url(overlay),
         }
 
 
 def _refuse_many_scans(data: bytes) -> None:
-    """Raise PhotoError if a JPEG's bytes hold more than SCANS scans; nothing is decoded.
+    """Raise PhotoError if a JPEG has more than SCANS scans. Nothing is decoded.
 
-    Each goes over all pixels again and may be 75 bytes: a file within LIMIT would be decoded for
-    hours ("Two Issues with the JPEG Standard", libjpeg-turbo.org). All heads of scans are counted,
-    those of thumbnails too. A scan's own data hold none: there ff comes before 00 or a restart.
+    A scan goes over all pixels again and may take 75 bytes: decoding a file within LIMIT could
+    take hours ("Two Issues with the JPEG Standard", libjpeg-turbo.org). All scan headers count,
+    those of thumbnails too. A scan's own data can't hold one: there, ff precedes 00 or a restart.
     """
-    if data.startswith(b"\xff\xd8\xff"):  # as Pillow knows a JPEG
-        found = sum(1 for _ in islice(SCAN.finditer(data), SCANS + 1))
-        if found > SCANS:
+    if data.startswith(b"\xff\xd8\xff"):  # Pillow's test of a JPEG
+        scans = sum(1 for _ in islice(SCAN.finditer(data), SCANS + 1))
+        if scans > SCANS:
             raise PhotoError(f"more than {SCANS} scans, which would take too long")
 
 
 def load(
     workspace: Workspace, recipe: Recipe | Blend, engine: Engine, threads: int | None = None
-) -> Desk:
-    """Return a desk with the heads in models/ as they are, its networks warmed up.
+) -> ExplainedPredictor:
+    """Return the heads in models/ as they are, with their heat maps; all networks are warmed up.
 
-    The heat map of a blend is that of its member of the largest weight.
+    The heat maps of a blend are those of its member with the largest weight.
     """
-    asked = predictor.load(workspace, recipe, engine, threads, at_once=1)
-    first, *_ = members(recipe)
-    if isinstance(asked.heads.last, Pool):
-        weights = asked.heads.last.weights
-        first = max(members(recipe), key=lambda member: weights[member.name])
-    about = {
+    model = predictor.load(workspace, recipe, engine, threads, at_once=1)
+    explained, *_ = members(recipe)
+    if isinstance(model.heads.last, Pool):
+        weights = model.heads.last.weights
+        explained = max(members(recipe), key=lambda member: weights[member.name])
+    page = {
         "dataset": workspace.dataset,
         "recipe": recipe.name,
         "about": recipe.about,
-        "member": first.name if isinstance(recipe, Blend) else "",
-        "classes": [legible(name) for name in asked.classes],
+        "member": explained.name if isinstance(recipe, Blend) else "",
+        "classes": [legible(name) for name in model.classes],
         "limit": LIMIT,
     }
-    desk = Desk(about, asked, grad_cam.load(workspace, first, engine, threads), first.features.size)
-    desk.answer(_blank())
-    return desk
+    heatmaps = grad_cam.load(workspace, explained, engine, threads)
+    made = ExplainedPredictor(page, model, heatmaps, explained.features.size)
+    made.predict(_blank())
+    return made
 
 
 def _blank() -> bytes:
-    from PIL import Image
-
     buffer = io.BytesIO()
     Image.new("RGB", (64, 64)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _url(image) -> str:
+def _url(image: Image.Image) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def app(desk: Desk):
-    """Return the Flask application: the page at /, and /answer, which takes a photo's bytes.
+def app(model: ExplainedPredictor) -> Any:
+    """Return the Flask application: the page at /, and /predict, which takes a photo's bytes.
 
-    What can't be answered is a status of 4xx and {"problem": one sentence}.
+    What is refused gets a status of 4xx and {"problem": one sentence}.
     """
     import flask
     from werkzeug.exceptions import HTTPException
@@ -146,18 +152,18 @@ def app(desk: Desk):
     app.config["MAX_CONTENT_LENGTH"] = LIMIT
 
     @app.before_request
-    def from_here_alone() -> None:
-        # Another site's page, by a name that it lets point to this machine, or by a form.
+    def refuse_other_sites() -> None:
+        # Another site's page could get here by a name that it points to this machine, or by a form.
         host = flask.request.host.partition(":")[0]
         origin = flask.request.headers.get("Origin", f"http://{flask.request.host}")
         if host not in (HOST, "localhost") or origin != f"http://{flask.request.host}":
             flask.abort(403)
 
     @app.get("/")
-    def page():
+    def page() -> Any:
         nonce = secrets.token_urlsafe(16)
-        response = flask.make_response(flask.render_template("try.html", nonce=nonce, **desk.about))
-        # Only what is written in the page runs, and it reaches nobody but us.
+        response = flask.make_response(flask.render_template("try.html", nonce=nonce, **model.page))
+        # Only the page's own script runs, and it can reach only this server.
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
             "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
@@ -165,22 +171,22 @@ def app(desk: Desk):
         )
         return response
 
-    @app.post("/answer")
-    def answer():
+    @app.post("/predict")
+    def predict() -> Any:
         data = flask.request.get_data(cache=False)
         if not data:
-            return {"problem": "There is no photo in this: choose one."}, 400
+            return {"problem": "There is no photo in this request. Choose one."}, 400
         try:
-            return desk.answer(data)
+            return model.predict(data)
         except PhotoError as error:
             return {"problem": f"This photo can't be read: {error}."}, 422
 
     @app.errorhandler(HTTPException)
-    def refused(error):
-        return {"problem": SENTENCES.get(error.code, error.description)}, error.code
+    def refused(error: HTTPException) -> Any:
+        return {"problem": SENTENCES.get(error.code or 0, error.description)}, error.code
 
     @app.after_request
-    def kept_nowhere(response):
+    def keep_nowhere(response: Any) -> Any:
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
@@ -190,33 +196,33 @@ def app(desk: Desk):
 
 
 def listening(port: int) -> socket.socket:
-    """Return a socket bound to a port of the loopback address; 0 lets the system choose one.
+    """Return a socket bound to a port of the loopback address; with 0 the system chooses one.
 
-    UserError if another program has it, or it is not for us to take.
+    UserError if another program has the port, or we may not take it.
     """
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found.bind((HOST, port))
-        # Two may bind, only one can listen; nobody is answered before `server`.
-        found.listen()
+        listener.bind((HOST, port))
+        # Two may bind but only one can listen. Connections wait for `server`.
+        listener.listen()
     except OSError as error:
-        found.close()
+        listener.close()
         raise UserError(
-            f"Expected port {port} of this machine to be free. Received: {error.strerror}. "
-            "Run `make try PORT=0`, which takes any that is, or name another."
+            f"Can't use port {port} of this machine: {error.strerror}. Run `make try PORT=0`, "
+            "which takes any free port, or name another."
         ) from error
-    return found
+    return listener
 
 
-def server(desk: Desk, listener: socket.socket):
-    """Return a waitress server of the page; `run()` serves until Ctrl-C."""
+def server(model: ExplainedPredictor, listener: socket.socket) -> Any:
+    """Return a waitress server of the app; `run()` serves until Ctrl-C."""
     from waitress import create_server
     from waitress.channel import HTTPChannel
     from waitress.task import ErrorTask
 
     class Refusal(ErrorTask):
-        """What waitress refuses without asking us, such as a body that is announced too large."""
+        """What waitress refuses by itself, such as a request whose Content-Length is too large."""
 
         def execute(self) -> None:
             error = self.request.error
@@ -231,15 +237,15 @@ def server(desk: Desk, listener: socket.socket):
     class Channel(HTTPChannel):
         error_task_class = Refusal
 
-    # It warns of requests that wait for a thread: here they always may.
+    # It warns when requests wait for a thread: here that is normal.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     made = create_server(
-        app(desk),
+        app(model),
         sockets=[listener],
         threads=4,
         connection_limit=CONNECTIONS,
         max_request_body_size=LIMIT + 1,
-        # What exceeds these goes to temporary files: nothing does.
+        # Beyond these, data goes to temporary files: nothing does.
         inbuf_overflow=2 * LIMIT,
         outbuf_overflow=2 * LIMIT,
         ident=None,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dogs_vs_cats import progress
 from dogs_vs_cats.analysis import label_issues
-from dogs_vs_cats.analysis.label_issues import Suspect
+from dogs_vs_cats.analysis.label_issues import LabelIssue
 from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.report.context import ReportContext
 from dogs_vs_cats.report.thumbnails import data_uri, thumbnail
@@ -17,7 +17,7 @@ SHOWN = 30  # the first that have no verdict yet
 class IssueTile:
     """A label issue with its photo as a data URI, None if it can't be shown, for `problem`."""
 
-    issue: Suspect
+    issue: LabelIssue
     photo: str | None
     problem: str
 
@@ -44,4 +44,4 @@ def section(context: ReportContext) -> LabelIssuesSection:
             except PhotoError as error:
                 tiles.append(IssueTile(issue, None, str(error)))
             bar.update()
-    return LabelIssuesSection(tiles, list(ranked[0].of_label), label_issues.SCORE)
+    return LabelIssuesSection(tiles, list(ranked[0].evidence), label_issues.SCORE)

@@ -35,7 +35,7 @@ def section(context: ReportContext) -> RecipesSection:
     lines = [line for line in context.ledger if line.dataset == workspace.dataset]
     return RecipesSection(
         compare.HEADER,
-        compare.rows(same),
+        [row.cells() for row in compare.rows(same)],
         [recipe.name for recipe in trained if recipe.predictions.described() != described],
         compare.outdated(workspace, trained),
         compare.stale(workspace, trained),

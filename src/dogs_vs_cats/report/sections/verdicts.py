@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats.analysis.label_issues import Suspect
+from dogs_vs_cats.analysis.label_issues import LabelIssue
 from dogs_vs_cats.config.recipes import Blend
 from dogs_vs_cats.data import verdicts
 from dogs_vs_cats.data.verdicts import Verdict
@@ -48,7 +48,7 @@ class VerdictsSection:
     blended: bool
 
 
-def section(context: ReportContext, issues: list[Suspect]) -> VerdictsSection:
+def section(context: ReportContext, issues: list[LabelIssue]) -> VerdictsSection:
     """issues: the label issues that the page shows."""
     decided = context.verdicts
     return VerdictsSection(
@@ -61,7 +61,7 @@ def section(context: ReportContext, issues: list[Suspect]) -> VerdictsSection:
     )
 
 
-def csv_text(decided: dict[str, Verdict], issues: list[Suspect]) -> str:
+def csv_text(decided: dict[str, Verdict], issues: list[LabelIssue]) -> str:
     """Return a verdicts.csv of what was decided, and `keep` for each of `issues`.
 
     Ids that are not UTF-8 are left out, since they can't be copied from a page.

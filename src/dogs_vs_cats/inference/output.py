@@ -1,0 +1,116 @@
+"""Output: predictions as rows of a table to read, of a CSV and of a JSON file.
+
+Columns: photo, its path as it was given; p_<class>, of the last class if there are two, else of
+each; class, the most probable; problem, why a photo can't be read ("" if it can).
+"""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dogs_vs_cats import files
+from dogs_vs_cats.errors import UserError
+
+if TYPE_CHECKING:
+    from dogs_vs_cats.inference.predictor import PhotoPrediction
+
+Row = dict[str, str | float | None]
+
+
+def columns(classes: list[str]) -> list[str]:
+    """Return the names of the columns."""
+    shown = classes[-1:] if len(classes) == 2 else classes
+    return ["photo", *(f"p_{name}" for name in shown), "class", "problem"]
+
+
+def row(prediction: "PhotoPrediction", classes: list[str]) -> Row:
+    """Return column -> value: a text, a probability, or None if there is none."""
+    probabilities = prediction.probabilities
+    if probabilities is None:
+        empty: Row = dict.fromkeys(columns(classes))
+        return {**empty, "photo": str(prediction.photo), "problem": prediction.problem}
+    values: Row = {
+        "photo": str(prediction.photo),
+        **{f"p_{name}": p for name, p in zip(classes, probabilities.tolist(), strict=True)},
+        "class": classes[int(probabilities.argmax())],
+        "problem": "",
+    }
+    return {name: values[name] for name in columns(classes)}
+
+
+class Table:
+    """Lines for people: columns as wide as they need, probabilities in full, as in the CSV."""
+
+    def __init__(self, paths: Sequence[Path], classes: list[str]) -> None:
+        self.columns = columns(classes)[:-1]  # a problem is shown in place of the probability
+        numbers = {name: max(22, len(name)) for name in self.columns}  # -1.2345678901234567e-89
+        photos = max(len("photo"), *(len(_printable(str(path))) for path in paths))
+        self.widths = {**numbers, "photo": photos, "class": 0}
+
+    def header(self) -> str:
+        return self._line({name: name for name in self.columns})
+
+    def line(self, row: Row) -> str:
+        photo = _printable(str(row["photo"]))
+        if row["problem"]:
+            return f"{photo:<{self.widths['photo']}}  {_printable(str(row['problem']))}"
+        return self._line({**row, "photo": photo})
+
+    def _line(self, row: Row) -> str:
+        return "  ".join(f"{row[name]!s:<{self.widths[name]}}" for name in self.columns)
+
+
+def _printable(text: str) -> str:
+    """Return `text`, quoted and escaped if a terminal would not show it as it is."""
+    return text if text.isprintable() else repr(text)
+
+
+@contextmanager
+def writer(path: Path, classes: list[str], kind: str) -> Iterator[Callable[[Row], object]]:
+    """Yield a function that writes a row to a csv or json file, which appears whole at the end.
+
+    Probabilities are written in full: as text they are those of a submission. Odd bytes in file
+    names are kept; in JSON they are escaped lone surrogates. A link stays a link: its target is
+    written.
+    """
+    with (
+        files.whole(Path(os.path.realpath(path))) as beside,
+        beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        if kind == "csv":
+            table = csv.DictWriter(file, columns(classes), lineterminator="\n")
+            table.writeheader()
+            yield table.writerow
+        else:
+            # A list, one object a line.
+            before = iter(["[\n"])
+            yield lambda row: file.write(next(before, ",\n") + json.dumps(row))
+            file.write(next(before, "") + "\n]\n")
+
+
+def require_writable(paths: dict[str, Path | None]) -> None:
+    """Raise UserError unless these files can be written. paths: the user's variable -> its path.
+
+    Missing folders are fine, they are made later; links are followed.
+    """
+    given = {name: path for name, path in paths.items() if path}
+    targets = [os.path.realpath(path) for path in given.values()]
+    for (name, path), target in zip(given.items(), targets, strict=True):
+        if targets.count(target) > 1:
+            raise UserError(f"CSV and JSON are both {path}: they must be two files. Name another.")
+        # realpath can't follow the link of a pipe (/dev/stdout), so ask the path itself too.
+        if (path.exists() or os.path.lexists(target)) and not path.is_file():
+            raise UserError(
+                f"{name} must be a file, and {path} is "
+                f"{'a folder' if path.is_dir() else 'not a regular file'}. Name another."
+            )
+        folder = next(x for x in Path(target).parents if os.path.lexists(x))
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            raise UserError(
+                f"{name} can't be written to {path}: {folder} is "
+                f"{'read-only' if folder.is_dir() else 'not a folder'}. Name another."
+            )
