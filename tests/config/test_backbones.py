@@ -50,10 +50,12 @@ def table():
 
 
 def test_the_table_has_all_backbones_of_keras(table):
-    assert {n: (b.family, b.title) for n, b in backbones.table().items()} == table.builders()
+    assert {
+        n: (b.family, b.title) for n, b in backbones.keras_applications().items()
+    } == table.builders()
 
 
-@pytest.mark.parametrize("name", backbones.table())
+@pytest.mark.parametrize("name", backbones.keras_applications())
 def test_the_table_is_what_the_pinned_keras_has(table, name):
     there = json.loads(TABLE.read_text())[name]
     assert there == table.entry(there["module"], there["application"])
@@ -195,7 +197,7 @@ def test_make_features_finds_the_file_in_the_weights_folder(here, run, monkeypat
 
 def test_asking_for_backbones_and_taps_takes_the_standard_library_alone():
     code = (
-        "import sys; from dogs_vs_cats.config import recipes; recipe_files.read('fast'); "
+        "import sys; from dogs_vs_cats.config import recipe_files; recipe_files.read('fast'); "
         "print(*{'keras', 'tensorflow', 'numpy', 'h5py'} & set(sys.modules))"
     )
     done = subprocess.run(

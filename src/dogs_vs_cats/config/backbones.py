@@ -63,19 +63,20 @@ class Backbone:
     """A network without its top, with ImageNet weights.
 
     title: its name in papers and in Keras. builder: the module of ours that builds it, feeds it
-    and loads its weights (features/backbones/); family: how the builder tells its networks apart.
+    and loads its weights, as `features.backbones.keras_applications`; family: how a builder of
+    several networks tells them apart.
     smallest, default: the input's least and usual height and width in pixels. taps: the layers
     whose output may be kept, first to last.
 
     file: the name of its weights in the weights folder. hash: of that file, md5 or, where it has
-    64 digits, sha256. sources: where the file comes from, the first that can be reached. Where
+    64 digits, sha256. sources: where the file comes from, the first that can be reached; none for
+    a file that people put into the folder themselves. Where
     sources have different files with the same weights, `tensors` proves each layer instead: its
     name -> the sha256 of its arrays; `reader` is the module that reads them from a source's file.
     """
 
     title: str
     builder: str
-    family: str
     smallest: int
     default: int
     file: str
@@ -84,6 +85,7 @@ class Backbone:
     taps: Mapping[str, Tap]
     tensors: Mapping[str, str] = field(default_factory=dict)
     reader: str = ""
+    family: str = ""
 
     def fingerprint(self) -> str:
         """Return one hash for all weights; part of a cache's key."""
@@ -134,8 +136,13 @@ OTHERS: dict[str, Backbone] = {}
 @functools.cache
 def table() -> dict[str, Backbone]:
     """Return name in recipes -> backbone, for all there are; read once, when first asked for."""
+    return keras_applications() | OTHERS
+
+
+def keras_applications() -> dict[str, Backbone]:
+    """Return name in recipes -> backbone, for those of keras.applications."""
     entries = json.loads(TABLE.read_text(encoding="utf-8"))
-    return {name: _keras_application(name, entry) for name, entry in entries.items()} | OTHERS
+    return {name: _keras_application(name, entry) for name, entry in entries.items()}
 
 
 def _keras_application(name: str, entry: dict[str, Any]) -> Backbone:

@@ -62,9 +62,15 @@ def tap_of(network: Any, name: str, tap: str, size: int) -> Any:
         raise UserError(
             f"Expected layer {expected.index} of {backbone.title} to be {tap}, "
             f"{(side, side, expected.depth)}, received {layer.name}, {layer.output.shape[1:]}: "
-            "this is not the Keras of requirements.txt. Run `make setup`."
+            f"{_mend(name)}"
         )
     return layer.output
+
+
+def _mend(name: str) -> str:
+    if name in backbones.OTHERS:
+        return f"correct the entry of {name} in OTHERS of config/backbones.py."
+    return "this is not the Keras of requirements.txt. Run `make setup`."
 
 
 def _unnumbered(name: str) -> str:

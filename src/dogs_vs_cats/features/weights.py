@@ -138,6 +138,11 @@ def _fetch(
     use: called with the file and what to call its source. Only a source that can't be reached
     leads to the next one; wrong weights are an error at once.
     """
+    if not backbone.sources:
+        raise UserError(
+            f"The weights of {name} are not in {folder} and can't be fetched: put the file "
+            f"{backbone.file}, with the hash {backbone.hash}, there."
+        )
     reasons = []
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as temporary:
         for source in backbone.sources:
