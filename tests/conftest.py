@@ -111,6 +111,12 @@ def trained(made, monkeypatch) -> Path:
     return made
 
 
+@pytest.fixture
+def submitted_workspace(here) -> Path:
+    """A copy of the workspace that `train_tiny` makes, worked in, for tests that change it."""
+    return copy_of(prepared("trained", train_tiny), here)
+
+
 @pytest.fixture(scope="session")
 def browser():
     """A playwright Browser: the system's chromium, without a window."""

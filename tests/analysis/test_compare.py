@@ -14,13 +14,13 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import timings
 from dogs_vs_cats.modeling import metrics
 from dogs_vs_cats.workspace import Workspace
+from support.commands import TESTS, called
 from support.models import write_model
-from support.pictures import kaggle_folder
 
 PLACE = Workspace("d")
 
 
-def trained(name: str, p: np.ndarray, order=None, each: int = 1, labels=None, turn=0) -> None:
+def write_trained(name: str, p: np.ndarray, order=None, each: int = 1, labels=None, turn=0) -> None:
     """Write the folder of a recipe that gave p (n,) to the true class of each photo."""
     n = len(p)
     ids = [f"dog.{i}" for i in range(n)]
@@ -53,8 +53,8 @@ def cells(line: str) -> list[str]:
 
 
 def test_recipes_are_sorted_by_log_loss_with_what_they_cost(here, run):
-    trained("fast", hard(400) * 0.8)
-    trained("best", hard(400))
+    write_trained("fast", hard(400) * 0.8)
+    write_trained("best", hard(400))
     cache = PLACE.cache / "key-best" / "train-plain"
     cache.mkdir(parents=True)
     (cache / "features.npy").write_bytes(bytes(2_000_000))
@@ -84,8 +84,8 @@ def test_a_difference_is_paired_by_photo_not_by_row(here):
     """The same small loss at every photo is sure, however much the photos differ."""
     shuffled = np.random.default_rng(1).permutation(300)
     noise = np.random.default_rng(2).normal(1, 0.1, 300)
-    trained("one", hard(300))
-    trained("two", hard(300) * np.exp(-0.02 * noise), shuffled)
+    write_trained("one", hard(300))
+    write_trained("two", hard(300) * np.exp(-0.02 * noise), shuffled)
     one, two = compare.trained(PLACE)
     gap, error = compare.difference(two, one)
     assert gap == pytest.approx(0.02, rel=0.05)
@@ -99,7 +99,8 @@ def test_noise_is_called_noise_and_a_group_counts_once(here):
     for each, name in (10, "grouped"), (1, "alone"):
         # Ten photos of a group share their luck: 400 photos are worth 40.
         for recipe, share in ("a", 0.0), ("b", 0.3):
-            trained(f"{name}-{recipe}", hard(400) ** np.exp(share * np.repeat(luck, 10)), each=each)
+            p = hard(400) ** np.exp(share * np.repeat(luck, 10))
+            write_trained(f"{name}-{recipe}", p, each=each)
     found = {one.name: one for one in compare.trained(PLACE)}
     gap, apart = compare.difference(found["alone-b"], found["alone-a"])
     same, together = compare.difference(found["grouped-b"], found["grouped-a"])
@@ -108,8 +109,8 @@ def test_noise_is_called_noise_and_a_group_counts_once(here):
 
 
 def test_twins_and_clones_are_not_worse(here):
-    trained("one", hard(50))
-    trained("two", hard(50))
+    write_trained("one", hard(50))
+    write_trained("two", hard(50))
     lines = compare.lines(PLACE)
     assert "0.0000 ± 0.0000" in lines[3]
     assert "may be noise" in lines[3]
@@ -131,9 +132,9 @@ def test_the_error_over_groups_is_that_of_drawing_groups_anew():
 
 
 def test_recipes_of_different_photos_are_refused_by_name(here):
-    trained("fast", hard(50))
-    trained("best", hard(50))
-    trained("third", hard(52))
+    write_trained("fast", hard(50))
+    write_trained("best", hard(50))
+    write_trained("third", hard(52))
     with pytest.raises(UserError, match=r"^Only recipes trained on the same photos") as error:
         compare.lines(PLACE)
     assert "best, fast: 50 photos; third: 52 photos" in str(error.value)
@@ -141,20 +142,20 @@ def test_recipes_of_different_photos_are_refused_by_name(here):
 
 
 def test_another_label_makes_another_photo(here):
-    trained("fast", hard(50))
-    trained("third", hard(50), labels=np.array([1, *(np.arange(1, 50) % 2)]))
+    write_trained("fast", hard(50))
+    write_trained("third", hard(50), labels=np.array([1, *(np.arange(1, 50) % 2)]))
     with pytest.raises(UserError, match=r"they differ in dog\.0"):
         compare.lines(PLACE)
 
 
 def test_other_groups_or_folds_make_another_photo_too(here):
     """Heads that saw a patient's other photos are not to be compared with heads that did not."""
-    trained("fast", hard(50))
-    trained("third", hard(50), each=2)
+    write_trained("fast", hard(50))
+    write_trained("third", hard(50), each=2)
     with pytest.raises(UserError, match="class, group and fold of each"):
         compare.lines(PLACE)
     shutil.rmtree(PLACE.model("third"))
-    trained("third", hard(50), turn=1)
+    write_trained("third", hard(50), turn=1)
     with pytest.raises(UserError, match="class, group and fold of each"):
         compare.lines(PLACE)
 
@@ -165,7 +166,7 @@ def test_recipes_that_are_behind_are_named(here):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"inputs": inputs}))
 
     for name in "fast", "best", "both":
-        trained(name, hard(50))
+        write_trained(name, hard(50))
     given("fast", {"photos": files.digest(PLACE.table)})
     given("best", {"photos": files.digest(PLACE.table)})
     members = [[one, files.digest(PLACE.model(one) / "stamp.json")] for one in ("fast", "best")]
@@ -179,8 +180,8 @@ def test_recipes_that_are_behind_are_named(here):
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", "{}"])
 def test_a_recipe_whose_stamp_was_broken_by_hand_is_not_trained(here, broken):
-    trained("fast", hard(50))
-    trained("best", hard(50))
+    write_trained("fast", hard(50))
+    write_trained("best", hard(50))
     (PLACE.model("best") / "stamp.json").write_text(broken)
     assert [one.name for one in compare.trained(PLACE)] == ["fast"]
     assert len(compare.lines(PLACE)) == 3
@@ -192,30 +193,28 @@ def test_a_recipe_whose_stamp_was_broken_by_hand_is_not_trained(here, broken):
 def test_no_recipes_and_old_predictions_are_refused(here):
     with pytest.raises(UserError, match="There is no trained recipe in models/d: run `make train`"):
         compare.lines(PLACE)
-    trained("fast", hard(50))
+    write_trained("fast", hard(50))
     path = PLACE.model("fast") / "out-of-fold.csv"
     path.write_text("id,fold,label,p_cat,p_dog\ncat.0,0,cat,0.9,0.1\n")
     with pytest.raises(UserError, match="RECIPE=fast"):
         compare.lines(PLACE)
 
 
-def test_what_make_train_wrote_can_be_compared(here, run):
-    run("data", "--source", str(kaggle_folder(here / "source")))
-    text = (here / "tiny.toml").read_text()
-    (here / "other.toml").write_text(text.replace("epochs = 3", "epochs = 1"))
-    run("features", "--recipe", "tiny.toml")
-    for recipe in "tiny.toml", "other.toml":
-        run("train", "--recipe", recipe)
-    lines = run("compare").splitlines()
+def test_what_make_train_wrote_can_be_compared(trained):
+    status, printed, errors = called("compare")
+    assert (status, errors) == (0, "")
+    lines = printed.splitlines()
     assert lines[0].endswith("source, 24 photos out of fold, the lowest log loss first")
-    assert {cells(line)[0] for line in lines[2:]} == {"compare: tiny", "compare: other"}
-    for line in lines[2:]:
-        # 24 training and 5 test photos, two views each, 1,024 float16 numbers.
-        size, seconds = cells(line)[-2].split(", ")
-        assert float(size.split()[0]) >= 58 * 1024 * 2 / 1e3
-        assert float(seconds.split()[0]) > 0
-    (folder,) = Path("cache/source").glob("vgg16-*")
+    rows = {cells(line)[0].removeprefix("compare: "): cells(line) for line in lines[2:]}
+    assert rows.keys() == {"tiny", "other", "tiny+other"}
+    # 24 training and TESTS test photos, two views each, 1,024 float16 numbers.
+    *_, features, _, _ = rows["tiny"]
+    size, seconds = features.split(", ")
+    assert float(size.split()[0]) >= 2 * (24 + TESTS) * 1024 * 2 / 1e3
+    assert float(seconds.split()[0]) > 0
+    (folder,) = Path("cache/source").glob("vgg16-*-avgmax-*")
     stores = ["train-plain", "train-mirror", "test-plain", "test-mirror"]
-    assert [timings.read(folder, [one]).count for one in stores] == [24, 24, 5, 5]
-    assert timings.read(folder, stores).count == 58
-    assert timings.read(folder, ["train-zoom"]) is None
+    counts = [24, 24, TESTS, TESTS]
+    assert [timings.read(folder, [store]).count for store in stores] == counts
+    assert timings.read(folder, stores).count == sum(counts)
+    assert timings.read(folder, ["train-top-left"]) is None

@@ -157,9 +157,9 @@ def test_what_is_shown_is_the_evidence_of_the_score_and_the_heads_are_beside_it(
     written("seed", two, labels)
     tabulated(40, labels)
 
-    def of(workspace, recipe, engine, tick):
-        said = {f"p.{i}": p for i, p in enumerate(probed)}
-        return said if recipe == "fast" else None
+    def of(workspace, recipe, engine, on_fold):
+        probabilities = {f"p.{i}": p for i, p in enumerate(probed)}
+        return probabilities if recipe == "fast" else None
 
     monkeypatch.setattr(linear_probe, "of", of)
     found = label_issues.ranked(PLACE, "fast", engines.choose("keras", "auto"))
@@ -176,10 +176,10 @@ def test_what_is_shown_is_the_evidence_of_the_score_and_the_heads_are_beside_it(
 def test_recipes_that_are_all_wrong_still_have_weights_and_the_least_wrong_the_largest():
     labels = np.zeros(6, int)  # no photo of two of the classes
     p_of_label = {"one": 1e-12, "two": 1e-14, "three": 1e-12}
-    said = {name: np.tile([p, 0.5, 0.5 - p], (6, 1)) for name, p in p_of_label.items()}
-    share = label_issues.weights(labels, said)
+    evidence = {name: np.tile([p, 0.5, 0.5 - p], (6, 1)) for name, p in p_of_label.items()}
+    share = label_issues.weights(labels, evidence)
     assert share == pytest.approx([0.5, 0, 0.5], abs=1e-9)
-    assert label_issues.quality(labels, said, share) == pytest.approx(np.full(6, 1e-12), abs=0)
+    assert label_issues.quality(labels, evidence, share) == pytest.approx(np.full(6, 1e-12), abs=0)
 
 
 def test_near_duplicates_with_different_labels_come_before_all(here):

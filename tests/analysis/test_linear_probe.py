@@ -10,8 +10,7 @@ from dogs_vs_cats.analysis import label_issues, linear_probe
 from dogs_vs_cats.config import engines
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.workspace import Workspace
-from support.commands import TINY
-from support.pictures import kaggle_folder, write
+from support.pictures import write
 
 
 def rows(labels: np.ndarray, corrected: np.ndarray | None = None, seed: int = 0) -> Rows:
@@ -74,25 +73,19 @@ def test_no_photo_is_judged_by_its_own_fold_or_by_dropped_photos():
     assert not np.array_equal(probed(rows(TRUTH, corrected)), probed(rows(TRUTH)))
 
 
-def test_features_of_other_photos_than_todays_are_not_probed(here, run):
-    """Another recipe's cache, which nobody brought up to date: its heads have their say."""
-    source = kaggle_folder(here / "source")
-    (here / "other.toml").write_text(TINY.replace('"avgmax"', '"avg"'))
-    run("data", "--source", str(source))
-    for recipe in "tiny.toml", "other.toml":
-        run("features", "--recipe", recipe)
-        run("train", "--recipe", recipe)
+def test_features_of_other_photos_than_todays_are_not_probed(submitted_workspace, run):
+    """If another recipe's cache is stale, its heads' probabilities count instead."""
     workspace, engine = Workspace("source"), engines.choose("keras", "auto")
     assert len(linear_probe.of(workspace, "other", engine)) == 24
-    write(source / "train" / "cat.3.jpg", 999)
-    run("data", "--source", str(source))
+    write(submitted_workspace / "source" / "train" / "cat.3.jpg", 999)
+    run("data", "--source", "source")
     run("features", "--recipe", "tiny.toml")
     run("train", "--recipe", "tiny.toml")
     found = label_issues.ranked(workspace, "tiny", engine)
     assert len(found) == 24
     assert all(x.evidence["other"] == pytest.approx(x.heads["other"]) for x in found)
     assert any(x.evidence["tiny"] != pytest.approx(x.heads["tiny"]) for x in found)
-    # Only the training photos are probed: those to predict may be behind.
+    # Only the training photos are probed: features of test photos may be missing.
     for folder in Path("cache/source").glob("*-avgmax-*/test-*"):
         shutil.rmtree(folder)
     assert len(linear_probe.of(workspace, "tiny", engine)) == 24

@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from dogs_vs_cats.kaggle.competitions import REHEARSAL
+from dogs_vs_cats.kaggle import ledger
+from dogs_vs_cats.kaggle.competitions import REDUX, REHEARSAL
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 from dogs_vs_cats.submission import expected_score
 from dogs_vs_cats.submission.expected_score import ExpectedScore
-from support.pictures import kaggle_folder
 
 
 def sample(rng, n: int, each: int = 1) -> Predictions:
@@ -161,21 +161,15 @@ def test_accuracies_are_corrected_by_the_ratio_of_errors():
     assert better.text() == "accuracy 98.00%, 95% interval 97.00% to 99.00%"
 
 
-def test_submit_says_the_expected_score_and_remembers_it(here, run):
-    source = kaggle_folder(here / "source")
-    slug = "dogs-vs-cats-redux-kernels-edition"
-    run("data", "--source", str(source), "--competition", slug)
-    for script in "features", "train":
-        run(script, "--recipe", "tiny.toml")
+def test_submit_says_the_expected_score_and_remembers_it(submitted_workspace, run):
+    run("data", "--source", "source", "--competition", REDUX)
     printed = run("submit", "--recipe", "tiny.toml", "--upload", "0")
-    assert "expected score on 5 test photos, from 24 photos out of fold: log loss " in printed
+    assert "expected score on 40 test photos, from 24 photos out of fold: log loss " in printed
     assert "corrected" not in printed
     line = next(x for x in printed.splitlines() if "expected score" in x)
-    from dogs_vs_cats.kaggle import ledger
-
     for number in range(3):
-        ledger.put(past(number, ratio=math.e, competition=slug, ref=str(number)))
+        ledger.put(past(number, ratio=math.e, competition=REDUX, ref=str(number)))
     again = run("submit", "--recipe", "tiny.toml", "--upload", "0")
     assert "up to date" in again
     assert line in again
-    assert f"3 past scores of {slug} were 2.72 times" in again
+    assert f"3 past scores of {REDUX} were 2.72 times" in again

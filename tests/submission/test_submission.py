@@ -20,13 +20,15 @@ from dogs_vs_cats.kaggle.competitions import REDUX, REHEARSAL
 from dogs_vs_cats.modeling import calibration, heads
 from dogs_vs_cats.submission import check, estimates, holdout_score, stage
 from dogs_vs_cats.workspace import Workspace
-from support.commands import called
+from support.commands import TINY, called, run_all
 from support.pictures import class_folder, encoded, kaggle_folder, picture, shape_folder, write
+from support.prepared import copy_of, prepared
 
 PLACE = Workspace("source")
 
 
-def road(run, source, *names) -> Path:
+def road(run, source: Path) -> Path:
+    """Run every stage on a source; return the CSV."""
     run("data", "--source", str(source))
     for script in "features", "train", "submit":
         run(script, "--recipe", "tiny.toml")
@@ -63,17 +65,30 @@ def test_rows_are_the_test_photos_in_order_with_their_own_predictions(here, run)
     for number in 1, 4, 12:
         row = tests[tests["id"] == str(number)]
         rows = join(PLACE, recipe, engines.choose("keras", "auto"), "test", row, ["cat", "dog"])
-        said = [heads.predict([m], rows, np.arange(1), ("plain", "mirror")) for m in models]
-        alone = np.mean(said, axis=0)
+        each = [heads.predict([m], rows, np.arange(1), ("plain", "mirror")) for m in models]
+        alone = np.mean(each, axis=0)
         assert values[number] == pytest.approx(calibrated.apply(alone)[0, 1], abs=1e-6)
         assert values[number] != pytest.approx(alone[0, 1], abs=1e-6)
 
 
-def test_another_metric_makes_another_csv_of_the_same_heads(here, run):
-    """Told afterwards whose photos they are: a competition that scores labels of 0 and 1."""
-    source = kaggle_folder(here / "source")
-    soft = road(run, source)
-    run("data", "--source", str(source), "--competition", "dogs-vs-cats")
+@pytest.fixture
+def set_aside(here) -> Path:
+    """The CSV of tiny.toml for a source without test photos, of which 8 are set aside."""
+
+    def submit(folder: Path) -> None:
+        class_folder(folder / "source", each=40)
+        (folder / "tiny.toml").write_text(TINY)
+        scripts = ((x, "--recipe", "tiny.toml") for x in ("features", "train", "submit"))
+        run_all(folder, ("data", "--source", "source"), *scripts)
+
+    copy_of(prepared("set-aside", submit), here)
+    return newest()
+
+
+def test_another_metric_makes_another_csv_of_the_same_heads(submitted_workspace, run):
+    """The competition is named afterwards: one that scores labels of 0 and 1."""
+    soft = newest()
+    run("data", "--source", "source", "--competition", "dogs-vs-cats")
     assert "up to date" in run("train", "--recipe", "tiny.toml")
     run("submit", "--recipe", "tiny.toml", "--upload", "0")
     hard, values = newest(), pd.read_csv(soft)["label"]
@@ -105,8 +120,8 @@ def test_a_csv_is_made_and_checked_again_for_another_sample_or_competition(works
     assert all(one != other for one, other in itertools.combinations(every, 2))
 
 
-def test_a_new_estimate_predicts_nothing_and_corrects_the_ledger(here, run, monkeypatch):
-    path = road(run, class_folder(here / "source"))
+def test_a_new_estimate_predicts_nothing_and_corrects_the_ledger(set_aside, run, monkeypatch):
+    path = set_aside
     recipe, before = recipe_files.read("tiny.toml"), path.stat().st_mtime_ns
     submission = stage.artifact(PLACE, recipe).fresh()
     assert estimates.artifact(PLACE, recipe, submission).fresh()
@@ -126,43 +141,41 @@ def test_a_new_estimate_predicts_nothing_and_corrects_the_ledger(here, run, monk
     assert estimates.artifact(PLACE, recipe, submission).fresh() is None
 
 
-def test_ids_of_our_own_are_never_sent_to_kaggle(here, run, refuse):
+def test_ids_of_our_own_are_never_sent_to_kaggle(set_aside, run, refuse):
     """Cats and dogs that are all labelled: the test photos 1 to n are not Kaggle's 1 to n."""
     words = "source were set aside from the labelled ones, and Kaggle doesn't know their ids"
-    run("data", "--source", str(class_folder(here / "source")), "--competition", REDUX)
-    for script in "features", "train":
-        run(script, "--recipe", "tiny.toml")
+    run("data", "--source", "source", "--competition", REDUX)
     status, printed, complaints = called("submit", "--recipe", "tiny.toml")
     assert (status, complaints.count("\n")) == (1, 1)
     assert complaints.startswith(f"error: {REDUX} takes predictions for Kaggle's test photos (")
     assert words in complaints
-    path = newest()
-    assert f"submit: {path}: 4 rows, written and checked" in printed
+    assert f"submit: {set_aside}: 8 rows, written and checked" in printed
     assert "up to date" in run("submit", "--recipe", "tiny.toml", "--upload", "0")
-    assert words in refuse("upload", "--csv", str(path))
-    assert words in refuse("upload", "--csv", str(path), "--competition", "dogs-vs-cats")
+    assert words in refuse("upload", "--csv", str(set_aside))
+    assert words in refuse("upload", "--csv", str(set_aside), "--competition", "dogs-vs-cats")
     check.require_kaggles(PLACE, REHEARSAL)
 
 
-def test_the_ledger_has_one_line_a_submission(here, run):
-    path = road(run, kaggle_folder(here / "source"))
+def test_the_ledger_has_one_line_a_submission(submitted_workspace, run):
+    path = newest()
     run("submit", "--recipe", "tiny.toml")
     lines = list(csv.DictReader(Path("submissions/ledger.csv").read_text().splitlines()))
-    assert [line["file"] for line in lines] == [path.name]
-    assert lines[0]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert (lines[0]["dataset"], lines[0]["recipe"]) == ("source", "tiny")
-    assert 0 < float(lines[0]["oof_accuracy"]) <= 1
-    assert lines[0]["score_log_loss"] == "", "Kaggle's test labels are not known"
-    text = (here / "tiny.toml").read_text()
-    (here / "tiny.toml").write_text(text.replace("seeds = [1]", "seeds = [2]"))
+    assert [line["recipe"] for line in lines] == ["tiny+other", "tiny"]
+    line = lines[-1]
+    assert line["file"] == path.name
+    assert line["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert line["dataset"] == "source"
+    assert 0 < float(line["oof_accuracy"]) <= 1
+    assert line["score_log_loss"] == "", "Kaggle's test labels are not known"
+    recipe = submitted_workspace / "tiny.toml"
+    recipe.write_text(recipe.read_text().replace("seeds = [1]", "seeds = [2]"))
     run("train", "--recipe", "tiny.toml")
     run("submit", "--recipe", "tiny.toml")
-    assert len(Path("submissions/ledger.csv").read_text().splitlines()) == 3
+    assert len(Path("submissions/ledger.csv").read_text().splitlines()) == 4
 
 
-def test_the_score_on_set_aside_photos_is_right_and_read_by_id(here, run):
-    folder = class_folder(here / "source", each=40)
-    path = road(run, folder)
+def test_the_score_on_set_aside_photos_is_right_and_read_by_id(set_aside):
+    path = set_aside
     answers = pd.read_csv("data/source/answers.csv").set_index("id")["label"]
     table = pd.read_csv(path).set_index("id")["label"]
     found = holdout_score.score(path, PLACE)
@@ -178,25 +191,24 @@ def test_the_score_on_set_aside_photos_is_right_and_read_by_id(here, run):
     assert holdout_score.score(Path("perfect.csv"), PLACE).accuracy == 1
 
 
-def test_stale_heads_are_never_used(here, run, refuse):
-    source = kaggle_folder(here / "source")
-    road(run, source)
-    write(source / "train" / "dog.99.jpg", 999)
-    run("data", "--source", str(source))
+def test_stale_heads_are_never_used(submitted_workspace, run, refuse):
+    write(submitted_workspace / "source" / "train" / "dog.99.jpg", 999)
+    run("data", "--source", "source")
     assert "stale" in refuse("submit", "--recipe", "tiny.toml")
     run("features", "--recipe", "tiny.toml")
     assert "stale" in refuse("submit", "--recipe", "tiny.toml")
     run("train", "--recipe", "tiny.toml")
     run("submit", "--recipe", "tiny.toml")
     # Features of the test photos gone: refused, not shifted.
-    shutil.rmtree(next(Path("cache/source").glob("*/test-mirror")))
+    for store in Path("cache/source").glob("*/test-mirror"):
+        shutil.rmtree(store)
     newest().unlink()
     assert "make features" in refuse("submit", "--recipe", "tiny.toml")
 
 
 @pytest.fixture
 def workspace(here, run):
-    """A dataset with test photos 1 to 5, and a good CSV for it, good.csv."""
+    """A dataset with test photos 1 to 5, and a valid CSV for it, good.csv."""
     run("data", "--source", str(kaggle_folder(here / "source")))
     Path("good.csv").write_text("id,label\n" + "".join(f"{n},0.{n}\n" for n in range(1, 6)))
     return PLACE
