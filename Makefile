@@ -69,7 +69,7 @@ endif
 
 .venv/ready: requirements.txt | switches
 	@python3 -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
-	  "error: Expected python3 to be 3.11, 3.12 or 3.13. Received %d.%d. Name another: make ... PYTHON=python3.12" % v)'
+	  "error: python3 is %d.%d, but 3.11, 3.12 or 3.13 is needed. Name another: make ... PYTHON=python3.12" % v)'
 	@echo "setup: packages into .venv (once; about a minute on a fast line)"
 	@python3 -m venv .venv
 	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r requirements.txt \
@@ -82,8 +82,8 @@ endif
 	@touch $@
 
 switches:
-	$(if $(MISTAKEN),@echo "error: Expected $(MISTAKEN)=0 or $(MISTAKEN)=1." \
-	  "Received $(MISTAKEN)=$$$(MISTAKEN)." >&2; exit 1)
+	$(if $(MISTAKEN),@echo "error: $(MISTAKEN)=$$$(MISTAKEN) means nothing:" \
+	  "give $(MISTAKEN)=0 or $(MISTAKEN)=1." >&2; exit 1)
 
 packages: switches
 	@$(RUN) scripts/packages.py --check $(EXTRAS)

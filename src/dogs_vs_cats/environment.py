@@ -41,9 +41,7 @@ def backend() -> str:
     """Return the Keras backend that will be used: KERAS_BACKEND, or TensorFlow."""
     name = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if name not in BACKENDS:
-        raise UserError(
-            f"Expected KERAS_BACKEND to be one of {', '.join(BACKENDS)}. Received {name!r}."
-        )
+        raise UserError(f"There is no KERAS_BACKEND {name!r}. Choose one of {', '.join(BACKENDS)}.")
     return name
 
 
@@ -52,10 +50,7 @@ def versions(*packages: str, setup: str = "make setup") -> dict[str, str]:
     try:
         return {package: metadata.version(package) for package in packages}
     except metadata.PackageNotFoundError as error:
-        raise UserError(
-            f"Expected the package {error.name} to be installed. Received: it is not. "
-            f"Run `{setup}`."
-        ) from error
+        raise UserError(f"Package {error.name} is not installed. Run `{setup}`.") from error
 
 
 def backend_version() -> dict[str, str]:

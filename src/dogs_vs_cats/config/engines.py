@@ -59,20 +59,18 @@ def choose(name: str, precision: str) -> Engine:
     processor with neither emulates it, slowly. int8 is never chosen by itself.
     """
     if name not in ENGINES:
-        raise UserError(f"Expected ENGINE to be one of {', '.join(ENGINES)}. Received {name!r}.")
+        raise UserError(f"There is no ENGINE {name!r}. Choose one of {', '.join(ENGINES)}.")
     if precision not in PRECISIONS:
         raise UserError(
-            f"Expected PRECISION to be one of {', '.join(PRECISIONS)}. Received {precision!r}."
+            f"There is no PRECISION {precision!r}. Choose one of {', '.join(PRECISIONS)}."
         )
     if precision == "int8" and name != "openvino":
-        raise UserError(
-            f"Expected PRECISION=int8 with ENGINE=openvino. Received it with ENGINE={name}."
-        )
+        raise UserError(f"PRECISION=int8 takes ENGINE=openvino; ENGINE={name} can't compute it.")
     if name == "openvino" and environment.backend() != "tensorflow":
         # On jax Keras imports TensorFlow to export, on torch OpenVINO does to read the graph.
         raise UserError(
-            "Expected Keras on TensorFlow, which exports the network to OpenVINO. Received "
-            f"ENGINE=openvino with KERAS_BACKEND={environment.backend()}. Leave out one of the two."
+            "ENGINE=openvino takes Keras on TensorFlow, which exports the network to it, not "
+            f"KERAS_BACKEND={environment.backend()}. Leave out one of the two."
         )
     device = "gpu" if name == "keras" and environment.gpu() else "cpu"
     if precision == "auto":
