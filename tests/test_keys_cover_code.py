@@ -14,11 +14,12 @@ from dogs_vs_cats.config import backbones
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.features import cache
 from dogs_vs_cats.modeling import blend, training
+from dogs_vs_cats.modeling.head_code import HEAD_CODE
 from dogs_vs_cats.submission import stage
 
 BUILDERS = {backbone.builder for backbone in backbones.table().values()}
 FEATURES = {*cache.CODE, *cache.CODE_OPENVINO, *cache.CODE_INT8, *BUILDERS}
-HEADS = {*training.CODE, *training.FINE_TUNING_CODE}.union(*training.HEAD_CODE.values())
+HEADS = {*training.CODE, *training.FINE_TUNING_CODE}.union(*HEAD_CODE.values())
 
 # stage -> the module whose `build` makes it, all modules that can be in its key, and the stages
 # whose keys are in its own.
@@ -52,6 +53,7 @@ DECIDES_NOTHING = {
     "kaggle.session": "the same",
     "kaggle.transfer": "the same",
     "modeling.evaluation": "measures what is made",
+    "modeling.head_code": "says which modules are in the key of a kind of head",
     "modeling.heads.dense": "gradients for heat maps",
     "modeling.metrics": "measures what is made",
     "modeling.model_folder": "where heads are written",

@@ -10,6 +10,7 @@ import pytest
 from dogs_vs_cats import code_keys
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.modeling import evaluation, learning_curves, metrics, training
+from dogs_vs_cats.modeling.head_code import HEAD_CODE
 from dogs_vs_cats.modeling.results import BlendResult, TrainingResult
 from dogs_vs_cats.workspace import Workspace
 from support.models import write_model
@@ -76,7 +77,7 @@ def test_another_colour_of_the_curves_draws_the_picture_again_alone(workspace, r
     assert changed(before) == {"curves.png", "curves-stamp.json"}
 
 
-@pytest.mark.parametrize("module", [*training.CODE, *training.HEAD_CODE["keras"]])
+@pytest.mark.parametrize("module", [*training.CODE, *HEAD_CODE["keras"]])
 def test_what_decides_heads_is_in_their_key(workspace, edit, module):
     place, recipe = Workspace("source"), recipe_files.read("tiny.toml")
     wanted = lambda: training.artifact(place, recipe, engines.choose("keras", "auto"))  # noqa: E731

@@ -14,6 +14,7 @@ from dogs_vs_cats.data import verdicts
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache
 from dogs_vs_cats.modeling import checkpoints, evaluation, model_folder
+from dogs_vs_cats.modeling.head_code import HEAD_CODE
 from dogs_vs_cats.modeling.results import TrainedHeads, TrainingResult
 from dogs_vs_cats.workspace import Workspace
 
@@ -41,11 +42,7 @@ CODE = (
     "modeling.out_of_fold",
     "modeling.training",
 )
-# Those of each kind of head, and of a recipe with a [retrain].
-HEAD_CODE = {
-    "keras": ("modeling.heads.keras_head", "modeling.log_loss", "modeling.training_order"),
-    "logistic": ("modeling.heads.logistic_head",),
-}
+# Those of a recipe with a [retrain]; those of each kind of head are in head_code.py.
 FINE_TUNING_CODE = ("features.networks", "modeling.fine_tuning")
 
 
