@@ -1,4 +1,4 @@
-"""What this machine computes well. Standard library alone: it is part of every cache's key."""
+"""The machine: its backend, GPU, processor and memory. Standard library alone."""
 
 import os
 import platform
@@ -29,7 +29,7 @@ def _flags() -> frozenset[str]:
 
 
 def _cpuinfo(field: str) -> str:
-    """Return what Linux says of the first core; "" where it says nothing, and elsewhere."""
+    """Return a field of the first core in /proc/cpuinfo; "" where there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -41,7 +41,11 @@ def backend() -> str:
     """Return the Keras backend that will be used: KERAS_BACKEND, or TensorFlow."""
     name = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if name not in BACKENDS:
+<<<<<<< HEAD
         raise UserError(f"There is no KERAS_BACKEND {name!r}. Choose one of {', '.join(BACKENDS)}.")
+=======
+        raise UserError(f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}, not {name!r}.")
+>>>>>>> w-features
     return name
 
 
@@ -50,7 +54,11 @@ def versions(*packages: str, setup: str = "make setup") -> dict[str, str]:
     try:
         return {package: metadata.version(package) for package in packages}
     except metadata.PackageNotFoundError as error:
+<<<<<<< HEAD
         raise UserError(f"Package {error.name} is not installed. Run `{setup}`.") from error
+=======
+        raise UserError(f"The package {error.name} is not installed. Run `{setup}`.") from error
+>>>>>>> w-features
 
 
 def backend_version() -> dict[str, str]:
@@ -77,8 +85,8 @@ def backend_setup() -> str:
 def gpu() -> bool:
     """Return whether the Keras backend will compute on an NVIDIA GPU.
 
-    Asked without starting the backend, which takes seconds: there is a GPU that is not hidden,
-    and the backend's packages were built for it. `backend.require` holds this against the truth.
+    Without starting the backend, which takes seconds: there is a GPU that is not hidden, and the
+    backend's packages were built for it. `keras_backend.require` checks this once it has started.
     """
     if _hidden() or not _device():
         return False
@@ -91,9 +99,9 @@ def gpu() -> bool:
 
 
 def _hidden() -> bool:
-    """Return whether CUDA_VISIBLE_DEVICES hides every GPU: it does not begin with one.
+    """Return whether CUDA_VISIBLE_DEVICES hides every GPU: its first entry names none.
 
-    One is an index or a UUID; what follows something else is hidden with it: "", -1, "-1,0".
+    A GPU is named by an index or a UUID; entries after an invalid one are hidden too: "", "-1,0".
     Source: CUDA C++ Programming Guide, CUDA environment variables.
     """
     shown = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip()
@@ -109,7 +117,7 @@ def _device() -> bool:
 
 
 def _driver() -> bool:
-    """Return whether NVIDIA's driver is there: CUDA's library, which comes with it."""
+    """Return whether NVIDIA's driver is installed: CUDA's library comes with it."""
     import ctypes
 
     try:
@@ -130,12 +138,12 @@ def gpu_bfloat16() -> bool:
 
 
 def _nvidia_smi(field: str, *options: str) -> list[str]:
-    """Return what NVIDIA's tool says of each GPU; nothing where it is not there, or fails."""
+    """Return a field of each GPU from nvidia-smi; nothing if it is missing or fails."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader", *options]
     done = subprocess.run(query, capture_output=True, text=True, check=False)
-    if done.returncode:  # why it failed is on stdout too
+    if done.returncode:  # then stdout holds the reason
         return []
     return [line.strip() for line in done.stdout.splitlines() if line.strip()]
 
@@ -152,7 +160,7 @@ def cores() -> int:
 
 
 def memory() -> int:
-    """Return the memory in bytes that we may use, or 4 GiB where the system doesn't say."""
+    """Return the memory in bytes that this process may use; 4 GiB where that is unknown."""
     limit = Path("/sys/fs/cgroup/memory.max")  # a container's
     if limit.is_file() and limit.read_text(encoding="ascii").strip().isdecimal():
         return int(limit.read_text(encoding="ascii"))
@@ -166,13 +174,13 @@ def description() -> str:
 
 
 def processor() -> str:
-    """Return the processor's name and what it multiplies fast, or the GPU's name before it.
+    """Return the processor's name and its fast arithmetic, after the names of GPUs if used.
 
-    GPUs of one name are named once; one that nvidia-smi doesn't name is called GPU.
+    GPUs of the same name are named once; "GPU" stands for those that nvidia-smi doesn't name.
     """
     name = _cpuinfo("model name") or platform.processor() or platform.machine()
     fast = [x for x in ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni") if x in _flags()]
-    found = " ".join([name, *fast])
+    cpu = " ".join([name, *fast])
     if not gpu():
-        return found
-    return ", ".join([*(dict.fromkeys(_nvidia_smi("name")) or ["GPU"]), found])
+        return cpu
+    return ", ".join([*(dict.fromkeys(_nvidia_smi("name")) or ["GPU"]), cpu])

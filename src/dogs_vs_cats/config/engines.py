@@ -1,7 +1,7 @@
-"""Engines: what computes the features, in which precision, on what. Standard library alone.
+"""Engines: what computes the features, in which precision, on which device.
 
-Keras on its backend is the default. OpenVINO is a second one for processors, exported from the
-first; its packages are installed when they are asked for.
+Keras on its backend is the default. OpenVINO is for processors and runs a network that Keras
+exports; its packages are installed when it is first chosen. Standard library alone.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ PACKAGES = {"bfloat16": ("openvino",), "float32": ("openvino",), "int8": ("openv
 class Engine:
     """name: keras or openvino. precision: float32, bfloat16 or int8. device: cpu or gpu.
 
-    All three decide a feature's last bits, so all are part of the cache's key.
+    All three decide a feature's last bits, so all are in the cache's key.
     """
 
     name: str
@@ -28,37 +28,37 @@ class Engine:
     def versions(self) -> dict[str, str]:
         """Return the packages that compute features, and their versions.
 
-        UserError if one is not installed. OpenVINO's model is exported by Keras, so its version
-        counts too.
+        UserError if one is not installed. Keras is one of OpenVINO's too: it exports the network.
         """
-        found = environment.versions("keras", "pillow") | environment.backend_version()
+        versions = environment.versions("keras", "pillow") | environment.backend_version()
         if self.name == "openvino":
-            found |= environment.versions(
+            versions |= environment.versions(
                 *PACKAGES[self.precision], setup="make setup ENGINE=openvino"
             )
-        return found
+        return versions
 
     def batch(self, size: int) -> int:
         """Return how many photos of `size` x `size` pixels to compute at a step.
 
-        A processor needs enough for all its cores, and gains nothing from more; a GPU needs many
-        to be worth the trip, within its memory.
+        A processor needs enough for all its cores, and gains nothing from more; a GPU needs many,
+        within its memory.
         """
         if self.device == "gpu":
             return max(8, min(256, int(128 * (224 / size) ** 2)))
         if self.name == "openvino":
-            return 8  # each of its streams has a batch of its own, which its caches should hold
+            return 8  # each of its streams has a batch of its own, which should fit the caches
         return max(32, environment.cores())
 
 
 def choose(name: str, precision: str) -> Engine:
-    """Return the engine that the user asked for; UserError if there is no such thing here.
+    """Return the engine that the user asked for; UserError if it doesn't exist or can't work here.
 
     `auto` is bfloat16 where the device computes it natively, float32 elsewhere: on two cores
     with AMX, VGG16 in bfloat16 runs 7 times as fast as in float32, with AVX512-BF16 twice; a
-    processor with neither emulates it, slowly. int8 is never chosen by itself.
+    processor with neither emulates it, slowly. int8 is never chosen automatically.
     """
     if name not in ENGINES:
+<<<<<<< HEAD
         raise UserError(f"There is no ENGINE {name!r}. Choose one of {', '.join(ENGINES)}.")
     if precision not in PRECISIONS:
         raise UserError(
@@ -71,6 +71,18 @@ def choose(name: str, precision: str) -> Engine:
         raise UserError(
             "ENGINE=openvino takes Keras on TensorFlow, which exports the network to it, not "
             f"KERAS_BACKEND={environment.backend()}. Leave out one of the two."
+=======
+        raise UserError(f"ENGINE must be one of {', '.join(ENGINES)}, not {name!r}.")
+    if precision not in PRECISIONS:
+        raise UserError(f"PRECISION must be one of {', '.join(PRECISIONS)}, not {precision!r}.")
+    if precision == "int8" and name != "openvino":
+        raise UserError(f"PRECISION=int8 works with ENGINE=openvino alone, not with ENGINE={name}.")
+    if name == "openvino" and environment.backend() != "tensorflow":
+        # On jax Keras imports TensorFlow to export, on torch OpenVINO does to read the graph.
+        raise UserError(
+            "ENGINE=openvino needs Keras on TensorFlow, which exports the network, and can't be "
+            f"used with KERAS_BACKEND={environment.backend()}. Leave out one of the two."
+>>>>>>> w-features
         )
     device = "gpu" if name == "keras" and environment.gpu() else "cpu"
     if precision == "auto":
