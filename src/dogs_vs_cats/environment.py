@@ -41,11 +41,7 @@ def backend() -> str:
     """Return the Keras backend that will be used: KERAS_BACKEND, or TensorFlow."""
     name = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if name not in BACKENDS:
-<<<<<<< HEAD
-        raise UserError(f"There is no KERAS_BACKEND {name!r}. Choose one of {', '.join(BACKENDS)}.")
-=======
         raise UserError(f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}, not {name!r}.")
->>>>>>> w-features
     return name
 
 
@@ -54,11 +50,7 @@ def versions(*packages: str, setup: str = "make setup") -> dict[str, str]:
     try:
         return {package: metadata.version(package) for package in packages}
     except metadata.PackageNotFoundError as error:
-<<<<<<< HEAD
-        raise UserError(f"Package {error.name} is not installed. Run `{setup}`.") from error
-=======
         raise UserError(f"The package {error.name} is not installed. Run `{setup}`.") from error
->>>>>>> w-features
 
 
 def backend_version() -> dict[str, str]:

@@ -58,20 +58,6 @@ def choose(name: str, precision: str) -> Engine:
     processor with neither emulates it, slowly. int8 is never chosen automatically.
     """
     if name not in ENGINES:
-<<<<<<< HEAD
-        raise UserError(f"There is no ENGINE {name!r}. Choose one of {', '.join(ENGINES)}.")
-    if precision not in PRECISIONS:
-        raise UserError(
-            f"There is no PRECISION {precision!r}. Choose one of {', '.join(PRECISIONS)}."
-        )
-    if precision == "int8" and name != "openvino":
-        raise UserError(f"PRECISION=int8 takes ENGINE=openvino; ENGINE={name} can't compute it.")
-    if name == "openvino" and environment.backend() != "tensorflow":
-        # On jax Keras imports TensorFlow to export, on torch OpenVINO does to read the graph.
-        raise UserError(
-            "ENGINE=openvino takes Keras on TensorFlow, which exports the network to it, not "
-            f"KERAS_BACKEND={environment.backend()}. Leave out one of the two."
-=======
         raise UserError(f"ENGINE must be one of {', '.join(ENGINES)}, not {name!r}.")
     if precision not in PRECISIONS:
         raise UserError(f"PRECISION must be one of {', '.join(PRECISIONS)}, not {precision!r}.")
@@ -82,7 +68,6 @@ def choose(name: str, precision: str) -> Engine:
         raise UserError(
             "ENGINE=openvino needs Keras on TensorFlow, which exports the network, and can't be "
             f"used with KERAS_BACKEND={environment.backend()}. Leave out one of the two."
->>>>>>> w-features
         )
     device = "gpu" if name == "keras" and environment.gpu() else "cpu"
     if precision == "auto":
