@@ -1,4 +1,6 @@
-"""The table of backbones, from Keras: `python tests/support/backbone_table.py` writes it.
+"""The table of backbones, from Keras.
+
+`PYTHONPATH=src:tests python -m support.backbone_table` writes it.
 
 Needed when another Keras is pinned; test_backbones.py says so. Networks are built without
 memory for their weights, so even the largest takes seconds.
@@ -15,6 +17,7 @@ from keras.src.applications import imagenet_utils
 from keras.src.utils import file_utils
 
 from dogs_vs_cats.config.backbones import TABLE
+from support import backbone_key
 
 # Keras publishes no hash of these two files. These are the ones that MIA (github.com/MIAnalyzer,
 # which serves the same files itself) checks them by; its hashes of the other files, of VGG,
@@ -165,3 +168,4 @@ def text() -> str:
 
 if __name__ == "__main__":
     TABLE.write_text(text(), encoding="utf-8")
+    backbone_key.write()
