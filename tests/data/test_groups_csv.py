@@ -10,7 +10,7 @@ from dogs_vs_cats.data import dataset, groups_csv, sources
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle.competitions import REHEARSAL
 from dogs_vs_cats.rehearsal import rehearse
-from dogs_vs_cats.rehearsal.small_kaggle import Rehearsal
+from dogs_vs_cats.rehearsal.small_kaggle import SmallKaggle
 from dogs_vs_cats.workspace import Workspace
 from support.commands import command
 from support.pictures import class_folder, encoded, kaggle_folder, picture
@@ -163,7 +163,7 @@ def test_a_rehearsal_keeps_the_groups_of_its_photos(here, run):
     workspace = Workspace("source-rehearsal")
     for state in "data/source-rehearsal/photos.csv", "up to date":
         competition = rehearse.competition(Workspace("source"), workspace)
-        with Rehearsal(competition, workspace.rehearsal / "state") as kaggle:
+        with SmallKaggle(competition, workspace.rehearsal / "state") as kaggle:
             options = "--competition", REHEARSAL, "--dataset", workspace.dataset
             environment = kaggle.process_environment(here / "home")
             done = command("data", "--source", "kaggle", *options, **environment)

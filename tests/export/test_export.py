@@ -215,7 +215,7 @@ def test_other_recipes_and_blends_of_one_size_are_one_file_too(work, quick, name
     parity = onnx_export.build(work, recipe, engine()).parity
     assert parity.float32 < 5e-5
     # bfloat16 heads, and features where the processor computes them.
-    assert parity.float32 < parity.trained < 0.1
+    assert parity.float32 <= parity.trained < 0.1
 
 
 def test_three_classes_are_exported_in_the_order_of_the_class_table(here, quick):
@@ -329,7 +329,7 @@ def test_what_can_not_be_one_file_is_refused(work, refuse):
     assert "zoom, top-left-mirror" in line
     line = refuse("export", "--recipe", "seed tuned")
     assert "seed with 224 px, tuned with 320 px" in line
-    assert "KERAS_BACKEND=jax" in refuse("export", "--recipe", "tiny.toml", KERAS_BACKEND="jax")
+    assert "KERAS_BACKEND is jax" in refuse("export", "--recipe", "tiny.toml", KERAS_BACKEND="jax")
     shutil.rmtree("models/source/tiny")
     assert "heads of tiny" in refuse("export", "--recipe", "tiny.toml")
 

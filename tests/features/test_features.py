@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import platform
 import random
 import resource
 import shutil
@@ -17,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats import environment, files
+from dogs_vs_cats import files
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos, pixels
 from dogs_vs_cats.errors import UserError
@@ -25,18 +24,13 @@ from dogs_vs_cats.features import cache, extraction, extractor, keras_backend, w
 from dogs_vs_cats.workspace import Workspace, weights_folder
 from support import kill_and_resume
 from support.commands import PROJECT, TINY
+from support.exactness import EXACT
 from support.pictures import encoded, kaggle_folder, picture, write
 from support.prepared import copy_of
 
 PLACE = Workspace("source")
 FLOAT32 = engines.Engine("keras", "float32", "cpu")
 OPTIONS = ["--recipe", "tiny.toml", "--precision", "float32"]
-
-
-# Where TensorFlow computes with oneDNN, as it does on processors that have one of these, neither
-# threads nor batches change a byte. Elsewhere it computes with Eigen, whose sums depend on both.
-ONEDNN = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
-EXACT = bool(ONEDNN & environment._flags()) or platform.machine() in ("arm64", "aarch64")
 
 
 def settings():
@@ -102,6 +96,7 @@ def test_bfloat16_agrees_with_float32(work):
 
 THE_WHOLE_ROAD = """
 from pathlib import Path
+from support.exactness import EXACT
 from support.commands import run_all
 options = ("--recipe", "tiny.toml", "--threads", "1")
 run_all(Path("."), ("data", "--source", "source"), ("features", *options, "--batch", "7"),
@@ -199,6 +194,7 @@ WITHOUT_NETWORK = """
 import resource, sys
 import numpy as np
 from dogs_vs_cats.features import extractor
+from support.exactness import EXACT
 from support.commands import PROJECT
 import runpy
 extractor.build = lambda *_: extractor.Extractor(

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+from support.exactness import Printed
+
 PROJECT = Path(__file__).parents[2]
 TESTS = 40  # test photos of the workspace that is `made`
 TINY = """
@@ -109,4 +111,5 @@ def run_all(folder: Path, *commands: tuple[str, ...]) -> None:
 def submitted(recipe: str) -> dict[str, str]:
     """Return id -> the label as it stands in a recipe's submission in the `trained` workspace."""
     (path,) = Path("submissions").glob(f"source-{recipe}-*.csv")
-    return dict(list(csv.reader(path.read_text().splitlines()))[1:])
+    rows = list(csv.reader(path.read_text().splitlines()))[1:]
+    return {photo: Printed(label) for photo, label in rows}

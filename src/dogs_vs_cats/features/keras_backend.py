@@ -97,7 +97,7 @@ def _native_stderr_muted() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except UserError:
+        except (UserError, KeyboardInterrupt):
             raise
         except BaseException:
             held.seek(0)
