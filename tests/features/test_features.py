@@ -96,7 +96,6 @@ def test_bfloat16_agrees_with_float32(work):
 
 THE_WHOLE_ROAD = """
 from pathlib import Path
-from support.exactness import EXACT
 from support.commands import run_all
 options = ("--recipe", "tiny.toml", "--threads", "1")
 run_all(Path("."), ("data", "--source", "source"), ("features", *options, "--batch", "7"),
@@ -194,7 +193,6 @@ WITHOUT_NETWORK = """
 import resource, sys
 import numpy as np
 from dogs_vs_cats.features import extractor
-from support.exactness import EXACT
 from support.commands import PROJECT
 import runpy
 extractor.build = lambda *_: extractor.Extractor(

@@ -23,6 +23,7 @@ from dogs_vs_cats.modeling.heads import keras_head, standardisation
 from dogs_vs_cats.modeling.heads.keras_head import TrainedKerasHead
 from dogs_vs_cats.workspace import Workspace
 from support import commands
+from support.exactness import CLOSE, EXACT
 from support.pictures import encoded, kaggle_folder, picture
 
 PLACE = Workspace("source")
@@ -110,7 +111,7 @@ def test_heads_predict_a_photo_bitwise_the_same_whatever_else_is_in_the_batch(he
         assert len(np.unique(everything)) > 500
         for chosen in [0], [7], [299, 5, 80], list(range(250)), list(range(299, 0, -1)):
             p = heads.predict([model], rows, np.array(chosen), ("plain",))
-            assert np.array_equal(p, everything[chosen])
+            assert np.abs(p - everything[chosen]).max() <= (0 if EXACT else CLOSE)
 
 
 def test_unreadable_photos_are_reported_and_shift_no_other(trained):
@@ -191,8 +192,8 @@ def test_a_photo_is_the_same_in_bytes_in_a_file_and_twice(trained):
     model = predictor.load(PLACE, recipe_files.read("tiny.toml"), engines.choose("keras", "auto"))
     from_bytes = predictor.PhotoBytes("a", path.read_bytes())
     one, upload, two = model.predict([path, from_bytes, path])
-    assert np.array_equal(one.probabilities, upload.probabilities)
-    assert np.array_equal(one.probabilities, two.probabilities)
+    for same in upload, two:
+        assert np.abs(one.probabilities - same.probabilities).max() <= (0 if EXACT else CLOSE)
 
 
 def test_any_format_and_a_turned_photo_are_as_their_pixels(trained):
