@@ -183,7 +183,7 @@ def test_only_cats_and_dogs_go_to_the_competition(workspace, refuse):
 
 def test_a_class_that_would_be_the_column_of_ids_is_refused(here, refuse):
     shape_folder(here / "forms", {"ID": "disc", "other": "square"}, 2)
-    assert "other than 'id'" in refuse("data", "--source", str(here / "forms"))
+    assert "A class can't be called 'id'" in refuse("data", "--source", str(here / "forms"))
     assert not Path("data/forms/photos.csv").exists()
 
 
