@@ -54,7 +54,7 @@ def test_a_switch_is_0_or_1_and_anything_else_is_refused_before_anything_runs(
         done = make(target, f"PYTHON={python}", f"{switch}={value}")
         line, *others = done.stderr.splitlines()
         assert done.returncode == 2
-        assert line == f"error: Expected {switch}=0 or {switch}=1. Received {switch}={value}."
+        assert line == f"error: {switch}={value} means nothing: give {switch}=0 or {switch}=1."
         assert all(x.startswith("make: ***") for x in others)
         assert (ran(), done.stdout) == ([], "")
     for value in "0", "", "1":
@@ -62,7 +62,7 @@ def test_a_switch_is_0_or_1_and_anything_else_is_refused_before_anything_runs(
         assert (done.returncode, done.stderr) == (0, "")
         assert (option in ran()[-1]) == (value == "1" or not option)
     monkeypatch.setenv(switch, "no")
-    assert f"Received {switch}=no." in make(target, f"PYTHON={python}").stderr
+    assert f"{switch}=no means nothing" in make(target, f"PYTHON={python}").stderr
 
 
 def test_a_switch_is_refused_where_there_would_be_a_venv_too(here):
@@ -70,7 +70,7 @@ def test_a_switch_is_refused_where_there_would_be_a_venv_too(here):
     (here / "requirements.txt").touch()
     for target in "clean", "setup":
         done = make(target, "YES=no")
-        assert done.stderr.startswith("error: Expected YES=0 or YES=1. Received YES=no.\n")
+        assert done.stderr.startswith("error: YES=no means nothing: give YES=0 or YES=1.\n")
         assert (done.returncode, done.stdout) == (2, "")
         assert not Path(".venv").exists()
 
