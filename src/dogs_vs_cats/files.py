@@ -2,11 +2,13 @@
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dogs_vs_cats import progress
 from dogs_vs_cats.errors import UserError
@@ -48,6 +50,22 @@ def read_text(path: Path) -> str:
             f"{path} is not UTF-8: see line {len(lines)}, {first!r}. Save it as UTF-8 (in Excel: "
             "CSV UTF-8)."
         ) from error
+
+
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects in a journal of JSON lines, none where there is no file.
+
+    A line that was cut off when a run was killed is left out.
+    """
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            yield entry
 
 
 def write_text(path: Path, text: str) -> None:

@@ -22,21 +22,11 @@ from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.search import coordinate_search, head_search, space
 from dogs_vs_cats.search.trials import SearchPhotos, Trial, Trials
 from dogs_vs_cats.workspace import Workspace
+from support import heads as heads_support
 from support.commands import PROJECT, TINY, called
 from support.pictures import encoded, kaggle_folder, picture
 
-HEAD = KerasHead(
-    standardise=True,
-    hidden=(8,),
-    dropout=0.2,
-    optimiser="adam",
-    learning_rate=3e-3,
-    schedule="cosine",
-    batch_size=16,
-    epochs=6,
-    precision="float32",
-    seeds=(7,),
-)
+HEAD = dataclasses.replace(heads_support.HEAD, hidden=(8,), epochs=6)
 GROUPS = [f"g{i // 2}" for i in range(400)]  # twins
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats import artifacts, code_keys, progress
+from dogs_vs_cats import artifacts, code_keys, files, progress
 from dogs_vs_cats.data import perceptual_hash, pixels
 from dogs_vs_cats.errors import PhotoError
 
@@ -96,15 +96,9 @@ def _key(path: Path) -> str:
 
 def _read_journal(journal: Path, code: str) -> dict[str, Inspection]:
     """Return key -> inspection, for the lines that today's code wrote."""
-    if not journal.exists():
-        return {}
     known = {}
-    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # cut off when a run was killed: that photo is inspected again
-        if isinstance(entry, dict) and entry.pop("code", None) == code:
+    for entry in files.read_json_lines(journal):
+        if entry.pop("code", None) == code:
             key = entry.pop("key")
             inspection = artifacts.decode(Inspection, entry)
             if inspection is not None:

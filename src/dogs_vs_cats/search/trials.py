@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dogs_vs_cats import code_keys
+from dogs_vs_cats import code_keys, files
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import HeadSettings, Recipe
 from dogs_vs_cats.errors import UserError
@@ -174,14 +174,8 @@ def _from_entry(entry: dict[str, Any]) -> Trial:
 
 def _read(journal: Path) -> dict[str, dict[str, Any]]:
     """Return key -> entry of a journal, {} if there is none."""
-    if not journal.exists():
-        return {}
-    known = {}
-    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # cut off by a kill: this trial is made again
-        if isinstance(entry, dict) and entry.keys() == {"key", "losses", "calibration"}:
-            known[entry.pop("key")] = entry
-    return known
+    return {
+        entry.pop("key"): entry
+        for entry in files.read_json_lines(journal)
+        if entry.keys() == {"key", "losses", "calibration"}
+    }
