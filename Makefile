@@ -35,7 +35,7 @@ CHOICE := $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ENGINE),--engine $(ENGINE))
 STAGE := $(PICK) $(CHOICE)
 
 # A switch is 0 or 1; anything else (YES=no) is refused before anything runs.
-MISTAKEN := $(firstword $(foreach switch,AGAIN GPU NESTED UPLOAD YES,\
+MISTAKEN := $(firstword $(foreach switch,AGAIN GPU MATRIX NESTED UPLOAD YES,\
             $(if $(filter [] [0] [1],[$($(switch))]),,$(switch))))
 
 help: ## this page
@@ -159,8 +159,9 @@ bench: $(READY) ## measure how fast everything is here, compared with other ways
 figures: $(READY) ## measure the tables of README and docs again (hours); FIGURES=views for one
 	@$(RUN) scripts/figures.py $(FIGURES)
 
-test: $(READY) ## run the tests; TESTS=path for some
-	@$(RUN) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
+test: $(READY) ## run the tests; TESTS=path for some, MATRIX=1 for each engine and backbone
+	@$(RUN) -m pytest -n auto --dist loadfile --no-loadscope-reorder \
+	  $(if $(TESTS),$(TESTS),-m "$(if $(filter 1,$(MATRIX)),matrix,not matrix)")
 
 lint: $(READY) ## style, types, and the order of imports
 	@$(RUN) -m ruff check .

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.commands import OTHER, PROJECT, TESTS, TINY, called, run_all
-from support.pictures import few_of_kaggle, kaggle_folder
+from support.pictures import kaggle_folder
 from support.prepared import copy_of, identity, prepared
 
 TESTS_FOLDER = Path(__file__).parent
@@ -18,6 +18,8 @@ MINI = PROJECT.parent / "shared" / "data" / "dogs-vs-cats-mini"
 for _inherited in "MAKEFLAGS", "MFLAGS", "MAKELEVEL":
     os.environ.pop(_inherited, None)
 # Tests work in folders of their own; all use the project's weights.
+# Processes that a test starts in a folder of its own find the project too.
+os.environ["PYTHONPATH"] = f"{PROJECT / 'src'}{os.pathsep}{PROJECT}"
 os.environ["WEIGHTS"] = os.path.abspath(os.environ.get("WEIGHTS") or PROJECT / "weights")
 
 
@@ -52,16 +54,6 @@ def unpacked(real_photos) -> Path:
     return prepared("unpacked", unpack, identity(real_photos))
 
 
-@pytest.fixture(scope="session")
-def few_photos(real_photos) -> Path:
-    """Few real photos, to read, in Kaggle's layout: 30 of train and 10 of test."""
-
-    def choose(folder: Path) -> None:
-        few_of_kaggle(real_photos, folder, each=15, tests=10)
-
-    return prepared("few-photos", choose, identity(real_photos))
-
-
 @pytest.fixture
 def run(here):
     """Run a script that must succeed without a word on stderr; return its stdout.
@@ -80,12 +72,12 @@ def run(here):
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory) -> Path:
+def made() -> Path:
     """A workspace where tiny.toml, and its blend with other.toml, are trained and submitted.
 
-    Each worker has its own copy; tests that change it copy that again.
+    Never change it: `trained` is a copy to work in.
     """
-    return copy_of(prepared("trained", train_tiny), tmp_path_factory.mktemp("made"))
+    return prepared("trained", train_tiny)
 
 
 def train_tiny(folder: Path) -> None:
@@ -105,16 +97,9 @@ def train_tiny(folder: Path) -> None:
 
 
 @pytest.fixture
-def trained(made, monkeypatch) -> Path:
-    """The workspace that is `made`, worked in."""
-    monkeypatch.chdir(made)
-    return made
-
-
-@pytest.fixture
-def submitted_workspace(here) -> Path:
-    """A copy of the workspace that `train_tiny` makes, worked in, for tests that change it."""
-    return copy_of(prepared("trained", train_tiny), here)
+def trained(made, here) -> Path:
+    """A copy of the workspace that is `made`, worked in."""
+    return copy_of(made, here)
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,6 @@ import sys
 
 import pytest
 
-from support.commands import PROJECT
-
 SCRIPT = """
 import sys
 from dogs_vs_cats import console
@@ -31,7 +29,6 @@ def ended(flush: bool, rest: str, reader: bool = False) -> tuple[int, str]:
         stdout=write,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(PROJECT / "src")},
         check=False,
     )
     os.close(write)

@@ -10,6 +10,7 @@ from dogs_vs_cats.analysis import label_issues, linear_probe
 from dogs_vs_cats.config import engines
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.workspace import Workspace
+from support.commands import LOGISTIC
 from support.pictures import write
 
 
@@ -73,11 +74,12 @@ def test_no_photo_is_judged_by_its_own_fold_or_by_dropped_photos():
     assert not np.array_equal(probed(rows(TRUTH, corrected)), probed(rows(TRUTH)))
 
 
-def test_features_of_other_photos_than_todays_are_not_probed(submitted_workspace, run):
+def test_features_of_other_photos_than_todays_are_not_probed(trained, run):
     """If another recipe's cache is stale, its heads' probabilities count instead."""
     workspace, engine = Workspace("source"), engines.choose("keras", "auto")
     assert len(linear_probe.of(workspace, "other", engine)) == 24
-    write(submitted_workspace / "source" / "train" / "cat.3.jpg", 999)
+    write(trained / "source" / "train" / "cat.3.jpg", 999)
+    (trained / "tiny.toml").write_text(LOGISTIC)
     run("data", "--source", "source")
     run("features", "--recipe", "tiny.toml")
     run("train", "--recipe", "tiny.toml")

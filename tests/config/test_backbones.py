@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,14 @@ FAMILIES = {
     "vgg19": ("block3_pool", (-123.7, 151.1)),
     "xception": ("add_1", (-1, 1)),
 }
+# Light ones; the other families are in the matrix.
+LIGHT = ("efficientnetb0", "mobilenetv2", "mobilenetv3small")
+
+
+def matrix(names: Iterable[str]) -> list:
+    return [x if x in LIGHT else pytest.param(x, marks=pytest.mark.matrix) for x in names]
+
+
 # The largest to build are left out: their layers are of kinds that others have.
 COMPUTED = [name for name in FAMILIES if name not in ("inceptionresnetv2", "nasnetmobile")]
 
@@ -61,13 +70,13 @@ def test_the_table_has_all_backbones_of_keras(table):
 DERIVED = FAMILIES if backbone_key.is_derived() else backbones.keras_applications()
 
 
-@pytest.mark.parametrize("name", DERIVED)
+@pytest.mark.parametrize("name", matrix(DERIVED))
 def test_the_table_is_what_the_pinned_keras_has(table, name):
     there = json.loads(TABLE.read_text())[name]
     assert there == table.entry(there["module"], there["application"])
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", matrix(FAMILIES))
 def test_a_maps_side_follows_from_any_size_from_the_smallest_on(table, name):
     backbone = backbones.table()[name]
     with pytest.raises(ValueError, match="at least"):
@@ -103,7 +112,10 @@ CASES = [(name, FAMILIES[name][0], "flatten") for name in COMPUTED] + [
 ]
 
 
-@pytest.mark.parametrize(("name", "tap", "pooling"), CASES)
+@pytest.mark.parametrize(
+    ("name", "tap", "pooling"),
+    [case if case[0] in LIGHT else pytest.param(*case, marks=pytest.mark.matrix) for case in CASES],
+)
 def test_the_features_are_those_of_keras_applications(name, tap, pooling, tmp_path):
     """Preprocessing, weights from a file, tap and pooling, in float32, at the smallest size."""
     keras, size = keras_backend.start(), backbones.table()[name].smallest
@@ -136,9 +148,9 @@ def test_frozen_layers_do_not_move_and_photos_do_not_mix_even_in_training(tmp_pa
 
 
 def test_bfloat16_agrees_with_float32_where_preprocessing_is_a_layer(tmp_path):
-    network, _ = reference("efficientnetb0", 32)
+    network, _ = reference("mobilenetv3small", 32)
     path = written(network, tmp_path / "weights.h5")
-    early = settings("efficientnetb0", 32, "stem_activation")
+    early = settings("mobilenetv3small", 32, "conv")
     one, other = (
         np.asarray(extractor.model(early, precision, path)(photos(32)))
         for precision in ("float32", "bfloat16")
@@ -147,6 +159,7 @@ def test_bfloat16_agrees_with_float32_where_preprocessing_is_a_layer(tmp_path):
     assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.matrix
 @pytest.mark.engine("openvino")
 def test_openvino_agrees_with_keras_where_activations_are_swish(tmp_path, monkeypatch):
     from dogs_vs_cats.features import openvino_extractor

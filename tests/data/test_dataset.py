@@ -165,8 +165,7 @@ def test_a_killed_run_resumes_where_it_was(here, run):
     for number in range(100):
         (source / "test" / f"{number + 100}.jpg").write_bytes(encoded(picture(number, (400, 300))))
     script = [sys.executable, str(PROJECT / "scripts/data.py"), "--source", str(source)]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
-    child = subprocess.Popen(script, env=environment, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(script, stdout=subprocess.DEVNULL)
     journal = Path("data/source/inspections.jsonl")
     while not (journal.exists() and journal.stat().st_size > 3000) and child.poll() is None:
         time.sleep(0.005)

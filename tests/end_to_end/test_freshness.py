@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.commands import PROJECT
+from support.prepared import copy_of
 
 RECIPE = "tiny.toml other.toml"  # a blend, so that heads, weights and a CSV of both kinds are there
 
@@ -17,7 +18,7 @@ RECIPE = "tiny.toml other.toml"  # a blend, so that heads, weights and a CSV of 
 @pytest.fixture
 def edited(made, tmp_path, monkeypatch):
     """A copy of a finished workspace, and a copy of the code to edit; returns the code's folder."""
-    shutil.copytree(made, tmp_path / "work")
+    copy_of(made, tmp_path / "work")
     shutil.copytree(PROJECT / "src", tmp_path / "src")
     shutil.copytree(PROJECT / "scripts", tmp_path / "scripts")
     monkeypatch.chdir(tmp_path / "work")

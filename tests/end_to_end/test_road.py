@@ -48,11 +48,12 @@ FAST = ("data", "features", "train", "submit", "DATASET=real")
 
 
 @pytest.fixture(scope="module")
-def fast_submitted(few_photos, tmp_path_factory):
+def fast_submitted(real_photos, tmp_path_factory):
     """A folder where `make` took few real photos to a submission of `fast`."""
     folder = checkout(tmp_path_factory.mktemp("fast"))
+    few_of_kaggle(real_photos, folder / "photos", each=8, tests=4)
     with contextlib.chdir(folder):
-        done = make(*FAST, f"SOURCE={few_photos}")
+        done = make(*FAST, "SOURCE=photos")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     print(done.stdout)
     return folder
@@ -80,15 +81,15 @@ def changed_since(before: dict[Path, int], folder: str = "") -> set[Path]:
 def test_fast_on_real_photos_ends_in_a_whole_submission(real):
     (path,) = Path("submissions").glob("real-fast-*.csv")
     table = pd.read_csv(path)
-    assert table["id"].tolist() == list(range(1, 11))
+    assert table["id"].tolist() == list(range(1, 5))
     assert table["label"].between(0, 1).all()
-    assert metrics("real", "fast")["accuracy"] >= 0.85
-    assert metrics("real", "fast")["log_loss"] <= 0.4
+    assert metrics("real", "fast")["accuracy"] >= 0.75
+    assert metrics("real", "fast")["log_loss"] <= 0.5
 
 
-def test_the_same_again_does_nothing(real, few_photos):
+def test_the_same_again_does_nothing(real):
     before = files_and_times()
-    done = make(*FAST, f"SOURCE={few_photos}")
+    done = make(*FAST, "SOURCE=photos")
     assert done.stdout.count("up to date") == 4, done.stdout
     assert changed_since(before) <= {Path("data/current")}
 
@@ -97,7 +98,7 @@ def test_a_test_photo_alone_gets_the_digits_of_the_submission(real):
     """In a batch of its own size, at the recipe's own size in pixels."""
     (path,) = Path("submissions").glob("real-fast-*.csv")
     submitted = dict(line.split(",") for line in path.read_text().splitlines())
-    row = next(photos.test(photos.read(real)).iloc[[7]].itertuples())
+    row = next(photos.test(photos.read(real)).iloc[[2]].itertuples())
     done = make("predict", f"PHOTOS={row.path}", "CSV=own.csv", "DATASET=real")
     assert done.returncode == 0, done.stdout + done.stderr
     (line,) = csv.DictReader(Path("own.csv").read_text().splitlines())
@@ -116,7 +117,10 @@ def test_the_report_computes_no_features_and_is_written_once(real):
 
 
 def test_flipped_labels_are_the_first_label_issues(real, tmp_path, monkeypatch):
-    """`make figures FIGURES=label-issues` counts them among thousands of photos."""
+    """By the recipe `linear`, on the features of `fast`.
+
+    `make figures FIGURES=label-issues` counts them among thousands of photos.
+    """
     for name in "data", "cache", "models":
         shutil.copytree(name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -127,37 +131,41 @@ def test_flipped_labels_are_the_first_label_issues(real, tmp_path, monkeypatch):
     table.loc[chosen, "label"] = table.loc[chosen, "label"].map({"cat": "dog", "dog": "cat"})
     table["fold"] = table["fold"].replace(-1, "")
     photos.write(real, table)
-    training.build(real, recipe_files.read("fast"), engine)
-    first = [issue.id for issue in label_issues.ranked(real, "fast", engine=engine)[:4]]
+    training.build(real, recipe_files.read("linear"), engine)
+    first = [issue.id for issue in label_issues.ranked(real, "linear", engine=engine)[:4]]
     assert set(flipped) <= set(first)
 
 
-def test_seed_on_real_photos(real):
-    done = make("submit", "RECIPE=seed", "DATASET=real")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert metrics("real", "seed")["accuracy"] >= 0.85
-    (path,) = Path("submissions").glob("real-seed-*.csv")
-    assert pd.read_csv(path)["id"].tolist() == list(range(1, 11))
-
-
-def test_best_tuned_and_their_blend_on_real_photos(project, real_photos):
-    """At 320 px, fine-tuning too: few photos, one seed, one epoch of block5, in float32.
+def shortened(name: str) -> str:
+    """Write recipes/<name>.toml with one seed and epoch, at 128 px, in float32; return its path.
 
     Where a processor has no bfloat16, emulating it takes minutes.
     """
+    text = (PROJECT / "recipes" / f"{name}.toml").read_text()
+    for old, new in (
+        (r"size = \d+", "size = 128"),
+        (r"seeds = \[.*?\]", "seeds = [2017]"),
+        (r"epochs = \d+", "epochs = 1"),
+        ('"bfloat16"', '"float32"'),
+    ):
+        text = re.sub(old, new, text)
+    path = Path(f"short-{name}.toml")
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.matrix
+def test_the_other_recipes_and_their_blend_on_real_photos(project, real_photos):
+    """That the road carries them; `make figures FIGURES=recipes` measures how good they are."""
     source = few_of_kaggle(real_photos, project / "few", each=5, tests=2)
-    for name in "best", "tuned":
-        text = (PROJECT / "recipes" / f"{name}.toml").read_text()
-        text = re.sub(r"seeds = \[.*?\]", "seeds = [2017]", text)
-        text = text.replace("epochs = 3\n", "epochs = 1\n").replace('"bfloat16"', '"float32"')
-        Path(f"short-{name}.toml").write_text(text)
-    recipes = "short-best.toml short-tuned.toml"
+    recipes = " ".join(map(shortened, ("seed", "best", "tuned")))
     done = make("data", "submit", f"SOURCE={source}", f"RECIPE={recipes}")
     assert done.returncode == 0, done.stdout + done.stderr
-    for recipe in "short-best", "short-tuned", "short-best+short-tuned":
-        assert metrics("few", recipe)["accuracy"] >= 0.9, recipe
-        assert metrics("few", recipe)["log_loss"] <= 0.4, recipe
-    (path,) = Path("submissions").glob("few-short-best+short-tuned-*.csv")
+    blend = "short-seed+short-best+short-tuned"
+    for recipe in *blend.split("+"), blend:
+        assert metrics("few", recipe)["n"] == 10
+        assert metrics("few", recipe)["log_loss"] < 1
+    (path,) = Path("submissions").glob(f"few-{blend}-*.csv")
     assert pd.read_csv(path)["id"].tolist() == [1, 2]
 
 

@@ -1,6 +1,5 @@
 """What tests of features share: a workspace with features that are kept between runs."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +10,22 @@ from support.commands import TINY, run_all
 from support.pictures import kaggle_folder
 from support.prepared import copy_of, prepared
 
-ENGINES = [
-    *(("keras", x) for x in ("float32", "bfloat16")),
-    *(("openvino", x) for x in ("float32", "bfloat16", "int8") if find_spec("openvino")),
-]
+PRECISIONS = ("float32", "bfloat16")
 
 
 def compute_tiny(folder: Path) -> None:
-    """Compute the features of tiny.toml by all engines, of 80 and 20 photos: 2 chunks and 1."""
+    """Compute the features of tiny.toml with Keras, of 80 and 20 photos: 2 chunks and 1."""
     (folder / "tiny.toml").write_text(TINY)
     kaggle_folder(folder / "source", each=40, tests=20)
-    options = [("--engine", name, "--precision", precision) for name, precision in ENGINES]
-    commands = [("features", "--recipe", "tiny.toml", *option) for option in options]
+    options = [("--recipe", "tiny.toml", "--precision", precision) for precision in PRECISIONS]
+    commands = [("features", *option) for option in options]
     run_all(folder, ("data", "--source", "source"), *commands)
 
 
 @pytest.fixture(scope="session")
 def computed() -> Path:
-    """A workspace with the features of tiny.toml by all engines; never change it."""
-    return prepared("features", compute_tiny, str(ENGINES))
+    """A workspace with the features of tiny.toml in both precisions; never change it."""
+    return prepared("features", compute_tiny)
 
 
 @pytest.fixture

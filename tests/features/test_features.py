@@ -228,7 +228,6 @@ def test_a_second_run_on_the_same_cache_waits_and_says_so(work):
             [sys.executable, str(PROJECT / "scripts/features.py"), *OPTIONS],
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(PROJECT / "src")},
         )
         assert "waiting" in second.stdout.readline()
         time.sleep(0.5)

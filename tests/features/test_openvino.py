@@ -12,11 +12,16 @@ from dogs_vs_cats.data import photos
 from dogs_vs_cats.features import cache
 from dogs_vs_cats.workspace import Workspace
 from support import kill_and_resume
+from support.commands import run_all
+from support.prepared import copy_of, prepared
 
 pytestmark = pytest.mark.engine("openvino", "nncf")
 
 PLACE = Workspace("source")
 KERAS = engines.Engine("keras", "float32", "cpu")
+
+
+PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 def openvino(precision: str) -> engines.Engine:
@@ -25,6 +30,17 @@ def openvino(precision: str) -> engines.Engine:
 
 def options(precision: str) -> list[str]:
     return ["--recipe", "tiny.toml", "--engine", "openvino", "--precision", precision]
+
+
+@pytest.fixture(scope="session")
+def computed(computed) -> Path:
+    """The workspace with OpenVINO's features too, and the networks that they were computed with."""
+
+    def compute(folder: Path) -> None:
+        copy_of(computed, folder)
+        run_all(folder, *(("features", *options(precision)) for precision in PRECISIONS))
+
+    return prepared("openvino-features", compute, computed.name)
 
 
 def folder(precision: str) -> Path:
@@ -88,7 +104,7 @@ def test_killed_while_it_computes_the_arrays_are_byte_identical(computed, work, 
     assert arrays(work, "int8") == arrays(computed, "int8")
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("int8", marks=pytest.mark.matrix)])
 def test_batch_and_threads_change_no_byte(computed, work, run, precision):
     remove_stores(precision)
     run("features", *options(precision), "--batch", "5")

@@ -70,13 +70,18 @@ def test_test_photos_get_exactly_the_numbers_of_the_submission(trained, recipe):
     ("options", "variables"),
     [
         pytest.param(["--engine", "openvino"], {}, marks=pytest.mark.engine("openvino", "nncf")),
-        pytest.param([], {"KERAS_BACKEND": "jax"}, marks=pytest.mark.engine("jax")),
-        pytest.param([], {"KERAS_BACKEND": "torch"}, marks=pytest.mark.engine("torch")),
+        pytest.param(
+            [], {"KERAS_BACKEND": "jax"}, marks=[pytest.mark.engine("jax"), pytest.mark.matrix]
+        ),
+        pytest.param(
+            [], {"KERAS_BACKEND": "torch"}, marks=[pytest.mark.engine("torch"), pytest.mark.matrix]
+        ),
     ],
     ids=["openvino", "jax", "torch"],
 )
 def test_with_any_engine_one_photo_gets_the_submissions_number(here, options, variables):
     """All in one process of its own, as a process has one backend."""
+    (here / "tiny.toml").write_text(commands.LOGISTIC)
     kaggle_folder(here / "source")
     scripts = [
         ["data", "--source", "source"],

@@ -25,6 +25,7 @@ from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, TESTS, submitted
 from support.pictures import encoded, picture
+from support.prepared import copy_of
 
 pytestmark = pytest.mark.skipif(
     not find_spec("flask") or not find_spec("waitress"),
@@ -44,7 +45,7 @@ def serving(folder: Path, recipe: str) -> Iterator[tuple[subprocess.Popen, int]]
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(PROJECT / "src"), "WEIGHTS": weights},
+        env={**os.environ, "WEIGHTS": weights},
         # A shell has what it runs in the background ignore Ctrl-C: these tests, then, and this.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
@@ -63,9 +64,10 @@ def serving(folder: Path, recipe: str) -> Iterator[tuple[subprocess.Popen, int]]
 
 
 @pytest.fixture(scope="module")
-def server(made) -> Iterator[tuple[subprocess.Popen, int]]:
+def server(made, tmp_path_factory) -> Iterator[tuple[subprocess.Popen, int]]:
     """A server of tiny.toml; it must end properly on Ctrl-C."""
-    with serving(made, "tiny.toml") as (process, port):
+    folder = copy_of(made, tmp_path_factory.mktemp("try"))
+    with serving(folder, "tiny.toml") as (process, port):
         yield process, port
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)

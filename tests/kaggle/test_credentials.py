@@ -1,7 +1,6 @@
 """Which credentials are used, and what is said of those that are missing or no good."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -10,7 +9,6 @@ import pytest
 from dogs_vs_cats.kaggle import competition_files, credentials
 from dogs_vs_cats.rehearsal.faults import ALWAYS, Fault
 from dogs_vs_cats.rehearsal.small_kaggle import SmallKaggle
-from support.commands import PROJECT
 from support.kaggle_client import SLUG, forget_client, refused, whole
 
 
@@ -157,7 +155,6 @@ def test_finding_credentials_and_asking_for_help_loads_no_client():
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
         capture_output=True,
         text=True,
         check=True,

@@ -7,7 +7,6 @@ import pytest
 
 from dogs_vs_cats.kaggle import session, submissions
 from dogs_vs_cats.rehearsal.faults import ALWAYS, Fault
-from support.commands import PROJECT
 from support.kaggle_client import NAMES, SLUG, count, refused
 
 
@@ -184,7 +183,7 @@ def test_a_process_of_its_own_needs_the_environment_alone(kaggle, csv, tmp_path)
     )
     done = subprocess.run(
         [sys.executable, "-c", code, SLUG, tmp_path / "data", csv],
-        env=rehearsal.process_environment(kaggle.home) | {"PYTHONPATH": str(PROJECT / "src")},
+        env=rehearsal.process_environment(kaggle.home),
         capture_output=True,
         text=True,
         check=True,

@@ -234,7 +234,7 @@ def test_it_is_written_and_read(tmp_path):
     assert opinion_pool.read(tmp_path) == pool
 
 
-def trained(name: str, order=None, **columns) -> None:
+def write_trained(name: str, order=None, **columns) -> None:
     """Write a member's predictions of 40 photos, in an order of its own, some columns changed."""
     labels, folds, raw = made_up(40)
     table = pd.DataFrame({"id": [f"p{i}" for i in range(40)], "fold": folds})
@@ -253,8 +253,8 @@ def joined() -> dict:
 
 
 def test_members_are_joined_by_photo_not_by_row(here):
-    trained("one")
-    trained("two", np.random.default_rng(0).permutation(40))
+    write_trained("one")
+    write_trained("two", np.random.default_rng(0).permutation(40))
     found = joined()
     labels, folds, raw = made_up(40)
     assert found["two"].ids == [f"p{i}" for i in range(40)]
@@ -277,8 +277,8 @@ DIFFER = {
 @pytest.mark.parametrize("case", DIFFER)
 def test_members_that_differ_are_refused_with_an_example(here, case):
     columns, words = DIFFER[case]
-    trained("one")
-    trained("two", np.arange(40)[::-1], **columns)
+    write_trained("one")
+    write_trained("two", np.arange(40)[::-1], **columns)
     with pytest.raises(UserError, match=r"^one and two can't be blended: members need") as error:
         joined()
     assert re.search(words, str(error.value)), str(error.value)
@@ -287,7 +287,7 @@ def test_members_that_differ_are_refused_with_an_example(here, case):
 
 @pytest.mark.parametrize("classes", [[*CLASSES, "bird"], CLASSES[::-1]])
 def test_members_that_differ_in_their_classes_alone_are_told_so(here, classes):
-    trained("one")
+    write_trained("one")
     found = out_of_fold.read(PLACE.model("one"))
     labels = np.array([classes.index(name) for name in found.names()])
     theirs = dataclasses.replace(found, classes=classes, labels=labels)
@@ -351,7 +351,7 @@ def assert_test_photos_are_mixed_by_name(csv: Path) -> None:
     path.unlink()
 
 
-def test_the_whole_road_twice_is_the_same_csv_and_then_rests(workspace, run):
+def test_the_whole_road_twice_is_the_same_csv_and_then_rests(trained, run):
     """Once it was run in another process, which left this workspace; then here, from nothing."""
     table = run("train", *BOTH)
     recomputed()
@@ -403,8 +403,8 @@ def test_the_whole_road_twice_is_the_same_csv_and_then_rests(workspace, run):
 def test_a_leak_in_the_stage_is_caught_by_what_it_wrote(here, monkeypatch, leak):
     (here / "other.toml").write_text(TINY)
     both = recipe_files.read("tiny.toml other.toml")
-    trained("tiny")
-    trained("other", np.arange(40)[::-1])
+    write_trained("tiny")
+    write_trained("other", np.arange(40)[::-1])
     blend.build(PLACE, both)
     recomputed()
     with monkeypatch.context() as planted:
@@ -414,7 +414,7 @@ def test_a_leak_in_the_stage_is_caught_by_what_it_wrote(here, monkeypatch, leak)
         recomputed()
 
 
-def test_it_is_fitted_again_when_a_member_is_trained_again(workspace, run, refuse):
+def test_it_is_fitted_again_when_a_member_is_trained_again(trained, run, refuse):
     Path("other.toml").write_text(LOGISTIC)
     run("train", *BOTH)
     run("submit", *BOTH)

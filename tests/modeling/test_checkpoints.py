@@ -45,24 +45,24 @@ def bytes_of(names: list[str]) -> dict[str, bytes]:
     return {name: (FOLDER / name).read_bytes() for name in names}
 
 
-def test_training_that_was_stopped_goes_on_with_the_next_fold(workspace, run, monkeypatch):
+def test_training_that_was_stopped_goes_on_with_the_next_fold(trained, run, monkeypatch):
     """To the same bytes as the workspace's own heads, which another process trained."""
     names = ["out-of-fold.csv", "history.csv", "calibration.json"]
     run("train", "--recipe", "tiny.toml")
     straight, files = bytes_of(names), {path.name for path in FOLDER.iterdir()}
     shutil.rmtree(FOLDER)
     stopped_before(3)
-    trained = trained_folds(monkeypatch)
+    newly_trained = trained_folds(monkeypatch)
     assert "heads of 3 of 5 folds are there already" in run("train", "--recipe", "tiny.toml")
-    assert trained == [3, 4]
+    assert newly_trained == [3, 4]
     assert bytes_of(names) == straight
     assert {path.name for path in FOLDER.iterdir()} == files - {"estimates.json", "submission.json"}
 
 
 @pytest.fixture
-def logistic(workspace):
+def logistic(trained):
     """The workspace with tiny.toml of logistic heads, not trained yet."""
-    (workspace / "tiny.toml").write_text(LOGISTIC)
+    (trained / "tiny.toml").write_text(LOGISTIC)
     shutil.rmtree(FOLDER)
 
 
@@ -77,9 +77,9 @@ def test_what_was_stopped_when_only_the_folders_name_was_left_trains_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(model_folder, "_record", mock.Mock(side_effect=KeyboardInterrupt))
         assert called("train", "--recipe", "tiny.toml")[0] == 130
-    trained = trained_folds(monkeypatch)
+    newly_trained = trained_folds(monkeypatch)
     run("train", "--recipe", "tiny.toml")
-    assert trained == []
+    assert newly_trained == []
     assert bytes_of(names) == straight
 
 
@@ -88,14 +88,14 @@ def test_a_head_that_changed_meanwhile_is_trained_again(logistic, run, monkeypat
     partial = FOLDER.with_name(".tiny.partial")
     (partial / "head-1-0.npz").write_bytes(b"half of it")
     (partial / "head-2-0.npz").unlink()
-    trained = trained_folds(monkeypatch)
+    newly_trained = trained_folds(monkeypatch)
     run("train", "--recipe", "tiny.toml")
-    assert trained == [1, 2, 3, 4]
+    assert newly_trained == [1, 2, 3, 4]
 
 
 def test_folds_of_another_recipe_are_not_gone_on_from(logistic, run, monkeypatch):
     stopped_before(3)
     Path("tiny.toml").write_text(LOGISTIC.replace("C = 0.01", "C = 0.02"))
-    trained = trained_folds(monkeypatch)
+    newly_trained = trained_folds(monkeypatch)
     assert "there already" not in run("train", "--recipe", "tiny.toml")
-    assert trained == [0, 1, 2, 3, 4]
+    assert newly_trained == [0, 1, 2, 3, 4]

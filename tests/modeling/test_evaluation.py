@@ -58,7 +58,7 @@ REPORTED["Brier score"] = brier_score
 def compute("""
 
 
-def test_a_new_metric_trains_nothing_and_metrics_are_computed_again(workspace, run, edit):
+def test_a_new_metric_trains_nothing_and_metrics_are_computed_again(trained, run, edit):
     run("train", "--recipe", "tiny.toml")
     printed, before = run("train", "--recipe", "tiny.toml"), times()
     assert changed(before) == set()
@@ -69,7 +69,7 @@ def test_a_new_metric_trains_nothing_and_metrics_are_computed_again(workspace, r
     assert "up to date" in run("submit", "--recipe", "tiny.toml")
 
 
-def test_another_colour_of_the_curves_draws_the_picture_again_alone(workspace, run, edit):
+def test_another_colour_of_the_curves_draws_the_picture_again_alone(trained, run, edit):
     run("train", "--recipe", "tiny.toml")
     before = times()
     edit("modeling.learning_curves", "tab:blue", "tab:green")
@@ -78,7 +78,7 @@ def test_another_colour_of_the_curves_draws_the_picture_again_alone(workspace, r
 
 
 @pytest.mark.parametrize("module", [*training.CODE, *HEAD_CODE["keras"]])
-def test_what_decides_heads_is_in_their_key(workspace, edit, module):
+def test_what_decides_heads_is_in_their_key(trained, edit, module):
     place, recipe = Workspace("source"), recipe_files.read("tiny.toml")
     wanted = lambda: training.artifact(place, recipe, engines.choose("keras", "auto"))  # noqa: E731
     assert wanted().fresh() is not None

@@ -8,6 +8,7 @@ import pytest
 
 from dogs_vs_cats.config import backbones, recipe_files
 from dogs_vs_cats.config.recipes import FineTuning, Recipe
+from dogs_vs_cats.data import folds
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import extractor, keras_backend, weights
 from dogs_vs_cats.features.rows import Rows
@@ -33,7 +34,9 @@ def recipe(features, **changes) -> Recipe:
     return Recipe("deep", "", features, HEAD, dataclasses.replace(again, **changes))
 
 
-@pytest.mark.parametrize("name", TAPS)
+@pytest.mark.parametrize(
+    "name", ["mobilenetv2", *(pytest.param(x, marks=pytest.mark.matrix) for x in list(TAPS)[1:])]
+)
 def test_a_network_cut_at_a_tap_is_the_whole_network(name, tmp_path):
     network, _ = reference(name, backbones.table()[name].smallest)
     path = written(network, tmp_path / backbones.table()[name].file)
@@ -123,7 +126,7 @@ def test_retraining_moves_the_layers_and_the_same_seed_gives_the_same_bytes(here
 def test_batch_normalisation_keeps_imagenets_moments(tmp_path):
     network, _ = reference("mobilenetv2", 32)
     path = written(network, tmp_path / "weights.h5")
-    found = recipe(settings("mobilenetv2", 32, TAPS["mobilenetv2"], "none"))
+    found = recipe(settings("mobilenetv2", 32, "block_13_expand", "none"))
     n = 24
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(n, found.features.dimension())).astype(np.float16)
@@ -141,7 +144,7 @@ def test_batch_normalisation_keeps_imagenets_moments(tmp_path):
         return {x.name: [np.array(variable) for variable in x.weights] for x in norms}
 
     kept, expected = moments(tuned.model), moments(network)
-    assert len(kept) > 20
+    assert len(kept) == 12
     for name, values in kept.items():
         assert all(map(np.array_equal, values, expected[name])), name
 
@@ -162,6 +165,7 @@ def test_three_classes_are_retrained_too(here, vgg16):
     assert np.allclose(one.probabilities.sum(axis=1), 1, atol=1e-3)
 
 
+@pytest.mark.matrix
 def test_each_photo_is_predicted_by_layers_that_never_saw_it(here, vgg16):
     """Fold 0's labels turned about: its own predictions must not move, the others' must."""
     found = deep(here)
@@ -171,17 +175,19 @@ def test_each_photo_is_predicted_by_layers_that_never_saw_it(here, vgg16):
     def predictions(labels: np.ndarray) -> np.ndarray:
         out = np.empty((40, 2))
         turned = dataclasses.replace(rows, labels=labels)
-        for one in cross_validation.run(found, turned, fold_of, 2):
+        for one in cross_validation.run(found, turned, fold_of, 2, only=[0, 1]):
             out[one.split.held_out] = one.probabilities
         return out
 
     honest = predictions(rows.labels)
     turned = predictions(np.where(fold_of == 0, 1 - rows.labels, rows.labels))
     assert np.array_equal(honest[fold_of == 0], turned[fold_of == 0])
-    assert not np.allclose(honest[fold_of != 0], turned[fold_of != 0], atol=1e-4)
+    assert not np.allclose(honest[fold_of == 1], turned[fold_of == 1], atol=1e-4)
 
 
-def test_a_recipe_that_retrains_goes_the_whole_way_and_again_the_same(here, run):
+@pytest.mark.matrix
+def test_a_recipe_that_retrains_goes_the_whole_way_and_again_the_same(here, run, monkeypatch):
+    monkeypatch.setattr(folds, "FOLDS", 2)
     (here / "deep.toml").write_text(DEEP)
     run("data", "--source", str(kaggle_folder(here / "source")))
     csvs = []

@@ -24,7 +24,7 @@ from support.heads import VIEWS, noisy_rows
 SETTINGS = LogisticHead(C=0.1)
 
 
-def trained(rows: Rows, classes: int = 2, settings: LogisticHead = SETTINGS):
+def fit(rows: Rows, classes: int = 2, settings: LogisticHead = SETTINGS):
     """Return a head trained on all photos but every fifth."""
     everything = np.arange(len(rows.labels))
     chosen = everything[(everything % 5 != 0) & (rows.targets >= 0)]
@@ -35,7 +35,7 @@ def trained(rows: Rows, classes: int = 2, settings: LogisticHead = SETTINGS):
 @pytest.mark.parametrize("classes", [2, 3])
 def test_it_is_scikit_learns_on_all_views_of_the_chosen_photos(classes):
     rows = noisy_rows(200, classes)
-    head = trained(rows, classes)
+    head = fit(rows, classes)
     chosen = np.flatnonzero(np.arange(200) % 5 != 0)
     mean, variance = standardisation.moments(rows, chosen, VIEWS).astype(float)
     shown = np.concatenate([rows.take(chosen, view) for view in VIEWS])
@@ -65,21 +65,21 @@ def test_a_photo_is_predicted_bitwise_the_same_whatever_else_is_in_the_batch(cla
 def test_verdicts_are_obeyed_and_a_class_that_nobody_is_trained_as_gets_0():
     rows = noisy_rows(60, 3, signal=4)
     corrected = np.where(rows.labels == 2, -1, rows.labels)
-    two = trained(dataclasses.replace(rows, corrected=corrected), 3)
+    two = fit(dataclasses.replace(rows, corrected=corrected), 3)
     tests = rows.take(np.arange(60), "plain")
     found = two.probabilities(tests)
     assert (found[:, 2] == 0).all()
     assert (found.argmax(axis=1) == rows.labels)[rows.labels < 2].mean() > 0.9
     assert not two.gradient(tests, np.full(60, 2)).any()
-    one = trained(dataclasses.replace(rows, corrected=np.where(rows.labels == 1, 1, -1)), 3)
+    one = fit(dataclasses.replace(rows, corrected=np.where(rows.labels == 1, 1, -1)), 3)
     assert np.array_equal(one.probabilities(tests), np.tile([0.0, 1.0, 0.0], (60, 1)))
-    pair = trained(dataclasses.replace(noisy_rows(60), corrected=np.zeros(60, int)))
+    pair = fit(dataclasses.replace(noisy_rows(60), corrected=np.zeros(60, int)))
     assert np.array_equal(pair.probabilities(tests), np.tile([1.0, 0.0], (60, 1)))
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_its_gradient_is_that_of_the_logit(classes):
-    head = trained(noisy_rows(200, classes), classes)
+    head = fit(noisy_rows(200, classes), classes)
     features = np.random.default_rng(0).normal(size=(6, 12))
     asked = np.arange(6) % classes
     found = head.gradient(features, asked)
@@ -96,7 +96,7 @@ def test_its_gradient_is_that_of_the_logit(classes):
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_its_graph_for_export_computes_the_same(classes):
-    head = trained(noisy_rows(200, classes), classes)
+    head = fit(noisy_rows(200, classes), classes)
     keras = keras_backend.start()
     features = np.random.default_rng(0).normal(size=(9, 12)).astype(np.float16)
     shown = keras.Input((12,), dtype="float16")
@@ -139,7 +139,7 @@ def test_the_same_photos_make_the_same_file_in_any_process_on_any_number_of_thre
 def test_a_fit_that_does_not_settle_says_what_to_do(monkeypatch):
     monkeypatch.setattr(logistic_head, "ITERATIONS", 2)
     with pytest.raises(UserError, match=r"within 2 iterations\. Lower C"):
-        trained(noisy_rows(200))
+        fit(noisy_rows(200))
 
 
 REFUSED = {
@@ -164,7 +164,7 @@ def test_linear_is_on_the_features_of_fast():
     assert isinstance(linear.head, LogisticHead)
 
 
-def test_it_trains_predicts_blends_and_is_searched(workspace, run):
+def test_it_trains_predicts_blends_and_is_searched(trained, run):
     Path("logistic.toml").write_text(LOGISTIC)
     printed = run("train", "--recipe", "logistic.toml")
     folder = Path("models/source/logistic")

@@ -21,7 +21,7 @@ from support.heads import VIEWS
 FOLDER = Path("models/source/tiny")
 
 
-def test_everything_is_written_and_joined_by_id(workspace, run):
+def test_everything_is_written_and_joined_by_id(trained, run):
     printed = run("train", "--recipe", "tiny.toml")
     assert "out of fold: accuracy" in printed
     folder = FOLDER
@@ -58,7 +58,7 @@ def test_everything_is_written_and_joined_by_id(workspace, run):
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_each_photo_is_predicted_by_the_saved_head_of_its_own_fold(workspace):
+def test_each_photo_is_predicted_by_the_saved_head_of_its_own_fold(trained):
     place, recipe = Workspace("source"), recipe_files.read("tiny.toml")
     table = photos.train(photos.read(place))
     rows = join(place, recipe, engines.choose("keras", "auto"), "train", table, ["cat", "dog"])
@@ -70,7 +70,7 @@ def test_each_photo_is_predicted_by_the_saved_head_of_its_own_fold(workspace):
         assert np.allclose(again, expected.to_numpy(), atol=1e-12)
 
 
-def test_what_is_reported_was_calibrated_by_the_other_folds(workspace, run):
+def test_what_is_reported_was_calibrated_by_the_other_folds(trained, run):
     """Recomputed from out-of-fold.csv: fold f's temperature and clip from folds other than f."""
     printed = run("train", "--recipe", "tiny.toml")
     folder = FOLDER
@@ -83,9 +83,9 @@ def test_what_is_reported_was_calibrated_by_the_other_folds(workspace, run):
         mine = (table["fold"] == fold).to_numpy()
         found = calibration.fit(labels[~mine], raw[~mine])
         assert np.allclose(found.apply(raw[mine]), after[mine], atol=1e-12)
-        for workspace in metrics["folds"][fold], written["folds"][fold]:
-            assert workspace["temperature"] == pytest.approx(found.temperature)
-            assert workspace["clip"] == pytest.approx(found.clip)
+        for result in metrics["folds"][fold], written["folds"][fold]:
+            assert result["temperature"] == pytest.approx(found.temperature)
+            assert result["clip"] == pytest.approx(found.clip)
     final = calibration.fit(labels, raw)
     assert calibration.read(folder / "calibration.json").clip == pytest.approx(final.clip)
     assert metrics["log_loss"] == pytest.approx(log_loss(labels, after[:, 1]))
@@ -100,20 +100,20 @@ def test_what_is_reported_was_calibrated_by_the_other_folds(workspace, run):
     assert [float(word) for word in words.groups()] == pytest.approx(expected, abs=0.01)
 
 
-def test_it_is_up_to_date_until_something_it_depends_on_changes(workspace, run):
+def test_it_is_up_to_date_until_something_it_depends_on_changes(trained, run):
     assert "up to date" in run("train", "--recipe", "tiny.toml")
-    (workspace / "tiny.toml").write_text(TINY.replace("VGG16 at 32 px", "another word about it"))
+    (trained / "tiny.toml").write_text(TINY.replace("VGG16 at 32 px", "another word about it"))
     assert "up to date" in run("train", "--recipe", "tiny.toml")
-    (workspace / "tiny.toml").write_text(TINY.replace("epochs = 3", "epochs = 2"))
+    (trained / "tiny.toml").write_text(TINY.replace("epochs = 3", "epochs = 2"))
     assert "up to date" in run("features", "--recipe", "tiny.toml")
     place, engine = Workspace("source"), engines.choose("keras", "auto")
     assert training.fresh(place, recipe_files.read("tiny.toml"), engine) is None
-    (workspace / "tiny.toml").write_text(LOGISTIC)
+    (trained / "tiny.toml").write_text(LOGISTIC)
     assert "5 heads in" in run("train", "--recipe", "tiny.toml")
     assert "5 heads: up to date" in run("train", "--recipe", "tiny.toml")
 
 
-def test_training_without_features_is_refused(workspace, refuse):
+def test_training_without_features_is_refused(trained, refuse):
     shutil.rmtree("cache")
     shutil.rmtree(FOLDER)
     assert "make features" in refuse("train", "--recipe", "tiny.toml")

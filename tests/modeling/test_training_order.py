@@ -1,5 +1,7 @@
 """The order in which training is shown photos: each once, whatever they lie on."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -132,7 +134,7 @@ def test_a_head_trained_from_blocks_learns_as_well():
     for block in 1, 64:
         made_up = Rows({"plain": array}, {"plain": np.arange(n)}, labels, block)
         split = heads.Split(0, chosen, held_out, ("plain",), "plain")
-        head = heads.train(HEAD, made_up, split, 7, 2)
+        head = heads.train(dataclasses.replace(HEAD, batch_size=64), made_up, split, 7, 2)
         predicted = heads.predict([head], made_up, held_out, ("plain",))
         found.append((predicted.argmax(1) == labels[held_out]).mean())
     assert found[0] > 0.8

@@ -28,7 +28,7 @@ from dogs_vs_cats.rehearsal.packing import damage
 from dogs_vs_cats.rehearsal.scoring import public_ids
 from dogs_vs_cats.rehearsal.small_kaggle import SmallKaggle
 from dogs_vs_cats.workspace import LEDGER, Workspace
-from support.commands import PROJECT, TINY, called
+from support.commands import LOGISTIC, PROJECT, called
 from support.kaggle_client import environment
 from support.pictures import class_folder
 from support.prepared import copy_of, prepared
@@ -131,7 +131,7 @@ def at(variables: dict[str, str], script: str, *arguments: str, **more: str) -> 
 
 def rehearse_once(folder: Path) -> None:
     """Rehearse as a user does, whose home has a file that must be left alone."""
-    (folder / "tiny.toml").write_text(TINY)
+    (folder / "tiny.toml").write_text(LOGISTIC)
     class_folder(folder / "photos", each=30)
     home = folder / "users-home"
     (home / ".kaggle").mkdir(parents=True)

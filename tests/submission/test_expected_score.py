@@ -161,7 +161,7 @@ def test_accuracies_are_corrected_by_the_ratio_of_errors():
     assert better.text() == "accuracy 98.00%, 95% interval 97.00% to 99.00%"
 
 
-def test_submit_says_the_expected_score_and_remembers_it(submitted_workspace, run):
+def test_submit_says_the_expected_score_and_remembers_it(trained, run):
     run("data", "--source", "source", "--competition", REDUX)
     printed = run("submit", "--recipe", "tiny.toml", "--upload", "0")
     assert "expected score on 40 test photos, from 24 photos out of fold: log loss " in printed

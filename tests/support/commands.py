@@ -46,8 +46,9 @@ precision = "float32"
 LOGISTIC = TINY.partition("[head]")[0] + '[head]\nkind = "logistic"\nC = 0.01\n'
 # TINY with the layers after block4 fine-tuned.
 DEEP = TINY.replace('"avgmax"', '"none"').replace('"block5_pool"', '"block4_pool"') + RETRAIN
+# Another size, pooling and view, and a logistic head.
 OTHER = (
-    TINY.replace("32\n", "40\n")
+    LOGISTIC.replace("32\n", "40\n")
     .replace('"avgmax"', '"avg"')
     .replace('test_views = ["plain", "mirror"]', 'test_views = ["zoom"]')
 )
@@ -58,17 +59,12 @@ def command(script: str, *arguments: str, **variables: str) -> subprocess.Comple
 
     This takes seconds where Keras is started: use it where the process itself is what is tested.
     """
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{PROJECT / 'src'}{os.pathsep}{PROJECT}",
-        **variables,
-    }
     return subprocess.run(
         [sys.executable, str(PROJECT / "scripts" / f"{script}.py"), *arguments],
         capture_output=True,
         text=True,
         errors="surrogateescape",
-        env=environment,
+        env={**os.environ, **variables},
         check=False,
         timeout=900,
     )

@@ -1,7 +1,7 @@
 """Kill `make features` with SIGKILL at random moments; the finished arrays must be byte-identical.
 
-python tests/support/kill_and_resume.py SOURCE [--kills 10] [--recipe fast] [--seed 0]
-    [--engine openvino]
+PYTHONPATH=$PWD/src WEIGHTS=$PWD/weights python tests/support/kill_and_resume.py SOURCE
+    [--kills 10] [--recipe fast] [--seed 0] [--engine openvino]
 
 Works in a temporary folder: one run that is left alone, then one that is killed again and again
 and resumed. Prints each kill and the count; status 1 if a byte differs or it could not be killed
@@ -9,7 +9,6 @@ so often.
 """
 
 import argparse
-import os
 import random
 import signal
 import subprocess
@@ -22,12 +21,9 @@ PROJECT = Path(__file__).parents[2]
 
 
 def start(folder: Path, script: str, *arguments: str) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
-    environment.setdefault("WEIGHTS", str(PROJECT / "weights"))
     return subprocess.Popen(
         [sys.executable, str(PROJECT / "scripts" / f"{script}.py"), *arguments],
         cwd=folder,
-        env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.kaggle.ledger import LedgerLine
-from support.commands import TINY, run_all
+from support.commands import LOGISTIC, TINY, run_all
 from support.pictures import write
 
 # Names that would end a tag, an attribute, a formula, a legend; and a byte that is not UTF-8.
@@ -23,7 +23,7 @@ def report_workspace(folder: Path) -> None:
         for photo in range(12):
             write(folder / "source" / name / f"{photo}.jpg", 100 * number + photo)
     (folder / "tiny.toml").write_text(TINY)
-    (folder / "other.toml").write_text(TINY.replace("epochs = 3", "epochs = 2"))
+    (folder / "other.toml").write_text(LOGISTIC)
     run_all(
         folder,
         ("data", "--source", "source"),
