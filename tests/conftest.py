@@ -137,15 +137,16 @@ def refuse(here):
 # The longest files first, so that no worker waits for another at the end (xdist hands out files).
 LONGEST = (
     "end_to_end/test_road",
-    "features/test_openvino",
-    "features/test_keras_backend",
-    "features/test_features",
     "export/test_export",
-    "modeling/test_blend",
-    "inference/test_try",
+    "features/test_openvino",
+    "features/test_features",
     "rehearsal/test_kaggle_stages",
-    "report/test_report",
-    "modeling/test_training",
+    "modeling/test_fine_tuning",
+    "modeling/test_keras_head",
+    "config/test_backbones",
+    "features/test_keras_backend",
+    "inference/test_try",
+    "inference/test_predict",
 )
 
 
@@ -170,7 +171,7 @@ def pytest_runtest_setup(item) -> None:
 def pytest_collection_modifyitems(items) -> None:
     """Order the files, and mark what needs real photos or a browser."""
     for item in items:
-        if {"real_photos", "unpacked", "few_photos"} & set(item.fixturenames):
+        if {"real_photos", "unpacked"} & set(item.fixturenames):
             item.add_marker("photos")
         if "browser" in item.fixturenames:
             item.add_marker("browser")

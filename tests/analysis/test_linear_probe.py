@@ -10,7 +10,6 @@ from dogs_vs_cats.analysis import label_issues, linear_probe
 from dogs_vs_cats.config import engines
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.workspace import Workspace
-from support.commands import LOGISTIC
 from support.pictures import write
 
 
@@ -79,7 +78,6 @@ def test_features_of_other_photos_than_todays_are_not_probed(trained, run):
     workspace, engine = Workspace("source"), engines.choose("keras", "auto")
     assert len(linear_probe.of(workspace, "other", engine)) == 24
     write(trained / "source" / "train" / "cat.3.jpg", 999)
-    (trained / "tiny.toml").write_text(LOGISTIC)
     run("data", "--source", "source")
     run("features", "--recipe", "tiny.toml")
     run("train", "--recipe", "tiny.toml")

