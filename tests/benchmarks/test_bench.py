@@ -61,6 +61,7 @@ def in_process(monkeypatch):
     monkeypatch.setattr(jobs, "_run", run)
 
 
+@pytest.mark.matrix
 def test_a_small_bench_measures_everything_once(here, plan, monkeypatch, in_process):
     # As `make bench ENGINE=nonsense` sets it; the measured stages must not inherit it.
     monkeypatch.setenv("MAKEFLAGS", " -- ENGINE=nonsense")

@@ -39,7 +39,7 @@ FAMILIES = {
     "xception": ("add_1", (-1, 1)),
 }
 # Light ones; the other families are in the matrix.
-LIGHT = ("efficientnetb0", "mobilenetv2", "mobilenetv3small")
+LIGHT = ("mobilenetv2", "mobilenetv3small")
 
 
 def matrix(names: Iterable[str]) -> list:

@@ -123,6 +123,7 @@ def test_retraining_moves_the_layers_and_the_same_seed_gives_the_same_bytes(here
     )
 
 
+@pytest.mark.matrix
 def test_batch_normalisation_keeps_imagenets_moments(tmp_path):
     network, _ = reference("mobilenetv2", 32)
     path = written(network, tmp_path / "weights.h5")
@@ -157,6 +158,7 @@ def test_what_does_not_fit_in_float16_is_refused(here, vgg16):
         fine_tuning.pooled(layers, rows, ("plain",), lambda shown: None)
 
 
+@pytest.mark.matrix
 def test_three_classes_are_retrained_too(here, vgg16):
     found, n = deep(here), 30
     rows = dataclasses.replace(made_up(n), labels=np.arange(n) % 3)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import heads
 from dogs_vs_cats.modeling.heads import logistic_head, standardisation
-from support.commands import LOGISTIC
+from support.commands import LOGISTIC, command
 from support.heads import VIEWS, noisy_rows
 
 SETTINGS = LogisticHead(C=0.1)
@@ -189,3 +190,13 @@ def test_it_trains_predicts_blends_and_is_searched(trained, run):
     assert {path.name: path.read_bytes() for path in sorted(folder.glob("head-*"))} == saved
     run("submit", "--recipe", "logistic.toml")
     assert csv.read_bytes() == before
+
+
+def test_training_and_submitting_it_start_no_keras(trained):
+    """Seconds, for heads that take one."""
+    Path("logistic.toml").write_text(LOGISTIC)
+    Path("keras.py").write_text("raise SystemExit('Keras is not wanted')")
+    path = f"{trained}{os.pathsep}{os.environ['PYTHONPATH']}"
+    for script in "train", "submit":
+        done = command(script, "--recipe", "logistic.toml", PYTHONPATH=path)
+        assert done.returncode == 0, done.stderr

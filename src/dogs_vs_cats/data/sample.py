@@ -2,12 +2,13 @@
 
 import math
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from dogs_vs_cats import files, progress
+from dogs_vs_cats import environment, files, progress
 
 EACH = 200  # drawings of each class
 SEED = 2017
@@ -38,20 +39,28 @@ def draw_all(folder: Path) -> None:
 
     Pose, fur, background, size and format vary; the same seed draws the same pictures.
     """
-    with progress.bar(2 * EACH, "drawing", " drawings") as bar:
-        for kind in ("Cat", "Dog"):
-            for number in range(EACH):
-                rng = random.Random(f"{SEED} {kind} {number}")
-                suffix = rng.choice([".jpg", ".jpg", ".jpg", ".png"])
-                path = folder / kind / f"{number}{suffix}"
-                if not path.exists():
-                    image = draw(kind, rng)
-                    with files.whole(path) as temporary:
-                        if suffix == ".jpg":
-                            image.save(temporary, quality=rng.randint(60, 95))
-                        else:
-                            image.save(temporary)
+    every = [(kind, number) for kind in ("Cat", "Dog") for number in range(EACH)]
+    pool = ThreadPoolExecutor(environment.cores())  # Pillow draws without Python's lock
+    try:
+        with progress.bar(len(every), "drawing", " drawings") as bar:
+            for _ in pool.map(lambda one: _draw_file(folder, *one), every):
                 bar.update()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _draw_file(folder: Path, kind: str, number: int) -> None:
+    rng = random.Random(f"{SEED} {kind} {number}")
+    suffix = rng.choice([".jpg", ".jpg", ".jpg", ".png"])
+    path = folder / kind / f"{number}{suffix}"
+    if path.exists():
+        return
+    image = draw(kind, rng)
+    with files.whole(path) as temporary:
+        if suffix == ".jpg":
+            image.save(temporary, quality=rng.randint(60, 95))
+        else:
+            image.save(temporary)
 
 
 def draw(kind: str, rng: random.Random) -> Image.Image:

@@ -21,9 +21,14 @@ def start(threads: int | None = None) -> Any:
 
     Takes some seconds the first time. UserError if the backend is not installed.
     """
+    limit_threads(threads)
+    return _loaded(environment.backend())
+
+
+def limit_threads(threads: int | None) -> None:
+    """Let Keras start on `threads` processor threads, if it starts at all; None: on all."""
     if threads:
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
-    return _loaded(environment.backend())
 
 
 @functools.cache

@@ -41,7 +41,7 @@ def _predict(
     from dogs_vs_cats.features.join import join
     from dogs_vs_cats.modeling import ensemble
 
-    keras_backend.start(threads)
+    keras_backend.limit_threads(threads)  # a Keras head starts it, a logistic one doesn't
     heads = ensemble.load(workspace, recipe)
     averages = {}  # member -> (n, classes), in the order of `tests`
     for member in members(recipe):
