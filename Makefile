@@ -159,9 +159,9 @@ bench: $(READY) ## measure how fast everything is here, compared with other ways
 figures: $(READY) ## measure the tables of README and docs again (hours); FIGURES=views for one
 	@$(RUN) scripts/figures.py $(FIGURES)
 
-test: $(READY) ## run the tests; TESTS=path for some, MATRIX=1 for each engine, backbone and browser
+test: $(READY) ## run the tests; TESTS=path for some, MATRIX=1 for each engine and backbone
 	@$(RUN) -m pytest -n auto --dist loadfile --no-loadscope-reorder \
-	  $(if $(TESTS),$(TESTS),-m "$(if $(filter 1,$(MATRIX)),,not )(matrix or engine or browser)")
+	  $(if $(TESTS),$(TESTS),-m "$(if $(filter 1,$(MATRIX)),,not )(matrix or extra or browser)")
 
 lint: $(READY) ## style, types, and the order of imports
 	@$(RUN) -m ruff check .

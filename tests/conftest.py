@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dogs_vs_cats import environment
 from support.commands import OTHER, PROJECT, TESTS, TINY, called, run_all
 from support.pictures import kaggle_folder
 from support.prepared import copy_of, identity, prepared
@@ -151,18 +152,25 @@ LONGEST = (
 
 
 HOW_TO_INSTALL = {
+    "flask": "make setup EXTRAS=try",
     "jax": "make setup KERAS_BACKEND=jax",
     "nncf": "make setup ENGINE=openvino",
     "onnxruntime": "make setup EXTRAS=onnx",
     "openvino": "make setup ENGINE=openvino",
     "tf2onnx": "make setup EXTRAS=onnx",
     "torch": "pip install torch",
+    "waitress": "make setup EXTRAS=try",
 }
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the workers of `-n auto`: one more than cores, as many tests wait for a server."""
+    return environment.cores() + 1
+
+
 def pytest_runtest_setup(item) -> None:
-    """Skip a test marked `engine("package", ...)` where a package is not installed."""
-    for mark in item.iter_markers("engine"):
+    """Skip a test marked `extra("package", ...)` where a package is not installed."""
+    for mark in item.iter_markers("extra"):
         for package in mark.args:
             if importlib.util.find_spec(package) is None:
                 pytest.skip(f"{package} is not installed: `{HOW_TO_INSTALL[package]}`")

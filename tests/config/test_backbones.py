@@ -159,7 +159,7 @@ def test_bfloat16_agrees_with_float32_where_preprocessing_is_a_layer(tmp_path):
     assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
 
 
-@pytest.mark.engine("openvino")
+@pytest.mark.extra("openvino")
 def test_openvino_agrees_with_keras_where_activations_are_swish(tmp_path, monkeypatch):
     from dogs_vs_cats.features import openvino_extractor
 

@@ -37,7 +37,7 @@ def copies(image: Image.Image):
 
 @pytest.fixture(scope="module")
 def hashes(unpacked):
-    paths = sorted(unpacked.rglob("*.jpg"))
+    paths = sorted(unpacked.rglob("*.jpg"))[::3]
     return paths, [perceptual_hash.hashes(pixels.upright(path.read_bytes())) for path in paths]
 
 

@@ -29,7 +29,7 @@ from support.commands import DEEP, LOGISTIC, PROJECT, TINY, command
 from support.pictures import kaggle_folder, picture, write
 from support.prepared import copy_of, prepared
 
-pytestmark = pytest.mark.engine("onnxruntime", "tf2onnx")
+pytestmark = pytest.mark.extra("onnxruntime", "tf2onnx")
 
 # As seed, but small: every number of the map, not standardised, one view, bfloat16; two heads.
 FLAT = (

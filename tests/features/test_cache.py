@@ -112,7 +112,7 @@ def test_each_setting_engine_and_precision_has_its_own_folder(source):
     assert cache.folder(PLACE, again, ENGINE) in folders, "views are beside each other"
 
 
-@pytest.mark.engine("openvino", "nncf")
+@pytest.mark.extra("openvino", "nncf")
 def test_the_photos_that_int8_ranges_are_from_are_part_of_its_key(source):
     bfloat16 = dataclasses.replace(INT8, precision="bfloat16")
     before = {engine: cache.folder(PLACE, TINY, engine) for engine in (INT8, bfloat16)}

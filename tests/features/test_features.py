@@ -23,7 +23,7 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache, extraction, extractor, keras_backend, weights
 from dogs_vs_cats.workspace import Workspace, weights_folder
 from support import kill_and_resume
-from support.commands import PROJECT, TINY
+from support.commands import LOGISTIC, PROJECT, TINY
 from support.exactness import EXACT
 from support.pictures import encoded, kaggle_folder, picture, write
 from support.prepared import copy_of
@@ -237,6 +237,7 @@ def test_a_second_run_on_the_same_cache_waits_and_says_so(work):
 
 
 def test_every_photo_unreadable_in_the_test_set_is_no_crash(here, run):
+    (here / "tiny.toml").write_text(LOGISTIC)
     source = kaggle_folder(here / "source", tests=0)
     (source / "test").mkdir()
     for number in 1, 2:

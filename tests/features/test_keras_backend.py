@@ -65,7 +65,7 @@ run_all(Path("."), ("data", "--source", "source"), *stages)
 
 
 @pytest.mark.parametrize(
-    "backend", [pytest.param(x, marks=pytest.mark.engine(x)) for x in ("jax", "torch")]
+    "backend", [pytest.param(x, marks=pytest.mark.extra(x)) for x in ("jax", "torch")]
 )
 def test_another_backend_agrees_with_tensorflow_and_never_imports_it(work, backend):
     """From photos to a CSV, with the commands that a user runs, where both are installed."""

@@ -15,7 +15,7 @@ from support import kill_and_resume
 from support.commands import run_all
 from support.prepared import copy_of, prepared
 
-pytestmark = pytest.mark.engine("openvino", "nncf")
+pytestmark = pytest.mark.extra("openvino", "nncf")
 
 PLACE = Workspace("source")
 KERAS = engines.Engine("keras", "float32", "cpu")

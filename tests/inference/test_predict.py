@@ -69,9 +69,9 @@ def test_test_photos_get_exactly_the_numbers_of_the_submission(trained, recipe):
 @pytest.mark.parametrize(
     ("options", "variables"),
     [
-        pytest.param(["--engine", "openvino"], {}, marks=pytest.mark.engine("openvino", "nncf")),
-        pytest.param([], {"KERAS_BACKEND": "jax"}, marks=pytest.mark.engine("jax")),
-        pytest.param([], {"KERAS_BACKEND": "torch"}, marks=pytest.mark.engine("torch")),
+        pytest.param(["--engine", "openvino"], {}, marks=pytest.mark.extra("openvino", "nncf")),
+        pytest.param([], {"KERAS_BACKEND": "jax"}, marks=pytest.mark.extra("jax")),
+        pytest.param([], {"KERAS_BACKEND": "torch"}, marks=pytest.mark.extra("torch")),
     ],
     ids=["openvino", "jax", "torch"],
 )

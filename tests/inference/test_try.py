@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +26,7 @@ from support.commands import PROJECT, TESTS, submitted
 from support.pictures import encoded, picture
 from support.prepared import copy_of
 
-pytestmark = pytest.mark.skipif(
-    not find_spec("flask") or not find_spec("waitress"),
-    reason="flask and waitress are not installed: `make setup EXTRAS=try`",
-)
+pytestmark = pytest.mark.extra("flask", "waitress")
 MEGABYTE = 1_000_000
 
 

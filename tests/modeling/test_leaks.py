@@ -16,8 +16,9 @@ from dogs_vs_cats.data import folds, photos
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.modeling import calibration, cross_validation, training
 from dogs_vs_cats.workspace import Workspace
-from support.commands import LOGISTIC, TINY
+from support.commands import LOGISTIC, TINY, run_all
 from support.pictures import kaggle_folder
+from support.prepared import copy_of, prepared
 
 PLACE = Workspace("source")
 FOLD = 2
@@ -25,19 +26,22 @@ OTHER = {"cat": "dog", "dog": "cat"}
 
 
 @pytest.fixture
-def made(here, run, monkeypatch) -> pd.DataFrame:
+def made(here, monkeypatch) -> pd.DataFrame:
     """A dataset of twins, pairs of a group, in three folds, with features; its table.
 
     Heads are logistic.
     """
     monkeypatch.setattr(folds, "FOLDS", 3)
-    (here / "tiny.toml").write_text(LOGISTIC)
-    source = kaggle_folder(here / "source", each=16)
+    copy_of(prepared("twins", compute), here)
+    return photos.read(PLACE)
+
+
+def compute(folder: Path) -> None:
+    (folder / "tiny.toml").write_text(LOGISTIC)
+    source = kaggle_folder(folder / "source", each=16)
     pairs = [f"train/{name}.{i}.jpg,{name}{i // 2}" for name in OTHER for i in range(16)]
     (source / "groups.csv").write_text("\n".join(["photo,group", *pairs]) + "\n")
-    run("data", "--source", str(source))
-    run("features", "--recipe", "tiny.toml")
-    return photos.read(PLACE)
+    run_all(folder, ("data", "--source", "source"), ("features", "--recipe", "tiny.toml"))
 
 
 def said(table: pd.DataFrame) -> pd.DataFrame:
