@@ -200,10 +200,15 @@ def compile_for(
         )
 
     two = keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
+    metrics = keras.metrics
+    accuracy = metrics.BinaryAccuracy if classes == 2 else metrics.SparseCategoricalAccuracy
+    # TensorFlow traces a step twice if variables are made in it: the optimiser's and the metric's
+    # are made before.
+    optimiser.build(model.trainable_variables)
     model.compile(
         optimiser,
         two if classes == 2 else many,
-        metrics=["accuracy"],
+        metrics=[accuracy(name="accuracy")],
         # XLA slows a head down on TensorFlow; JAX has nothing else.
         jit_compile=keras.config.backend() == "jax",
     )
