@@ -38,8 +38,8 @@ FAMILIES = {
     "vgg19": ("block3_pool", (-123.7, 151.1)),
     "xception": ("add_1", (-1, 1)),
 }
-# Light ones; the other families are in the matrix.
-LIGHT = ("mobilenetv2", "mobilenetv3small")
+# The other families are in the matrix.
+LIGHT = ("mobilenetv3small",)
 
 
 def matrix(names: Iterable[str]) -> list:

@@ -179,11 +179,21 @@ def test_a_killed_run_resumes_where_it_was(here, run):
     assert len(keys) == len(set(keys)) == 145, "no photo was inspected twice"
 
 
-def test_the_drawings_are_the_same_every_time_and_called_drawings(here):
+def test_the_drawings_are_the_same_every_time_and_called_drawings(here, monkeypatch):
     from dogs_vs_cats.data import sample
 
     first, second = (sample.draw("Dog", random.Random("x")) for _ in range(2))
     assert np.array_equal(np.asarray(first), np.asarray(second))
+    # Those that are there are kept.
+    monkeypatch.setattr(sample, "EACH", 3)
+    sample.draw_all(here)
+    drawn = {path: path.read_bytes() for path in here.glob("*/*.*")}
+    assert len(drawn) == 6
+    kept, gone, *_ = sorted(drawn)
+    kept.write_bytes(b"mine")
+    gone.unlink()
+    sample.draw_all(here)
+    assert {path: path.read_bytes() for path in here.glob("*/*.*")} == drawn | {kept: b"mine"}
     # Without credentials `make data` names the other sources.
     assert "drawings" in called("data", HOME=str(here))[1]
 

@@ -89,6 +89,13 @@ def test_the_path_of_the_interpreter_may_have_blanks(python, monkeypatch):
     assert stages == [f"scripts/{name}.py" for name in ("packages", *jobs.STAGES)]
 
 
+def test_paths_reach_the_script_as_they_were_typed(python):
+    photos = 'PHOTOS=it\'s a folder, $HOME, "really"/1.jpg'
+    done = make("predict", f"PYTHON={python}", photos, "CSV=-$x.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ran()[-1] == f"scripts/predict.py --csv=-$x.csv -- {photos.partition('=')[2]}"
+
+
 @pytest.mark.parametrize("version", [(3, 8), (3, 10), (3, 14)])
 def test_an_interpreter_of_another_version_is_one_line(here, version):
     """Not pip's, nor an import's: also where a stage is run, and where packages are missing."""

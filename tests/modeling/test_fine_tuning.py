@@ -106,6 +106,7 @@ def test_retraining_begins_at_the_trained_head_and_imagenets_layers(here, vgg16)
     assert np.allclose(found["_conv1/kernel"], vgg16["block5_conv1"][0], atol=1e-6)
 
 
+@pytest.mark.matrix
 def test_retraining_moves_the_layers_and_the_same_seed_gives_the_same_bytes(here, vgg16):
     rows = made_up(40, block=8)
     before, head, after = trained(deep(here, epochs=2), rows, vgg16)
