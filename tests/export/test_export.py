@@ -17,7 +17,7 @@ from PIL import Image
 from dogs_vs_cats import environment
 from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.views import View
-from dogs_vs_cats.data import dataset, pixels, sources
+from dogs_vs_cats.data import dataset, folds, pixels, sources
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.export import onnx_export, onnx_graph, parity
 from dogs_vs_cats.features import extraction, keras_backend
@@ -208,13 +208,15 @@ def test_heads_trained_again_are_exported_again(done):
 
 
 @pytest.mark.matrix
-@pytest.mark.parametrize("name", ["flat.toml", "deep.toml", "tiny.toml flat.toml shallow.toml"])
-def test_other_recipes_and_blends_of_one_size_are_one_file_too(work, quick, name):
-    workspace = train_recipes(flat=FLAT, deep=NARROW)
-    recipe = recipe_files.read(name)
+@pytest.mark.parametrize("texts", [{"deep": NARROW}, {"flat": FLAT, "shallow": SHALLOW}])
+def test_other_recipes_and_blends_of_one_size_are_one_file_too(here, quick, monkeypatch, texts):
+    monkeypatch.setattr(folds, "FOLDS", 2)
+    kaggle_folder(here / "source")
+    workspace = train_recipes(**texts)
+    recipe = recipe_files.read(" ".join(f"{name}.toml" for name in texts))
     if isinstance(recipe, recipes.Blend):
         blend.build(workspace, recipe)
-    parity = onnx_export.build(work, recipe, engine()).parity
+    parity = onnx_export.build(workspace, recipe, engine()).parity
     assert parity.float32 < 5e-5
     # bfloat16 heads, and features where the processor computes them.
     assert parity.float32 <= parity.trained < 0.1
