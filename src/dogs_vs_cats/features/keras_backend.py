@@ -47,6 +47,8 @@ def _loaded(backend: str) -> Any:
                 f"Keras can't start on {backend}: the package {error.name} is not installed. Run "
                 f"`{setup}`, or set KERAS_BACKEND to a backend you have."
             ) from error
+        # The first operation looks for a GPU; now and then TensorFlow complains that it finds none.
+        keras.ops.zeros(1)
     # TensorFlow warns of each new shape and model; five heads are five models.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # Keras' own defaults, which the user's keras.json may have changed.
