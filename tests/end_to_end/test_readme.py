@@ -43,7 +43,7 @@ ELSEWHERE = {
     "make upload CSV=mine.csv": "rehearsal/test_kaggle_stages.py::test_any_csv_can_be_uploaded",
     "make scores": "rehearsal/test_kaggle_stages.py::test_any_csv_can_be_uploaded",
     "make rehearse SOURCE=../my-photos": "data/test_groups_csv.py::test_a_rehearsal",
-    "make submit ENGINE=openvino": "inference/test_predict.py::test_with_any_engine_one_photo",
+    "make submit ENGINE=openvino": "inference/test_predict.py::test_with_openvino_too_one_photo",
     "make submit ENGINE=openvino PRECISION=int8": "features/test_openvino.py::test_openvino_agrees",
     "make report": "report/test_report.py::test_the_page_says",
     "make try": "inference/test_try.py::test_the_prediction_is_the_submissions",

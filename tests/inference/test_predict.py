@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -66,35 +64,15 @@ def test_test_photos_get_exactly_the_numbers_of_the_submission(trained, recipe):
     assert printed_rows(printed)[1][1] == expected["7"], "alone, as among others"
 
 
-@pytest.mark.parametrize(
-    ("options", "variables"),
-    [
-        pytest.param(["--engine", "openvino"], {}, marks=pytest.mark.extra("openvino", "nncf")),
-        pytest.param([], {"KERAS_BACKEND": "jax"}, marks=pytest.mark.extra("jax")),
-        pytest.param([], {"KERAS_BACKEND": "torch"}, marks=pytest.mark.extra("torch")),
-    ],
-    ids=["openvino", "jax", "torch"],
-)
-def test_with_any_engine_one_photo_gets_the_submissions_number(here, options, variables):
-    """All in one process of its own, as a process has one backend."""
+@pytest.mark.extra("openvino", "nncf")
+def test_with_openvino_too_one_photo_gets_the_submissions_number(here, run):
+    """With JAX and torch: test_keras_backend.py."""
     (here / "tiny.toml").write_text(commands.LOGISTIC)
-    kaggle_folder(here / "source")
-    scripts = [
-        ["data", "--source", "source"],
-        *([x, "--recipe", "tiny.toml", *options] for x in ("features", "train", "submit")),
-        ["predict", "source/test/3.jpg", "--csv", "o.csv", "--recipe", "tiny.toml", *options],
-    ]
-    code = "import sys; from support.commands import called\n"
-    code += f"for x in {scripts!r}:\n  status, _, errors = called(*x)\n  assert not status, errors"
-    folders = os.pathsep.join(str(commands.PROJECT / name) for name in ("src", "tests"))
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": folders, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run("data", "--source", str(kaggle_folder(here / "source")))
+    options = ("--recipe", "tiny.toml", "--engine", "openvino")
+    for script in "features", "train", "submit":
+        run(script, *options)
+    run("predict", "source/test/3.jpg", "--csv", "o.csv", *options)
     assert [x["p_dog"] for x in read("o.csv")] == [commands.submitted("tiny")["3"]]
 
 
