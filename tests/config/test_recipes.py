@@ -101,7 +101,7 @@ def test_a_layer_that_some_path_avoids_is_refused_with_those_that_can_be(here):
 
 
 def test_an_unknown_name_lists_the_known_ones(here):
-    with pytest.raises(UserError, match="best, blend, fast, linear, seed, tuned"):
+    with pytest.raises(UserError, match="best, blend, fast, light, linear, seed, tuned"):
         recipe_files.read("fastest")
     with pytest.raises(UserError, match="isn't there"):
         recipe_files.read("mine.toml")
