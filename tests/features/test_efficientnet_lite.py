@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dogs_vs_cats.config import backbones
+from dogs_vs_cats import code_keys
+from dogs_vs_cats.config import backbones, engines, recipe_files
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.features import keras_backend, networks
+from dogs_vs_cats.features import cache, keras_backend, networks
 from dogs_vs_cats.features.backbones import efficientnet_lite, pytorch_files
+from dogs_vs_cats.workspace import Workspace
 from support import pytorch_files as made
 from support.networks import photos
 
@@ -127,6 +129,16 @@ def test_its_taps_are_where_the_table_says(name, size):
         layer = network.layers[place.index]
         side = place.side(size)
         assert (layer.name, layer.output.shape) == (tap, (None, side, side, place.depth))
+
+
+def test_its_network_and_the_reader_of_its_file_are_in_the_key_of_its_features(monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(code_keys, "code_key", lambda *modules: asked.extend(modules) or "")
+    settings = recipe_files.read("light").features
+    cache.folder(Workspace("source"), settings, engines.choose("keras", "float32"))
+    assert {efficientnet_lite.__name__, pytorch_files.__name__} <= {
+        f"dogs_vs_cats.{module}" for module in asked
+    }
 
 
 def test_tensors_are_read_as_they_were_written(tmp_path):

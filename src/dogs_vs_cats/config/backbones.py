@@ -72,7 +72,8 @@ class Backbone:
     64 digits, sha256. sources: where the file comes from, the first that can be reached; none for
     a file that people put into the folder themselves. Where
     sources have different files with the same weights, `tensors` proves each layer instead: its
-    name -> the sha256 of its arrays; `reader` is the module that reads them from a source's file.
+    name -> the sha256 of its arrays. reader: the module that reads the arrays from such a file, or
+    that the builder reads its file with.
     """
 
     title: str
@@ -154,6 +155,7 @@ OTHERS: dict[str, Backbone] = {
         file="efficientnet-lite0-57934424.pth",
         hash="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         sources=(LITE0_WHEEL,),
+        reader="features.backbones.pytorch_files",
         taps={
             "stem_out": Tap(3, 32, 1, 2),
             "block0_project_norm": Tap(8, 16, 1, 2),
@@ -175,6 +177,7 @@ OTHERS: dict[str, Backbone] = {
         file="efficientnet-lite2-9656183e.pth",
         hash="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
         sources=(LITE2_WHEEL,),
+        reader="features.backbones.pytorch_files",
         taps={
             "stem_out": Tap(3, 32, 1, 2),
             "block0_project_norm": Tap(8, 16, 1, 2),

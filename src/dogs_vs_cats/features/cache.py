@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dogs_vs_cats.features.store import Stored
 
 ROLES = ("train", "test")
-# Besides the builder of the backbone.
+# Besides the builder of the backbone, and the reader of its weights unless they are proven.
 CODE = ("data.pixels", "features.networks", "features.extractor", "features.store")
 CODE_OPENVINO = ("features.openvino_extractor",)
 CODE_INT8 = ("features.quantisation_samples",)
@@ -43,6 +43,8 @@ def made_from(workspace: Workspace, settings: FeatureSettings, engine: Engine) -
     """Return all that decides the bytes of a feature but its view, ready for JSON."""
     backbone = backbones.table()[settings.backbone]
     code = [*CODE, backbone.builder]
+    if backbone.reader and not backbone.tensors:  # what it has read is not proven
+        code.append(backbone.reader)
     code += CODE_OPENVINO if engine.name == "openvino" else ()
     code += CODE_INT8 if engine.precision == "int8" else ()
     inputs = {
