@@ -18,8 +18,8 @@ MINI = PROJECT.parent / "shared" / "data" / "dogs-vs-cats-mini"
 # Under `make test` too, a test's own make is one that a user types.
 for _inherited in "MAKEFLAGS", "MFLAGS", "MAKELEVEL":
     os.environ.pop(_inherited, None)
-# Tests work in folders of their own; all use the project's weights.
-# Processes that a test starts in a folder of its own find the project too.
+# Tests, and the processes that they start, work in folders of their own, with the project's code
+# and weights.
 os.environ["PYTHONPATH"] = f"{PROJECT / 'src'}{os.pathsep}{PROJECT}"
 os.environ["WEIGHTS"] = os.path.abspath(os.environ.get("WEIGHTS") or PROJECT / "weights")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from dogs_vs_cats.analysis import label_issues
 from dogs_vs_cats.config import engines, recipe_files
@@ -52,7 +53,7 @@ LINEAR = ("data", "features", "train", "submit", "DATASET=real", "RECIPE=linear"
 def submitted(real_photos, tmp_path_factory):
     """A folder where `make` took few real photos to a submission of `linear`."""
     folder = checkout(tmp_path_factory.mktemp("real"))
-    few_of_kaggle(real_photos, folder / "photos", each=8, tests=4)
+    few_of_kaggle(real_photos, folder / "photos", each=15, tests=10)
     with contextlib.chdir(folder):
         done = make(*LINEAR, "SOURCE=photos")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
@@ -83,10 +84,10 @@ def changed_since(before: dict[Path, int], folder: str = "") -> set[Path]:
 def test_real_photos_end_in_a_whole_submission(real):
     (path,) = Path("submissions").glob("real-linear-*.csv")
     table = pd.read_csv(path)
-    assert table["id"].tolist() == list(range(1, 5))
+    assert table["id"].tolist() == list(range(1, 11))
     assert table["label"].between(0, 1).all()
-    assert metrics("real", "linear")["accuracy"] >= 0.75
-    assert metrics("real", "linear")["log_loss"] <= 0.5
+    assert metrics("real", "linear")["accuracy"] >= 0.85
+    assert metrics("real", "linear")["log_loss"] <= 0.4
 
 
 @pytest.mark.matrix
@@ -102,7 +103,7 @@ def test_a_test_photo_alone_gets_the_digits_of_the_submission(real):
     """In a batch of its own size, at the recipe's own size in pixels."""
     (path,) = Path("submissions").glob("real-linear-*.csv")
     submitted = dict(line.split(",") for line in path.read_text().splitlines())
-    row = next(photos.test(photos.read(real)).iloc[[2]].itertuples())
+    row = next(photos.test(photos.read(real)).iloc[[7]].itertuples())
     done = make("predict", f"PHOTOS={row.path}", "CSV=own.csv", "DATASET=real", "RECIPE=linear")
     assert done.returncode == 0, done.stdout + done.stderr
     (line,) = csv.DictReader(Path("own.csv").read_text().splitlines())
@@ -176,8 +177,12 @@ def test_the_other_recipes_and_their_blend_on_real_photos(project, real_photos):
 
 
 def test_demo_ends_with_a_score_and_leaves_the_users_work_alone(project, monkeypatch):
-    """At 32 px, on pictures that are drawn sooner than cats and dogs, and tell nothing."""
-    monkeypatch.setattr(sample, "draw", lambda _, rng: picture(rng.randrange(10**9)))
+    """At 32 px, on pictures that are drawn sooner than cats and dogs: cats' are darker."""
+
+    def draw(kind: str, rng: random.Random) -> Image.Image:
+        return picture(rng.randrange(10**9)).point(lambda x: x // 2 if kind == "Cat" else x)
+
+    monkeypatch.setattr(sample, "draw", draw)
     sample.draw_all(Workspace("demo-drawings").photos)
     Path("data/current").write_text("holidays\n")
     done = make(*TINY_DEMO)
@@ -186,7 +191,7 @@ def test_demo_ends_with_a_score_and_leaves_the_users_work_alone(project, monkeyp
     print(done.stdout)
     assert "drawings" in done.stdout
     score = re.search(r"scored: public score ([\d.]+), private score ([\d.]+)", done.stdout)
-    assert all(0 < float(text) < 0.8 for text in score.groups())
+    assert all(0 < float(text) < 0.7 for text in score.groups())
     with Path("submissions/ledger.csv").open() as file:
         assert [line["private_score"] for line in csv.DictReader(file)] == [f"{float(score[2]):g}"]
     assert Path("data/current").read_text() == "holidays\n"
