@@ -1,7 +1,9 @@
 """EfficientNet-Lite (Google, 2020): EfficientNet for plain processors.
 
 EfficientNet-B0's seven stages without squeeze-and-excitation, with ReLU6 in place of swish. A
-backbone's family is its variant. Weights: the official ones, converted to PyTorch's format.
+backbone's family is its variant. Weights: the official ones, converted to PyTorch's format. The
+batch normalisation after each convolution is folded into its kernel and bias: the same function,
+which Keras computes 2 to 4 times as fast on a processor.
 """
 
 import math
@@ -17,6 +19,7 @@ from dogs_vs_cats.features.weights import Weights
 
 SCALES = {"lite0": (1.0, 1.0), "lite2": (1.1, 1.2)}  # of channels, of repeats
 STEM, TOP = 32, 1280  # channels of the first and the last convolution, which are never scaled
+EPSILON = 1e-3  # of batch normalisation
 
 
 @dataclass(frozen=True)
@@ -84,23 +87,18 @@ def _block(flow: Any, name: str, stage: Stage, channels: int, stride: int) -> An
     before, inside = flow, flow.shape[-1] * stage.expansion
     if stage.expansion > 1:
         flow = _convolution(flow, f"{name}_expand", inside, 1, 1)
-    flow = layers.DepthwiseConv2D(
-        stage.kernel, stride, "same", use_bias=False, name=f"{name}_depthwise"
-    )(flow)
-    flow = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_depthwise_norm")(flow)
+    flow = layers.DepthwiseConv2D(stage.kernel, stride, "same", name=f"{name}_depthwise")(flow)
     flow = layers.ReLU(6, name=f"{name}_depthwise_out")(flow)
-    flow = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project")(flow)
-    flow = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_project_norm")(flow)
+    flow = layers.Conv2D(channels, 1, name=f"{name}_project")(flow)
     if stride == 1 and before.shape[-1] == channels:
         flow = layers.Add(name=f"{name}_out")([flow, before])
     return flow
 
 
 def _convolution(flow: Any, name: str, channels: int, kernel: int, stride: int) -> Any:
-    """Convolve, normalise, and cut off below 0 and above 6."""
+    """Convolve, and cut off below 0 and above 6."""
     layers = keras_backend.start().layers
-    flow = layers.Conv2D(channels, kernel, stride, "same", use_bias=False, name=name)(flow)
-    flow = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_norm")(flow)
+    flow = layers.Conv2D(channels, kernel, stride, "same", name=name)(flow)
     return layers.ReLU(6, name=f"{name}_out")(flow)
 
 
@@ -114,15 +112,16 @@ IN_BLOCK = {
 
 
 def _arrays(layer: str, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Return a layer's arrays in Keras' order and layout."""
-    name = layer.removesuffix("_norm")
-    block, _, part = name.partition("_")
+    """Return a convolution's kernel, in Keras' layout, and bias: both with its normalisation."""
+    block, _, part = layer.partition("_")
     place = f"_blocks.{block.removeprefix('block')}." if part else ""
-    convolution, norm = IN_BLOCK[part] if part else TOP_LEVEL[name]
-    if layer.endswith("_norm"):
-        parts = ("weight", "bias", "running_mean", "running_var")
-        return [tensors[f"{place}{norm}.{one}"] for one in parts]
-    # (out, in, h, w) -> (h, w, in, out); of each channel by itself (channels, 1, h, w) ->
-    # (h, w, channels, 1).
-    kernel = tensors[f"{place}{convolution}.weight"]
-    return [kernel.transpose((2, 3, 0, 1) if part == "depthwise" else (2, 3, 1, 0))]
+    convolution, norm = IN_BLOCK[part] if part else TOP_LEVEL[layer]
+    gamma, beta, mean, variance = (
+        tensors[f"{place}{norm}.{name}"].astype(np.float64)
+        for name in ("weight", "bias", "running_mean", "running_var")
+    )
+    scale = gamma / np.sqrt(variance + EPSILON)  # (out,)
+    # (out, in, h, w) -> (h, w, in, out); depthwise (channels, 1, h, w) -> (h, w, channels, 1).
+    kernel = tensors[f"{place}{convolution}.weight"] * scale[:, None, None, None]
+    kernel = kernel.transpose((2, 3, 0, 1) if part == "depthwise" else (2, 3, 1, 0))
+    return [kernel.astype(np.float32), (beta - mean * scale).astype(np.float32)]
