@@ -32,6 +32,8 @@ def main() -> None:
     if result is None:
         result, state = stage.build(workspace, recipe, engine, args.threads), "written and checked"
     print(f"submit: {result.file}: {result.rows:,} rows, {state}", flush=True)
+    for text in result.twins.texts() if result.twins else ():
+        print(f"submit: {text}")
     known = estimates.artifact(workspace, recipe, result).fresh()
     known = known or estimates.build(workspace, recipe, result, evaluation.metrics)
     data = dataset.read(workspace)

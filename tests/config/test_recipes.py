@@ -40,6 +40,7 @@ BAD = {
     "a section as value": ("about =", "features = 3\nabout =", "TOML"),
     "seeds twice": ("seeds = [1]", "seeds = [1, 1]", "different"),
     "maps without retraining": ('"avgmax"', '"none"', "[retrain]"),
+    "twins as a number": ("[features]", "twins = 0\n[features]", "true or false"),
     "nan": ("learning_rate = 1e-3", "learning_rate = nan", "above 0"),
 }
 
@@ -53,6 +54,21 @@ def test_a_bad_recipe_is_refused_with_the_key_and_what_is_allowed(here, case):
     with pytest.raises(UserError, match=r"bad.toml") as error:
         recipe_files.read("bad.toml")
     assert words in str(error.value)
+
+
+def test_twins_are_settled_unless_a_recipe_or_a_blend_says_otherwise(here):
+    assert not recipe_files.read("seed").twins
+    assert recipe_files.read("fast").twins
+    assert recipe_files.read("seed fast").twins, "members have no say"
+    blend = 'about = ""\nmembers = ["fast", "best"]\n'
+    for key, expected in ("", True), ("twins = true\n", True), ("twins = false\n", False):
+        (here / "own.toml").write_text(key + TINY)
+        (here / "both.toml").write_text(key + blend)
+        assert recipe_files.read("own.toml").twins == expected
+        assert recipe_files.read("both.toml").twins == expected
+    (here / "both.toml").write_text("twins = 1\n" + blend)
+    with pytest.raises(UserError, match=r"twins in both\.toml must be true or false, not 1"):
+        recipe_files.read("both.toml")
 
 
 def test_layers_are_retrained_on_maps_from_a_tap_below_them(here):

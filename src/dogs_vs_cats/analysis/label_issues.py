@@ -5,18 +5,15 @@ et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels"), as
 person decides what to do about it; nothing is dropped or relabelled here.
 """
 
-import itertools
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from dogs_vs_cats import progress
 from dogs_vs_cats.analysis import compare, linear_probe
 from dogs_vs_cats.config.engines import Engine
-from dogs_vs_cats.data import dataset, inspection, near_duplicates, photos
+from dogs_vs_cats.data import photos, same_picture
 from dogs_vs_cats.modeling import evaluation, out_of_fold
 from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.out_of_fold import Predictions
@@ -166,14 +163,14 @@ def contradictions(workspace: Workspace, labels: dict[str, str]) -> dict[str, st
     """Return photo -> why, for near-duplicates with different labels. labels: photo -> class.
 
     Photos that the user put in one group need not look alike: if there are such groups, the photos
-    of groups with several labels are compared again.
+    of groups with several labels are compared again. Missing or changed photos have no duplicates.
     """
     table = photos.train(photos.read(workspace))
     table = table[table["id"].isin(labels)]
     table = table.assign(label=table["id"].map(labels))
     mixed = table[table.groupby("group")["label"].transform("nunique") > 1]
-    if len(mixed) and dataset.read(workspace).listed_photos:
-        mixed = mixed.assign(group=_alike(workspace, mixed))
+    alike = same_picture.groups(workspace, mixed)
+    mixed = mixed.assign(group=[alike.get(photo, photo) for photo in mixed["id"]])
     reasons = {}
     for _, rows in mixed.groupby("group"):
         if rows["label"].nunique() > 1:
@@ -181,20 +178,6 @@ def contradictions(workspace: Workspace, labels: dict[str, str]) -> dict[str, st
                 other = rows[rows["label"] != row.label].iloc[0]
                 reasons[row.id] = f"the same picture as {other['id']}, labelled {other['label']}"
     return reasons
-
-
-def _alike(workspace: Workspace, table: pd.DataFrame) -> list[str]:
-    """Return the group of each photo by looks alone; missing or changed photos stay alone."""
-    here = [Path(path).exists() for path in table["path"]]
-    shown = table[here]
-    # Recorded by `make data`: only photos that have changed since are decoded.
-    inspections = inspection.inspect_all(list(map(Path, shown["path"])), workspace.inspections)
-    same = [x.sha256 == sha256 for x, sha256 in zip(inspections, shown["sha256"], strict=True)]
-    shown = shown[same]
-    hashes = [x.hashes for x in itertools.compress(inspections, same) if x.hashes is not None]
-    groups = near_duplicates.group(shown["id"].tolist(), shown["sha256"].tolist(), hashes)
-    group = dict(zip(shown["id"], groups, strict=True))
-    return [group.get(photo, photo) for photo in table["id"]]
 
 
 def _why(label: str, guess: str, votes: dict[str, str]) -> str:

@@ -42,15 +42,17 @@ def read(name: str) -> Recipe | Blend:
     table = parsed(path)
     if "members" not in table:
         return _recipe(path, table)
-    _check_keys(path, "", table, {"about", "members"})
+    _check_keys(path, "", table, {"about", "members"}, {"twins"})
     _check(path, "about", table["about"], rules.text)
+    twins = _twins(path, table)
     members = table["members"]
     good = isinstance(members, list) and all(isinstance(x, str) for x in members)
     if not good or len(members) < 2:
         raise _refused(
             path, "members", members, "a list of two recipes or more, by name or .toml file"
         )
-    return _blend(members, path.name, path.stem, table["about"])
+    blend = _blend(members, path.name, path.stem, table["about"])
+    return dataclasses.replace(blend, twins=twins)
 
 
 def find(name: str) -> Path:
@@ -113,7 +115,7 @@ def _blend(names: list[str], where: str, name: str = "", about: str = "") -> Ble
 
 
 def _recipe(path: Path, table: dict[str, Any]) -> Recipe:
-    _check_keys(path, "", table, {"about", "features", "head"}, {"retrain"})
+    _check_keys(path, "", table, {"about", "features", "head"}, {"retrain", "twins"})
     features = _section(path, "features", table["features"], FeatureSettings)
     head = _section(path, "head", table["head"], _head_kind(path, table["head"]))
     retrain = (
@@ -134,7 +136,13 @@ def _recipe(path: Path, table: dict[str, Any]) -> Recipe:
             f"The tap of {path.name}, {features.tap}, is the backbone's last layer: there is none "
             "after it to [retrain]. Choose an earlier tap."
         )
-    return Recipe(path.stem, table["about"], features, head, retrain)
+    return Recipe(path.stem, table["about"], features, head, retrain, _twins(path, table))
+
+
+def _twins(path: Path, table: dict[str, Any]) -> bool:
+    twins: bool = table.get("twins", Recipe.twins)
+    _check(path, "twins", twins, rules.true_or_false)
+    return twins
 
 
 def _head_kind(path: Path, table: object) -> type[HeadSettings]:

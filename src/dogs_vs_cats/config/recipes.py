@@ -128,13 +128,18 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class Recipe:
-    """name: that of its file and its folder in models/; about: a line for people."""
+    """name: that of its file and its folder in models/; about: a line for people.
+
+    twins: whether near-duplicates share a prediction and their labels in the CSV; nothing else
+    depends on it.
+    """
 
     name: str
     about: str
     features: FeatureSettings
     head: HeadSettings
     retrain: FineTuning | None = None
+    twins: Annotated[bool, rules.true_or_false] = True
 
 
 @dataclass(frozen=True)
@@ -142,11 +147,13 @@ class Blend:
     """Recipes whose predictions are averaged, with weights that `make train` fits.
 
     members: at least two recipes of different names, in the order in which they were named.
+    twins: as in Recipe; those of the members don't count.
     """
 
     name: str
     about: str
     members: tuple[Recipe, ...]
+    twins: Annotated[bool, rules.true_or_false] = True
 
 
 def members(recipe: Recipe | Blend) -> tuple[Recipe, ...]:
@@ -163,6 +170,7 @@ def recorded(record: dict[str, Any]) -> Recipe:
         FeatureSettings(**with_tuples(record["features"])),
         HEADS[head.get("kind", next(iter(HEADS)))](**with_tuples(head)),
         FineTuning(**with_tuples(retrain)) if retrain else None,
+        record.get("twins", True),
     )
 
 

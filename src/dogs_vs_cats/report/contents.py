@@ -29,6 +29,7 @@ def render(context: ReportContext) -> RenderedPage:
     """Return the page of a trained recipe or blend."""
     tiles = mistakes.section(context)
     issues = label_issues.section(context)
+    table = photos.section(context)
     html = template.fill(
         dataset=context.workspace.dataset,
         recipe=context.recipe,
@@ -39,9 +40,10 @@ def render(context: ReportContext) -> RenderedPage:
         mistakes=tiles,
         label_issues=issues,
         verdicts=verdicts.section(context, [tile.issue for tile in issues.tiles]),
-        photos=photos.section(context),
+        photos=table,
         recipes=recipes.section(context),
     )
     problems = [tile.problem for tile in (*tiles.wrong, *tiles.uncertain)]
     problems += [tile.problem for tile in issues.tiles]
+    problems += [tile.problem for tile in table.tiles]
     return RenderedPage(html, sum(problem != "" for problem in problems))

@@ -30,6 +30,7 @@ CODE = (
     "data.perceptual_hash",
     "data.photos",
     "data.pixels",
+    "data.same_picture",
     "data.verdicts",
     "features.cache",
     "features.rows",
@@ -49,6 +50,7 @@ CODE = (
     "modeling.out_of_fold",
     "submission.expected_score",
     "submission.holdout_score",
+    "submission.twins",
     *(
         ".".join(("report", *path.relative_to(HERE).with_suffix("").parts))
         for path in sorted(HERE.rglob("*.py"))

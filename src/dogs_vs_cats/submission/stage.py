@@ -13,11 +13,15 @@ from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.data import dataset
-from dogs_vs_cats.submission import check, predict, submission_csv
+from dogs_vs_cats.submission import check, predict, submission_csv, twins
+from dogs_vs_cats.submission.twins import TwinResult
 from dogs_vs_cats.workspace import SUBMISSIONS, Workspace
 
 STAMP = "submission.json"
 CODE = (
+    "data.near_duplicates",
+    "data.perceptual_hash",
+    "data.same_picture",
     "features.join",
     "features.rows",
     "modeling.calibration",
@@ -31,6 +35,7 @@ CODE = (
     "submission.predict",
     "submission.stage",
     "submission.submission_csv",
+    "submission.twins",
 )
 
 
@@ -39,13 +44,14 @@ class SubmissionResult:
     """A checked CSV.
 
     file: its path. sha256: that of its bytes. rows: test photos. seconds: for predicting and
-    checking.
+    checking. twins: None if the recipe switches them off.
     """
 
     file: str
     sha256: str
     rows: int
     seconds: float
+    twins: TwinResult | None = None
 
 
 def artifact(workspace: Workspace, recipe: Recipe | Blend) -> Artifact[SubmissionResult]:
@@ -60,6 +66,7 @@ def artifact(workspace: Workspace, recipe: Recipe | Blend) -> Artifact[Submissio
         "sample": _digest(workspace.sample_submission),
         "competition": data.competition,
         "metric": data.metric,
+        "twins": recipe.twins,
         "columns": submission_csv.columns(data.classes, data.competition),
         "code": code_keys.code_key(*CODE),
     }
@@ -82,7 +89,8 @@ def build(
     data = dataset.read(workspace)
     if data.competition:
         check.require_classes(classes, data.competition)
-    probabilities = predict.probabilities(workspace, recipe, engine, threads)
+    found = twins.find(workspace, photos.read(workspace), classes) if recipe.twins else None
+    probabilities = predict.probabilities(workspace, recipe, engine, threads, found)
     header = submission_csv.columns(classes, data.competition)
     content = submission_csv.encode(probabilities, classes, header, data.metric)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -91,7 +99,8 @@ def build(
         beside.write_bytes(content)
         rows = check.check(beside, workspace)
     seconds = round(time.monotonic() - started, 1)
-    result = SubmissionResult(str(path), sha256, rows, seconds)
+    decided = found.result() if found else None
+    result = SubmissionResult(str(path), sha256, rows, seconds, decided)
     made.record([path], result)
     return result
 
