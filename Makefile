@@ -126,7 +126,7 @@ upload: $(READY) ## upload any submission that passes the check: make upload CSV
 scores: $(READY) ## update submissions/ledger.csv from Kaggle; the best first
 	@$(RUN) scripts/scores.py $(SLUG)
 
-compare: $(READY) ## compare the trained recipes: log loss, cost, and what may be noise
+compare: $(READY) ## compare the trained recipes: log loss, cost, what may be noise; draws the frontier
 	@$(RUN) scripts/compare.py $(PICK)
 
 search: $(READY) ## try other settings of a head, on other folds than train's

@@ -10,9 +10,14 @@ def main() -> None:
     workspace = current_workspace(parser.parse_args().dataset)
 
     from dogs_vs_cats.analysis import compare
+    from dogs_vs_cats.report import frontier
 
-    for line in compare.lines(workspace):
+    recipes = compare.trained(workspace)
+    for line in compare.lines(workspace, recipes):
         print(f"compare: {line}")
+    path = frontier.write(workspace, compare.rows(recipes))
+    if path:
+        print(f"compare: {path}: log loss against CPU time a photo, the frontier joined")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from dogs_vs_cats import console, files
 from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Recipe
-from dogs_vs_cats.features import cache, timings
+from dogs_vs_cats.features import cache
 from dogs_vs_cats.workspace import Workspace, current_workspace
 
 
@@ -38,7 +38,6 @@ def compute(
     if not computed:
         print("features: every one was there already")
         return
-    timings.add(done.folder, times.start + times.total, done.computed)
     print(
         f"features: {computed:,} views in {times.total:.0f} s, "
         f"{computed / times.total:.0f} a second in {engine.precision} "

@@ -7,6 +7,7 @@ from dogs_vs_cats import console
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.features import timings
 from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.submission import estimates, stage, upload
@@ -30,7 +31,10 @@ def main() -> None:
         )
     result, state = stage.artifact(workspace, recipe).fresh(), "up to date"
     if result is None:
+        meter = timings.Meter(workspace.model(recipe.name))
         result, state = stage.build(workspace, recipe, engine, args.threads), "written and checked"
+        meter.made(timings.PREDICTED, result.rows)
+        meter.save()
     print(f"submit: {result.file}: {result.rows:,} rows, {state}", flush=True)
     for text in result.twins.texts() if result.twins else ():
         print(f"submit: {text}")

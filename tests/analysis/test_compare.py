@@ -72,9 +72,11 @@ def test_recipes_are_sorted_by_log_loss_with_what_they_cost(here, run):
     assert lines[0] == "compare: d, 400 photos out of fold, the lowest log loss first"
     best, fast = cells(lines[2]), cells(lines[3])
     assert best[0] == "compare: best"
-    assert best[3:] == ["2.0 MB, 70 s", "1.5 MB, 12 s", "3 s"]
     assert fast[0] == "compare: fast"
-    assert fast[5:] == ["more than noise", "none", "1.5 MB, 12 s"]
+    assert fast[5:] == ["more than noise"]
+    assert cells(lines[5])[1:] == ["not measured", "2.0 MB, 70 s", "1.5 MB, 12 s", "3 s"]
+    assert cells(lines[6])[1:] == ["not measured", "none", "1.5 MB, 12 s"]
+    assert lines[7:] == ["compare: CPU time not measured: best (features), fast (features)"]
     shown = np.stack([1 - hard(400), hard(400)], axis=1)
     found = metrics.compute(np.ones(400, int), shown, [str(i) for i in range(400)])
     assert best[2] == f"{found.log_loss:.4f} ± {found.log_loss_se:.4f}"
@@ -90,7 +92,7 @@ def test_a_difference_is_paired_by_photo_not_by_row(here):
     gap, error = compare.difference(two, one)
     assert gap == pytest.approx(0.02, rel=0.05)
     assert error < 0.001
-    assert "more than noise" in compare.lines(PLACE)[3]
+    assert "more than noise" in compare.lines(PLACE, compare.trained(PLACE))[3]
 
 
 def test_noise_is_called_noise_and_a_group_counts_once(here):
@@ -111,7 +113,7 @@ def test_noise_is_called_noise_and_a_group_counts_once(here):
 def test_twins_and_clones_are_not_worse(here):
     write_trained("one", hard(50))
     write_trained("two", hard(50))
-    lines = compare.lines(PLACE)
+    lines = compare.lines(PLACE, compare.trained(PLACE))
     assert "0.0000 ± 0.0000" in lines[3]
     assert "may be noise" in lines[3]
 
@@ -136,7 +138,7 @@ def test_recipes_of_different_photos_are_refused_by_name(here):
     write_trained("best", hard(50))
     write_trained("third", hard(52))
     with pytest.raises(UserError, match=r"^Only recipes trained on the same photos") as error:
-        compare.lines(PLACE)
+        compare.lines(PLACE, compare.trained(PLACE))
     assert "best, fast: 50 photos; third: 52 photos" in str(error.value)
     assert "dog.50" in str(error.value)
 
@@ -145,7 +147,7 @@ def test_another_label_makes_another_photo(here):
     write_trained("fast", hard(50))
     write_trained("third", hard(50), labels=np.array([1, *(np.arange(1, 50) % 2)]))
     with pytest.raises(UserError, match=r"they differ in dog\.0"):
-        compare.lines(PLACE)
+        compare.lines(PLACE, compare.trained(PLACE))
 
 
 def test_other_groups_or_folds_make_another_photo_too(here):
@@ -153,11 +155,11 @@ def test_other_groups_or_folds_make_another_photo_too(here):
     write_trained("fast", hard(50))
     write_trained("third", hard(50), each=2)
     with pytest.raises(UserError, match="class, group and fold of each"):
-        compare.lines(PLACE)
+        compare.lines(PLACE, compare.trained(PLACE))
     shutil.rmtree(PLACE.model("third"))
     write_trained("third", hard(50), turn=1)
     with pytest.raises(UserError, match="class, group and fold of each"):
-        compare.lines(PLACE)
+        compare.lines(PLACE, compare.trained(PLACE))
 
 
 def test_recipes_that_are_behind_are_named(here):
@@ -174,7 +176,7 @@ def test_recipes_that_are_behind_are_named(here):
     assert compare.stale(PLACE, compare.trained(PLACE)) == []
     given("best", {"photos": "others"})
     assert compare.stale(PLACE, compare.trained(PLACE)) == ["best", "both"]
-    last = compare.lines(PLACE)[-1]
+    last = compare.lines(PLACE, compare.trained(PLACE))[-1]
     assert last == "made from other photos, groups or members than there are now: best, both"
 
 
@@ -184,31 +186,62 @@ def test_a_recipe_whose_stamp_was_broken_by_hand_is_not_trained(here, broken):
     write_trained("best", hard(50))
     (PLACE.model("best") / "stamp.json").write_text(broken)
     assert [one.name for one in compare.trained(PLACE)] == ["fast"]
-    assert len(compare.lines(PLACE)) == 3
+    assert sum("fast" in line for line in compare.lines(PLACE, compare.trained(PLACE))[:-1]) == 2
     (PLACE.model("fast") / "stamp.json").write_text(broken)
     with pytest.raises(UserError, match="There is no trained recipe in models/d: run `make train`"):
-        compare.lines(PLACE)
+        compare.lines(PLACE, compare.trained(PLACE))
 
 
 def test_no_recipes_and_old_predictions_are_refused(here):
     with pytest.raises(UserError, match="There is no trained recipe in models/d: run `make train`"):
-        compare.lines(PLACE)
+        compare.lines(PLACE, compare.trained(PLACE))
     write_trained("fast", hard(50))
     path = PLACE.model("fast") / "out-of-fold.csv"
     path.write_text("id,fold,label,p_cat,p_dog\ncat.0,0,cat,0.9,0.1\n")
     with pytest.raises(UserError, match="RECIPE=fast"):
-        compare.lines(PLACE)
+        compare.lines(PLACE, compare.trained(PLACE))
+
+
+def test_both_tables_fit_a_terminal(here):
+    """The longest cells that the project's recipes have."""
+    for name in "inceptionv3", "zero-shot":
+        write_trained(name, hard(400) * 0.8)
+        size = PLACE.model(name) / "head-1.keras"
+        size.write_bytes(bytes(120_000_000))
+        stamp = PLACE.model(name) / "stamp.json"
+        stamp.write_text(stamp.read_text().replace("12.3", "12345.6"))
+        result = {"file": "a.csv", "sha256": "", "rows": 400, "seconds": 1234.5}
+        submitted = {"inputs": {}, "outputs": {}, "summary": result}
+        (PLACE.model(name) / "submission.json").write_text(json.dumps(submitted))
+        cache = PLACE.cache / f"key-{name}"
+        timings.add(cache, 12345.0, {"train-plain": 10, "test-plain": 5})
+        (cache / "train-plain").mkdir()
+        (cache / "train-plain" / "features.npy").write_bytes(bytes(250_000_000))
+    lines = compare.lines(PLACE, compare.trained(PLACE))
+    assert any("250.0 MB, 12,345 s" in line for line in lines)
+    assert max(map(len, lines)) <= 100 - len("compare: ")
 
 
 def test_what_make_train_wrote_can_be_compared(trained):
     status, printed, errors = called("compare")
     assert (status, errors) == (0, "")
     lines = printed.splitlines()
+    assert max(map(len, lines)) <= 100
     assert lines[0].endswith("source, 24 photos out of fold, the lowest log loss first")
-    rows = {cells(line)[0].removeprefix("compare: "): cells(line) for line in lines[2:]}
+    rows = {cells(line)[0].removeprefix("compare: "): cells(line) for line in lines[6:9]}
     assert rows.keys() == {"tiny", "other", "tiny+other"}
+    # `other` alone has predicted no test photos.
+    assert rows["other"][1] == "not measured"
+    assert "compare: CPU time not measured: other (submit)" in lines
+    tiny, blend = (float(rows[name][1].removesuffix(" ms")) for name in ("tiny", "tiny+other"))
+    assert 0 < tiny < blend
+    assert rows["tiny"][2] == "yes"
+    assert lines[-1].startswith("compare: reports/source/frontier.svg: ")
+    drawn = Path("reports/source/frontier.svg").read_text()
+    assert all(f">{name}</text>" in drawn for name in ("tiny", "tiny+other"))
+    assert ">other</text>" not in drawn
     # 24 training and TESTS test photos, two views each, 1,024 float16 numbers.
-    *_, features, _, _ = rows["tiny"]
+    features = rows["tiny"][3]
     size, seconds = features.split(", ")
     assert float(size.split()[0]) >= 2 * (24 + TESTS) * 1024 * 2 / 1e3
     assert float(seconds.split()[0]) > 0

@@ -6,6 +6,7 @@ from unittest import mock
 
 import pytest
 
+from dogs_vs_cats.features import timings
 from dogs_vs_cats.modeling import cross_validation, model_folder
 from support.commands import LOGISTIC, called
 
@@ -57,6 +58,11 @@ def test_training_that_was_stopped_goes_on_with_the_next_fold(trained, run, monk
     assert newly_trained == [3, 4]
     assert bytes_of(names) == straight
     assert {path.name for path in FOLDER.iterdir()} == files - {"estimates.json", "submission.json"}
+    # What was stopped counts with neither time nor number; the CSV's time went with its heads.
+    measured = timings.read(FOLDER, [timings.FOLDS])
+    assert (measured.count, measured.measured) == (2, 2)
+    assert timings.cpu_of(FOLDER, timings.FOLDS, 5) == pytest.approx(2.5 * measured.cpu)
+    assert timings.read(FOLDER, [timings.PREDICTED]) is None
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from dogs_vs_cats import code_keys, report
 from dogs_vs_cats.analysis import label_issues
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import verdicts
+from dogs_vs_cats.features import timings
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.legible import legible
@@ -67,8 +68,11 @@ def test_the_page_says_what_was_run_and_with_what_result(made):
         "Reliability: p of the predicted class against the share of correct predictions",
         "Out-of-fold log loss as a function of the clip",
         "Histograms of the photos' widths and heights",
+        "Log loss against CPU time a photo, a point for each recipe",
         "The ledger: out-of-fold metrics and scores over time",
     ]
+    assert "not measured" not in text
+    assert re.search(r"<td>[\d,.]+ ms</td><td>yes</td>", side_by_side)
     n = tiny["n"]
     predictions = out_of_fold.read(Path("models/source/tiny"))
     wrong = int((predictions.probabilities.argmax(axis=1) != predictions.labels).sum())
@@ -105,6 +109,13 @@ def test_the_same_inputs_give_the_same_bytes_and_a_new_ledger_line_makes_it_stal
     assert str(PAGE) in printed
     assert "up to date" not in printed
     assert PAGE.read_bytes() == first
+    assert fresh()
+    # So does another recipe's time, which is in the drawing of the frontier.
+    spent = WORKSPACE.model("other") / timings.NAME
+    before = spent.read_bytes()
+    timings.add(spent.parent, 1.0, {timings.PREDICTED: 4}, cpu=9.0)
+    assert not fresh()
+    spent.write_bytes(before)
     assert fresh()
     ledger.put(LedgerLine(time="2026-11-21T10:00:00Z", sha256="b", dataset="source"))
     assert not fresh()

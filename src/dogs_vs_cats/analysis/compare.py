@@ -9,20 +9,24 @@ from typing import Any
 import numpy as np
 
 from dogs_vs_cats import artifacts, files
+from dogs_vs_cats.analysis import costs
+from dogs_vs_cats.analysis.costs import Cost, CpuTime, Made
 from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.data import verdicts
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.features import cache, timings
+from dogs_vs_cats.features import cache
 from dogs_vs_cats.modeling import evaluation, out_of_fold
 from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.metrics import group_error
 from dogs_vs_cats.modeling.out_of_fold import Predictions
-from dogs_vs_cats.modeling.results import Evaluation, Metrics
+from dogs_vs_cats.modeling.results import BlendResult, Evaluation, Metrics
 from dogs_vs_cats.submission.stage import STAMP, SubmissionResult
 from dogs_vs_cats.workspace import Workspace
 
 SIGNIFICANCE = 0.05  # how often noise alone may look like a difference
-HEADER = ["recipe", "accuracy", "log loss", "worse by", "z", "", "features", "heads", "submit"]
+FIGURES = ["recipe", "accuracy", "log loss", "worse by", "z", ""]
+COSTS = ["CPU a photo", "frontier", "features", "heads", "submit"]
+HEADER = FIGURES + COSTS
 
 
 @dataclass(frozen=True)
@@ -46,29 +50,21 @@ class TrainedRecipe:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What something takes: bytes on disk, and seconds to make; None where not recorded."""
-
-    size: int
-    seconds: float | None
-
-    def text(self) -> str:
-        seconds = "" if self.seconds is None else f", {self.seconds:,.0f} s"
-        return files.size_text(self.size) + seconds if self.size else "none"
-
-
-@dataclass(frozen=True)
 class ComparedRecipe:
     """A row of the comparison.
 
     gap: its mean log loss minus that of the best recipe, in nats; gap_se: the standard error,
-    clustered by group; both None for the best. submit_seconds: for its CSV, None if there is none.
+    clustered by group; both None for the best. cpu: a photo, of all that it is made of (`costs`).
+    frontier: whether no other recipe takes less CPU time for at most its log loss, or has a lower
+    one for at most its time. submit_seconds: for its CSV, None if there is none.
     """
 
     name: str
     metrics: Metrics
     gap: float | None
     gap_se: float | None
+    cpu: CpuTime
+    frontier: bool
     features: Cost
     heads: Cost
     submit_seconds: float | None
@@ -90,30 +86,45 @@ class ComparedRecipe:
             worse,
             z,
             verdict,
+            self.cpu.text(),
+            "yes" if self.frontier else "",
             self.features.text(),
             self.heads.text(),
             "" if self.submit_seconds is None else f"{self.submit_seconds:,.0f} s",
         ]
 
 
-def lines(workspace: Workspace) -> list[str]:
+def lines(workspace: Workspace, recipes: list[TrainedRecipe]) -> list[str]:
     """Return the lines of `make compare`: a recipe each, the lowest log loss first.
 
-    Stale recipes are included, and named. UserError if none is trained, or they were trained on
-    different photos.
+    Two tables, of figures and of costs: one would be wider than a terminal. Stale recipes are
+    included, and named. UserError if the recipes were trained on different photos.
     """
-    recipes = trained(workspace)
     _require_same_photos(recipes)
-    cells = [HEADER, *(row.cells() for row in rows(recipes))]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADER))]
-    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+    compared = rows(recipes)
+    cells = [HEADER, *(row.cells() for row in compared)]
+    figures = _table([row[: len(FIGURES)] for row in cells])
+    taken = _table([[row[0], *row[len(FIGURES) :]] for row in cells])
     count = len(recipes[0].predictions.ids)
     title = f"{workspace.dataset}, {count:,} photos out of fold, the lowest log loss first"
     notes = [
+        (unmeasured(compared), "CPU time not measured"),
         (outdated(workspace, recipes), "trained on other verdicts than verdicts.csv has now"),
         (stale(workspace, recipes), "made from other photos, groups or members than there are now"),
     ]
-    return [title, *table, *(f"{text}: {', '.join(names)}" for names, text in notes if names)]
+    named = [f"{text}: {', '.join(names)}" for names, text in notes if names]
+    return [title, *figures, *taken, *named]
+
+
+def _table(cells: list[list[str]]) -> list[str]:
+    """Return a line for each row of cells, with the columns below each other."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+
+
+def unmeasured(compared: list[ComparedRecipe]) -> list[str]:
+    """Return the names of the recipes without a CPU time, each with what was not measured."""
+    return [f"{row.name} ({', '.join(row.cpu.missing)})" for row in compared if row.cpu.missing]
 
 
 def stale(workspace: Workspace, recipes: list[TrainedRecipe]) -> list[str]:
@@ -141,7 +152,28 @@ def outdated(workspace: Workspace, recipes: list[TrainedRecipe]) -> list[str]:
 def rows(recipes: list[TrainedRecipe]) -> list[ComparedRecipe]:
     """Return a row for each recipe, the lowest log loss first; all trained on the same photos."""
     ordered = sorted(recipes, key=lambda recipe: (recipe.result.metrics.log_loss, recipe.name))
-    return [_compared(recipe, ordered[0]) for recipe in ordered]
+    by_name = {recipe.name: recipe for recipe in recipes}
+    spent = {recipe.name: _cpu(recipe, by_name) for recipe in recipes}
+    points = {
+        name: (cpu.seconds, by_name[name].result.metrics.log_loss)
+        for name, cpu in spent.items()
+        if cpu.seconds is not None
+    }
+    best = costs.frontier(points)
+    return [
+        _compared(recipe, ordered[0], spent[recipe.name], recipe.name in best) for recipe in ordered
+    ]
+
+
+def _cpu(recipe: TrainedRecipe, by_name: dict[str, TrainedRecipe]) -> CpuTime:
+    names = [recipe.name]
+    if isinstance(recipe.result, BlendResult):
+        names = [member.name for member in recipe.result.members]
+    if not by_name.keys() >= set(names):
+        return CpuTime(None, ("members",))
+    members = [by_name[name] for name in names]
+    made = [Made(one.folder, one.caches, len(one.result.folds)) for one in members]
+    return costs.cpu_a_photo(recipe.folder, made)
 
 
 def trained(workspace: Workspace) -> list[TrainedRecipe]:
@@ -205,7 +237,9 @@ def difference(recipe: TrainedRecipe, other: TrainedRecipe) -> tuple[float, floa
     return float(paired.mean()), group_error(paired, recipe.predictions.groups)
 
 
-def _compared(recipe: TrainedRecipe, best: TrainedRecipe) -> ComparedRecipe:
+def _compared(
+    recipe: TrainedRecipe, best: TrainedRecipe, cpu: CpuTime, frontier: bool
+) -> ComparedRecipe:
     gap, gap_se = (None, None) if recipe is best else difference(recipe, best)
     submission = artifacts.last(recipe.folder / STAMP, SubmissionResult)
     head_files = recipe.folder.glob("head-*")
@@ -214,13 +248,9 @@ def _compared(recipe: TrainedRecipe, best: TrainedRecipe) -> ComparedRecipe:
         recipe.result.metrics,
         gap,
         gap_se,
-        _feature_cost(recipe.caches),
+        cpu,
+        frontier,
+        costs.features(recipe.caches),
         Cost(sum(path.stat().st_size for path in head_files), recipe.result.seconds),
         submission.seconds if submission else None,
     )
-
-
-def _feature_cost(caches: list[Path]) -> Cost:
-    spent = timings.read(caches[0].parent, [path.name for path in caches]) if caches else None
-    size = sum(files.size_of(path) for path in caches)
-    return Cost(size, spent.seconds if spent else None)

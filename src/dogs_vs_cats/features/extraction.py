@@ -14,7 +14,7 @@ from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.config.views import VIEWS
 from dogs_vs_cats.data import photos
-from dogs_vs_cats.features import cache, pipeline, quantisation_samples, store
+from dogs_vs_cats.features import cache, pipeline, quantisation_samples, store, timings
 from dogs_vs_cats.features.cache import CachedFeatures
 from dogs_vs_cats.features.extractor import Extractor
 from dogs_vs_cats.features.timings import Times
@@ -83,11 +83,12 @@ def _build(
     files.write_text(base / "key.json", json.dumps(inputs, indent=1) + "\n")
     drafts: Drafts = {}
     times = Times()
+    meter = timings.Meter(base)
     try:
         for (role, view), path in folders.items():
             geometry = VIEWS[view].geometry()
             drafts[role, view] = store.Draft(path, digests[role], dimension, geometry)
-        computed = _fill(workspace, drafts, paths, settings, engine, run, times)
+        computed = _fill(workspace, drafts, paths, settings, engine, run, times, meter)
         started = time.monotonic()
         for key, draft in drafts.items():
             draft.finish()
@@ -95,6 +96,7 @@ def _build(
             stale[key].record([array], CachedFeatures(len(draft.digests), array.stat().st_size))
         times.write += time.monotonic() - started
         times.total += time.monotonic() - started
+        meter.save()
     finally:
         for draft in drafts.values():
             draft.close()
@@ -137,6 +139,7 @@ def _fill(
     engine: Engine,
     run: Run,
     times: Times,
+    meter: timings.Meter,
 ) -> dict[Key, int]:
     """Compute the missing rows of all drafts; return how many of each were missing."""
     missing = {key: draft.missing() for key, draft in drafts.items()}
@@ -146,7 +149,8 @@ def _fill(
         return counts
     batch = run.batch or engine.batch(settings.size)
     started = time.monotonic()
-    extractor = extractor_of(workspace, settings, engine, batch, run.threads)
+    with timings.start_up():
+        extractor = extractor_of(workspace, settings, engine, batch, run.threads)
     times.start = time.monotonic() - started
     size = sum(len(draft.digests) for draft in drafts.values())
     jobs = _jobs(drafts, missing, paths)
@@ -155,7 +159,9 @@ def _fill(
     with progress.bar(size, "features", " views", done=size - total) as bar, closing(results):
         for (role, view, row), vector in results:
             begun = time.monotonic()
-            drafts[role, view].put(row, vector)
+            draft = drafts[role, view]
+            draft.put(row, vector)
+            meter.made(draft.folder.name)
             bar.update()
             times.write += time.monotonic() - begun
     times.total = time.monotonic() - started

@@ -14,6 +14,7 @@ from typing import Any
 
 from dogs_vs_cats import environment
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.features import timings
 
 
 def start(threads: int | None = None) -> Any:
@@ -38,7 +39,7 @@ def _loaded(backend: str) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if backend != "tensorflow":
         sys.meta_path.insert(0, _NoTensorFlow())
-    with _native_stderr_muted():
+    with timings.start_up(), _native_stderr_muted():
         try:
             import keras
         except ModuleNotFoundError as error:

@@ -1,13 +1,26 @@
-"""Timings: the seconds that went into features, kept beside them. Standard library alone."""
+"""Timings: the time that went into features, heads and CSVs, kept in a file beside them.
+
+A part is what a run makes many of: a view of a photo, a fold's heads, a predicted photo. The time
+of a run is shared out by parts, so that recipes that need some of them know what these took.
+Standard library alone.
+"""
 
 import json
-from collections.abc import Iterable
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dogs_vs_cats import artifacts, files
 
 NAME = "seconds.json"
+EVERY = 30.0  # seconds after which a run that goes on is recorded
+# Parts in a recipe's folder in models/; those of a cache are the views in its stores.
+FOLDS = "folds"
+WEIGHTS = "weights"  # of a blend: one part
+PREDICTED = "predicted"  # test photos
 
 
 @dataclass
@@ -28,34 +41,118 @@ class Times:
 
 @dataclass(frozen=True)
 class Spent:
-    """The seconds of all runs that made something, and how many views they computed."""
+    """The time of all runs that made `count` parts.
+
+    seconds: by the clock, start-up included. cpu: CPU seconds of all threads, without start-up, for
+    `measured` of the parts: those made since CPU time is recorded.
+    """
 
     seconds: float
     count: int
+    cpu: float = 0.0
+    measured: int = 0
 
 
-def add(folder: Path, seconds: float, counts: dict[str, int]) -> None:
-    """Add a run's seconds to those of the runs before it, shared out by what it made.
+@dataclass
+class _StartUp:
+    cpu: float = 0.0
 
-    counts: name of a store -> how many views of it were computed. A run that was killed adds
-    nothing, though the next run takes over what it computed.
+
+_start_up = _StartUp()  # of this process
+
+
+def cpu() -> float:
+    """Return the CPU seconds of this process: user and system, all threads, without start-up.
+
+    Those of other processes that it started are in it once they have ended (not on Windows). What a
+    GPU computes is not.
+    """
+    ended = os.times()
+    children = ended.children_user + ended.children_system
+    return time.process_time() + children - _start_up.cpu
+
+
+@contextmanager
+def start_up() -> Iterator[None]:
+    """Leave the CPU time of the block out of `cpu`: it is spent once a run, on no photo."""
+    before = cpu()
+    try:
+        yield
+    finally:
+        _start_up.cpu += cpu() - before
+
+
+class Meter:
+    """Measures a run from here on and adds it to what earlier runs spent on the parts in a folder.
+
+    It is recorded every 30 seconds, so that a run that is killed loses no more than that, and its
+    unrecorded parts count with neither time nor number.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._begin()
+
+    def _begin(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._clock, self._cpu = time.monotonic(), cpu()
+
+    def made(self, name: str, count: int = 1) -> None:
+        """Count parts that the run has made."""
+        self._counts[name] = self._counts.get(name, 0) + count
+        if time.monotonic() - self._clock > EVERY:
+            self.save()
+
+    def save(self) -> None:
+        """Record the time since the last record, if any part was made in it."""
+        if sum(self._counts.values()):
+            seconds, spent = time.monotonic() - self._clock, cpu() - self._cpu
+            add(self._folder, seconds, self._counts, spent)
+            self._begin()
+
+
+def add(folder: Path, seconds: float, counts: dict[str, int], cpu: float | None = None) -> None:
+    """Add time to what was spent before on the parts in a folder, shared out by their number.
+
+    counts: name -> how many parts were made. cpu: CPU seconds, None if not measured.
     """
     spent, total = _all(folder), sum(counts.values())
     for name, count in counts.items():
-        before = spent.get(name, Spent(0.0, 0))
-        after = round(before.seconds + seconds * count / total, 2)
-        spent[name] = Spent(after, before.count + count)
+        before, share = spent.get(name, Spent(0.0, 0)), count / total
+        spent[name] = Spent(
+            round(before.seconds + seconds * share, 2),
+            before.count + count,
+            round(before.cpu + (cpu or 0.0) * share, 4),
+            before.measured + (0 if cpu is None else count),
+        )
     text = json.dumps({name: asdict(x) for name, x in spent.items()}, indent=1)
     files.write_text(folder / NAME, text + "\n")
 
 
 def read(folder: Path, names: Iterable[str]) -> Spent | None:
-    """Return what all runs spent on these stores, or None where nothing was recorded."""
+    """Return what all runs spent on these parts, or None where nothing was recorded."""
     everything = _all(folder)
     spent = [everything[name] for name in names if name in everything]
     if not spent:
         return None
-    return Spent(sum(x.seconds for x in spent), sum(x.count for x in spent))
+    return Spent(
+        sum(x.seconds for x in spent),
+        sum(x.count for x in spent),
+        sum(x.cpu for x in spent),
+        sum(x.measured for x in spent),
+    )
+
+
+def cpu_of(folder: Path, name: str, count: int) -> float | None:
+    """Return the CPU seconds of `count` parts, None where no part of that name was measured.
+
+    That is what a measured part took on average, times `count`: more parts may have been measured
+    (an artifact was made again), or fewer (a run was killed).
+    """
+    spent = _all(folder).get(name)
+    if not count:
+        return 0.0
+    return spent.cpu / spent.measured * count if spent and spent.measured else None
 
 
 def _all(folder: Path) -> dict[str, Spent]:

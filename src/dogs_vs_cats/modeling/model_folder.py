@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from dogs_vs_cats import environment, files
 from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config.recipes import Blend, Recipe
+from dogs_vs_cats.features import timings
 from dogs_vs_cats.modeling import checkpoints
 from dogs_vs_cats.workspace import Workspace
 
@@ -36,13 +37,25 @@ def make(
         wanted = artifact()
         partial = folder.with_name(f".{recipe.name}.partial")
         checkpoints.begin(partial, wanted.inputs)
+        there, meter = _folds(partial), timings.Meter(folder)
         result = fill(partial, wanted)
+        folds = _folds(partial) - there
         _record(partial / "record.json", recipe, wanted.inputs)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
         checkpoints.end(folder)
         wanted.record(sorted(folder.iterdir()), result)
+        if isinstance(recipe, Blend):
+            meter.made(timings.WEIGHTS)
+        else:
+            meter.made(timings.FOLDS, folds)
+        meter.save()
         return result
+
+
+def _folds(partial: Path) -> int:
+    """Return how many folds are finished."""
+    return len(list((partial / checkpoints.NAME).glob("fold-*.json")))
 
 
 def _record(path: Path, recipe: Recipe | Blend, inputs: dict[str, Any]) -> None:

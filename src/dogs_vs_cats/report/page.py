@@ -14,6 +14,7 @@ from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.data import dataset
+from dogs_vs_cats.features import timings
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.report.template import TEMPLATE
 from dogs_vs_cats.submission import stage
@@ -22,6 +23,7 @@ from dogs_vs_cats.workspace import Workspace
 HERE = Path(__file__).parent
 CODE = (
     "analysis.compare",
+    "analysis.costs",
     "analysis.grad_cam",
     "analysis.label_issues",
     "analysis.linear_probe",
@@ -71,6 +73,7 @@ def artifact(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> Ar
     """Return the page of a recipe: decided by what it shows, its template and our code."""
     data = dataset.read(workspace)
     heads = sorted(workspace.models.glob("*/stamp.json"))
+    spent = sorted(workspace.models.glob(f"*/{timings.NAME}"))
     inputs = {
         "recipe": dataclasses.asdict(recipe),
         "submission": stage.artifact(workspace, recipe).fresh(),
@@ -78,6 +81,7 @@ def artifact(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> Ar
         "photos": files.digest(workspace.table),
         "classes": files.digest(workspace.classes),
         "heads": {stamp.parent.name: files.digest(stamp) for stamp in heads},
+        "timings": {path.parent.name: files.digest(path) for path in spent},
         "verdicts": files.digest(workspace.verdicts) if workspace.verdicts.exists() else "",
         "ledger": [
             line

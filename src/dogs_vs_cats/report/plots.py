@@ -41,7 +41,23 @@ def plot(draw: Draw, alt: str) -> Plot:
     return Plot(_uri(draw, *LIGHT), _uri(draw, *DARK), alt)
 
 
+def svg(draw: Draw) -> str:
+    """Return what `draw` draws as one SVG, in light colours or dark ones as its reader prefers."""
+    text = _svg(draw, *LIGHT)
+    light, dark = ([ink, line, *colours] for ink, line, colours in (LIGHT, DARK))
+    for number, colour in enumerate(light):
+        text = text.replace(colour, f"var(--c{number}, {colour})")
+    named = "".join(f"--c{number}: {colour}; " for number, colour in enumerate(dark))
+    style = f"<style>@media (prefers-color-scheme: dark) {{ svg {{ {named}}} }}</style>\n <defs>"
+    return text.replace("<defs>", style, 1)
+
+
 def _uri(draw: Draw, ink: str, line: str, colours: list[str]) -> str:
+    text = _svg(draw, ink, line, colours)
+    return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode("ascii")
+
+
+def _svg(draw: Draw, ink: str, line: str, colours: list[str]) -> str:
     import matplotlib
     from cycler import cycler
     from matplotlib.figure import Figure
@@ -67,16 +83,16 @@ def _uri(draw: Draw, ink: str, line: str, colours: list[str]) -> str:
         draw(figure.subplots())
         text = io.BytesIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(text.getvalue()).decode("ascii")
+    return text.getvalue().decode()
 
 
-def _logarithmic(axes: Any, name: str) -> None:
-    """Give an axis, x or y, a logarithmic scale with plain numbers at 1, 2, 5, 10, ..."""
+def logarithmic(axes: Any, name: str, marks: tuple[int, ...] = (1, 2, 5)) -> None:
+    """Give an axis, x or y, a logarithmic scale with plain numbers at `marks` of each decade."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     getattr(axes, f"set_{name}scale")("log")
     axis = getattr(axes, f"{name}axis")
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if name == "y" else (1,)))
+    axis.set_major_locator(LogLocator(subs=marks))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 
@@ -91,7 +107,7 @@ def learning_curves(history: pd.DataFrame, name: str, label: str) -> Plot:
                 once = None if number else legend
                 axes.plot(rows["epoch"], rows[column], color=colour, alpha=0.6, label=once)
         if name == "loss":
-            _logarithmic(axes, "y")
+            logarithmic(axes, "y")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel="epoch", ylabel=label)
         axes.legend()
@@ -105,7 +121,7 @@ def histogram(predictions: Predictions) -> Plot:
     two = len(classes) == 2
     column = 1 if two else predictions.labels
     values = predictions.probabilities[rows, column]
-    name = f"p of {_short(classes[1])}" if two else "p of the true class"
+    name = f"p of {short(classes[1])}" if two else "p of the true class"
 
     def draw(axes: Any) -> None:
         edges = np.linspace(0, 1, 2 * BINS + 1)
@@ -114,10 +130,10 @@ def histogram(predictions: Predictions) -> Plot:
         else:
             for index, label in enumerate(classes):
                 of_class = values[predictions.labels == index]
-                legend = f"of {_short(label)}"
+                legend = f"of {short(label)}"
                 axes.hist(of_class, edges, histtype="step", linewidth=1.8, label=legend)
             axes.legend()
-        _logarithmic(axes, "y")
+        logarithmic(axes, "y")
         axes.set(xlabel=name, ylabel="photos", xlim=(0, 1))
 
     return plot(draw, f"Histogram of the {name}, by class")
@@ -129,8 +145,8 @@ def reliability(predictions: Predictions) -> Plot:
     p is that of class 1 if there are two classes, else of the predicted class (Guo et al. 2017).
     """
     two = len(predictions.classes) == 2
-    name = f"p of {_short(predictions.classes[1])}" if two else "p of the predicted class"
-    share = f"share of {_short(predictions.classes[1])}" if two else "share of correct predictions"
+    name = f"p of {short(predictions.classes[1])}" if two else "p of the predicted class"
+    share = f"share of {short(predictions.classes[1])}" if two else "share of correct predictions"
 
     def draw(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle="--")
@@ -180,7 +196,7 @@ def log_loss_by_clip(predictions: Predictions, fitted: Calibration) -> Plot:
     def draw(axes: Any) -> None:
         axes.plot(steps, losses)
         axes.plot([fitted.clip], [fitted_loss], "o", color="C1", label=f"fitted: {fitted.clip:.2g}")
-        _logarithmic(axes, "x")
+        logarithmic(axes, "x", (1,))
         axes.set(xlabel="clip: the least p of any class", ylabel="log loss")
         axes.legend()
 
@@ -226,5 +242,5 @@ def scores_over_time(lines: list[LedgerLine], metric: str) -> Plot:
     return plot(draw, "The ledger: out-of-fold metrics and scores over time")
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     return legible(name).replace("\n", " ")[:24]
