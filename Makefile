@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup data features train submit report predict try export upload scores compare \
         search demo rehearse check status clean bench figures test lint packages own \
-        exportable switches
+        exportable switches hub
 # Each stage needs the one before it: -j must not run them in parallel.
 .NOTPARALLEL:
 
@@ -76,7 +76,7 @@ endif
 	  $(if $(filter 1,$(GPU)),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
 	@touch .venv/ready
 
-.venv/openvino .venv/jax .venv/onnx .venv/try: .venv/%: requirements-%.txt | .venv/ready
+.venv/openvino .venv/jax .venv/onnx .venv/try .venv/hub: .venv/%: requirements-%.txt | .venv/ready
 	@echo "setup: packages for $* into .venv"
 	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r $<
 	@touch $@
@@ -85,13 +85,21 @@ switches:
 	$(if $(MISTAKEN),@echo "error: $(MISTAKEN)=$$$(MISTAKEN) means nothing:" \
 	  "give $(MISTAKEN)=0 or $(MISTAKEN)=1." >&2; exit 1)
 
+# Only a recipe's text says that its backbone is one of KerasHub.
+hub: $(READY)
+ifndef PYTHON
+	@! grep -qsE '^ *backbone *= *"hub:' "$$RECIPE" $$RECIPE \
+	  $$(printf 'recipes/%s.toml ' $$RECIPE) || \
+	  $(MAKE) --no-print-directory .venv/hub
+endif
+
 packages: switches
 	@$(RUN) scripts/packages.py --check $(EXTRAS)
 
 data: $(READY) ## get the photos, decode and check them, split them into folds
 	@$(RUN) scripts/data.py $(if $(SOURCE),--source "$$SOURCE") $(SLUG) $(PICK)
 
-features: $(READY) ## run the photos once through the frozen network; cache the features
+features: $(READY) hub ## run the photos once through the frozen network; cache the features
 	@$(RUN) scripts/features.py $(STAGE) $(if $(BATCH),--batch $(BATCH))
 
 train: features ## train heads on the features, one per fold; measure them out of fold
@@ -132,10 +140,10 @@ compare: $(READY) ## compare the trained recipes: log loss, cost, what may be no
 search: $(READY) ## try other settings of a head, on other folds than train's
 	@$(RUN) scripts/search.py $(STAGE) $(if $(SPACE),--space "$$SPACE") $(if $(filter 1,$(NESTED)),--nested)
 
-rehearse: $(READY) ## the whole competition on your own photos, with a small Kaggle on this machine
+rehearse: $(READY) hub ## the whole competition on your own photos, with a small Kaggle on this machine
 	@$(RUN) scripts/rehearse.py $(if $(SOURCE),--source "$$SOURCE") $(STAGE) $(if $(BATCH),--batch $(BATCH))
 
-demo: $(READY) ## the whole road in some minutes, on drawings; no account needed
+demo: $(READY) hub ## the whole road in some minutes, on drawings; no account needed
 	@$(RUN) scripts/rehearse.py --source sample --photos demo-drawings --dataset demo $(CHOICE)
 	@echo
 	@echo "That was the whole road, on drawings of cats and dogs and a Kaggle on this machine."

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 EXTRAS = {
+    "hub": {"keras-hub": "keras_hub"},
     "openvino": {"openvino": "openvino", "nncf": "nncf"},
     "jax": {"jax": "jax"},
     "onnx": {"onnxruntime": "onnxruntime", "tf2onnx": "tf2onnx"},

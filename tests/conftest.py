@@ -154,6 +154,7 @@ LONGEST = (
 HOW_TO_INSTALL = {
     "flask": "make setup EXTRAS=try",
     "jax": "make setup KERAS_BACKEND=jax",
+    "keras_hub": "make setup EXTRAS=hub",
     "nncf": "make setup ENGINE=openvino",
     "onnxruntime": "make setup EXTRAS=onnx",
     "openvino": "make setup ENGINE=openvino",

@@ -17,7 +17,7 @@ from dogs_vs_cats.modeling import blend, training
 from dogs_vs_cats.modeling.head_code import HEAD_CODE
 from dogs_vs_cats.submission import stage
 
-BUILDERS = {backbone.builder for backbone in backbones.table().values()}
+BUILDERS = {backbone.builder for backbone in backbones.table().values()} | {backbones.KERAS_HUB}
 FEATURES = {*cache.CODE, *cache.CODE_OPENVINO, *cache.CODE_INT8, *BUILDERS}
 HEADS = {*training.CODE, *training.FINE_TUNING_CODE}.union(*HEAD_CODE.values())
 
@@ -35,6 +35,7 @@ DECIDES_NOTHING = {
     "code_keys": "makes the keys",
     "config.backbones": "weights, builder and tap are in the key themselves",
     "config.engines": "engine, precision and device are in the key themselves",
+    "config.presets": "the hash of a preset's files and KerasHub's version are in the key",
     "config.recipes": "a recipe's values are in the key themselves",
     "config.rules": "which values a recipe may have",
     "config.views": "the geometry of a recipe's views is in the key itself",

@@ -19,6 +19,11 @@ def test_the_seed_is_the_2017_network_and_fast_the_default():
     assert recipe_files.read("best").features.size == 320
 
 
+def test_recipes_whose_weights_are_not_to_be_had_here_say_so():
+    for name in "dinov2", "inceptionv3", "resnet50", "vgg19":
+        assert recipe_files.read(name).about.endswith(": not measured here")
+
+
 BAD = {
     "unknown key": ("[head]", "[head]\nlearning_speed = 1", "learning_speed"),
     "unknown kind of head": (
@@ -117,7 +122,8 @@ def test_a_layer_that_some_path_avoids_is_refused_with_those_that_can_be(here):
 
 
 def test_an_unknown_name_lists_the_known_ones(here):
-    with pytest.raises(UserError, match="best, blend, fast, light, linear, seed, tuned"):
+    known = "best, blend, dinov2, fast, inceptionv3, light, linear, resnet50, seed, tuned, vgg19"
+    with pytest.raises(UserError, match=known):
         recipe_files.read("fastest")
     with pytest.raises(UserError, match="isn't there"):
         recipe_files.read("mine.toml")

@@ -111,3 +111,28 @@ def test_an_interpreter_of_another_version_is_one_line(here, version):
 
 def test_an_old_interpreter_can_read_what_says_so():
     ast.parse((PROJECT / "scripts" / "packages.py").read_text(), feature_version=(3, 8))
+
+
+def test_a_recipe_with_a_backbone_of_keras_hub_has_its_packages_installed_once(here):
+    (here / "Makefile").symlink_to(PROJECT / "Makefile")
+    (here / "recipes").mkdir()
+    for path in "hub.toml", "recipes/named.toml":
+        Path(path).write_text('[features]\nbackbone = "hub:dinov2_base"\n')
+    for path in "requirements.txt", "requirements-hub.txt", ".venv/ready":
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).touch()
+    python = here / ".venv/bin/python"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\necho \"$@\" >> '{here}/ran'\n")
+    python.chmod(0o755)
+    for recipe, stages in ("hub.toml", 2), ("tiny.toml named", 2), ("tiny.toml", 1), ("", 1):
+        Path(".venv/hub").unlink(missing_ok=True)
+        done = make("features", f"RECIPE={recipe}")
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        lines = ran()
+        assert len(lines) == stages, recipe
+        assert ("-r requirements-hub.txt" in lines[0]) == (stages == 2)
+    make("features", "RECIPE=hub.toml")
+    ran()
+    make("features", "RECIPE=hub.toml")
+    assert len(ran()) == 1

@@ -17,11 +17,12 @@ from PIL import Image
 from dogs_vs_cats.analysis import label_issues
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos, sample
+from dogs_vs_cats.features import weights
 from dogs_vs_cats.modeling import training
 from dogs_vs_cats.workspace import Workspace
 from support.commands import LOGISTIC, PROJECT
 from support.exactness import Printed
-from support.pictures import class_folder, few_of_kaggle, picture
+from support.pictures import class_folder, few_of_kaggle, kaggle_folder, picture
 
 TINY_DEMO = ("demo", "RECIPE=tiny.toml")
 
@@ -143,14 +144,14 @@ def test_flipped_labels_are_the_first_label_issues(real, tmp_path, monkeypatch):
     assert set(flipped) <= set(first)
 
 
-def shortened(name: str) -> str:
-    """Write recipes/<name>.toml with one seed and epoch, at 64 px, in float32; return its path.
+def shortened(name: str, size: int = 64) -> str:
+    """Write recipes/<name>.toml with one seed and epoch, small, in float32; return its path.
 
     Where a processor has no bfloat16, emulating it takes minutes.
     """
     text = (PROJECT / "recipes" / f"{name}.toml").read_text()
     for old, new in (
-        (r"size = \d+", "size = 64"),
+        (r"\bsize = \d+", f"size = {size}"),
         (r"seeds = \[.*?\]", "seeds = [2017]"),
         (r"epochs = \d+", "epochs = 1"),
         ('"bfloat16"', '"float32"'),
@@ -173,6 +174,20 @@ def test_the_other_recipes_and_their_blend_on_real_photos(project, real_photos):
         assert metrics("few", recipe)["n"] == 10
         assert metrics("few", recipe)["log_loss"] < 1
     (path,) = Path("submissions").glob(f"few-{blend}-*.csv")
+    assert pd.read_csv(path)["id"].tolist() == [1, 2]
+
+
+@pytest.mark.matrix
+def test_recipes_whose_weights_are_not_to_be_had_here_run_on_random_ones(here, run, monkeypatch):
+    monkeypatch.setattr(weights, "load", lambda *_: {})  # no layer is set
+    names = "resnet50", "inceptionv3", "vgg19"
+    recipes = " ".join(shortened(name, size=75) for name in names)
+    run("data", "--source", str(kaggle_folder(here / "source", each=5, tests=2)))
+    for stage in "features", "train", "submit":
+        run(stage, "--recipe", recipes, "--precision", "float32")
+    for name in names:
+        assert metrics("source", f"short-{name}")["n"] == 10
+    (path,) = Path("submissions").glob("source-short-*.csv")
     assert pd.read_csv(path)["id"].tolist() == [1, 2]
 
 

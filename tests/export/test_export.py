@@ -388,3 +388,26 @@ def test_the_lines_in_the_docs_predict_as_the_pipeline_does(done):
     assert list(found) == ["cat", "dog"]
     for text, expected in zip(found.values(), answer.probabilities, strict=True):
         assert float(text) == pytest.approx(expected, abs=2e-4)
+
+
+def test_an_exact_gelu_is_written_with_what_onnx_has():
+    import onnxruntime
+    from scipy.special import erfc
+
+    def value(name: str):
+        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"])
+
+    nodes = [
+        onnx.helper.make_node(kind, [x], [y], name=kind + x)
+        for kind, x, y in (("Erfc", "x", "a"), ("Neg", "a", "b"), ("Erfc", "b", "y"))
+    ]
+    graph = onnx.helper.make_graph(nodes, "two", [value("x")], [value("y")])
+    opset = [onnx.helper.make_opsetid("", 15)]
+    network = onnx_export.without_erfc(
+        onnx.helper.make_model(graph, opset_imports=opset, ir_version=9)
+    )
+    onnx.checker.check_model(network, full_check=True)
+    x = np.linspace(-3, 3, 9, dtype=np.float32)
+    session = onnxruntime.InferenceSession(network.SerializeToString())
+    (found,) = session.run(None, {"x": x})
+    assert np.allclose(found, erfc(-erfc(x)), atol=1e-6)

@@ -172,3 +172,11 @@ def test_a_gpu_that_the_backend_does_not_see_is_refused():
         pytest.skip("there is a GPU")
     with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES"):
         keras_backend.require("gpu")
+
+
+def test_tensorflow_is_kept_out_but_for_what_needs_it(monkeypatch):
+    hook = keras_backend._NoTensorFlow()
+    monkeypatch.setattr(sys, "meta_path", [hook, *sys.meta_path])
+    with keras_backend.tensorflow_allowed():
+        assert hook not in sys.meta_path
+    assert sys.meta_path[0] is hook

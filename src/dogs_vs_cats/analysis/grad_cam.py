@@ -106,7 +106,7 @@ def load(
     else:
         keras_backend.require(engine.device)
     network = _network(recipe, precision)
-    pooling = (recipe.retrain or recipe.features).pooling
+    pooling = (recipe.retrain or recipe.features.as_pooled()).pooling
     loaded = [FoldHead(heads.fold_of(path), heads.load(path), pooling) for path in paths]
     return Heatmaps(network, loaded)
 

@@ -20,7 +20,7 @@ from dogs_vs_cats.modeling.heads.prediction import predict
 from dogs_vs_cats.modeling.heads.protocol import Split
 from dogs_vs_cats.workspace import Workspace
 
-POOLINGS = ("avg", "avgmax")  # whose features are few enough
+POOLINGS = ("avg", "avgmax", "tokens")  # whose features are few enough
 STRENGTH = 0.01  # C: how much a photo counts against large weights
 
 

@@ -2,7 +2,8 @@
 
 Those of keras.applications are a table that is derived from Keras
 (tests/support/backbone_table.py) and checked against it. To add another: an entry in OTHERS, and
-a builder in features/backbones/, which its docstring describes. Standard library alone.
+a builder in features/backbones/, which its docstring describes. Those of KerasHub need no entry
+(presets.py). Standard library alone.
 """
 
 import functools
@@ -13,8 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dogs_vs_cats.config import presets
+from dogs_vs_cats.errors import UserError
+
 TABLE = Path(__file__).with_name("backbones.json")
 KERAS_APPLICATIONS = "features.backbones.keras_applications"
+KERAS_HUB = "features.backbones.keras_hub"
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,24 @@ class Tap:
     def side(self, size: int) -> int:
         """Return the map's height and width for a photo of `size` x `size` pixels."""
         return (size + self.offset) // self.stride
+
+
+@dataclass(frozen=True)
+class PresetTap(Tap):
+    """The last layer of a KerasHub preset. sides: size of photos -> the map's height and width.
+
+    Only sizes that the network has been built for are known.
+    """
+
+    sides: Mapping[str, int] = field(default_factory=dict)
+
+    def side(self, size: int) -> int:
+        if str(size) not in self.sides:
+            raise UserError(
+                f"The features of a KerasHub preset at {size} px aren't computed yet: run `make "
+                "features` first."
+            )
+        return self.sides[str(size)]
 
 
 @dataclass(frozen=True)
@@ -65,8 +88,8 @@ class Backbone:
     title: its name in papers and in Keras. builder: the module of ours that builds it, feeds it
     and loads its weights, as `features.backbones.keras_applications`; family: how a builder of
     several networks tells them apart.
-    smallest, default: the input's least and usual height and width in pixels. taps: the layers
-    whose output may be kept, first to last.
+    smallest, default: the input's least and usual height and width in pixels; default is 0 where
+    only the preset knows. taps: the layers whose output may be kept, first to last.
 
     file: the name of its weights in the weights folder. hash: of that file, md5 or, where it has
     64 digits, sha256. sources: where the file comes from, the first that can be reached; none for
@@ -99,7 +122,7 @@ class Backbone:
         depth, side = self.taps[tap].depth, self.taps[tap].side(size)
         if pooling in ("none", "flatten"):
             return side * side * depth
-        return {"avg": depth, "avgmax": 2 * depth}[pooling]
+        return {"avg": depth, "tokens": depth, "avgmax": 2 * depth}[pooling]
 
 
 # sha256 over the float32 little-endian bytes of each convolution's kernel, in the order
@@ -202,10 +225,34 @@ OTHERS: dict[str, Backbone] = {
 }
 
 
+class _Table(dict[str, Backbone]):
+    """Name in recipes -> backbone. Those of KerasHub, `hub:...`, are found, but not listed."""
+
+    def __missing__(self, name: str) -> Backbone:
+        if presets.is_preset(name):
+            return _preset(name)
+        raise KeyError(name)
+
+
 @functools.cache
 def table() -> dict[str, Backbone]:
     """Return name in recipes -> backbone, for all there are; read once, when first asked for."""
-    return keras_applications() | OTHERS
+    return _Table(keras_applications() | OTHERS)
+
+
+def _preset(name: str) -> Backbone:
+    """Return a preset of KerasHub, as far as it is known."""
+    known = presets.known(name) or presets.Record("", "")
+    return Backbone(
+        title=name,
+        builder=KERAS_HUB,
+        smallest=1,
+        default=0,
+        file="",
+        hash=known.fingerprint,
+        sources=(),
+        taps={"out": PresetTap(-1, known.depth, 0, 1, known.sides)},
+    )
 
 
 def keras_applications() -> dict[str, Backbone]:

@@ -3,14 +3,16 @@
 recipe_files.py reads them. Standard library alone.
 """
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from dogs_vs_cats.config import backbones, rules
 from dogs_vs_cats.config.rules import one_of, some_of, whole_number
 from dogs_vs_cats.config.views import VIEWS
 
 POOLINGS = ("none", "flatten", "avg", "avgmax")
+OF_PRESETS = ("tokens",)
 OPTIMISERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
@@ -21,14 +23,14 @@ class FeatureSettings:
     """[features]: what is computed once a photo and cached.
 
     size: height and width in pixels. pooling: `none` keeps maps that layers are trained on
-    (`FineTuning`), `flatten` makes one long row of numbers of them. train_views: the views that a
-    head is trained on. test_views: those whose predictions are averaged, for test photos and out
-    of fold alike.
+    (`FineTuning`), `flatten` makes one long row of numbers of them, `tokens` keeps the class token
+    and the mean of the patches. train_views: the views that a head is trained on. test_views:
+    those whose predictions are averaged, for test photos and out of fold alike.
     """
 
     backbone: Annotated[str, rules.backbone_name]
     tap: Annotated[str, rules.tap_of_backbone]
-    pooling: Annotated[str, one_of(POOLINGS)]
+    pooling: Annotated[str, rules.pooling_of_backbone(POOLINGS, OF_PRESETS)]
     size: Annotated[int, rules.size_of_backbone]
     train_views: Annotated[tuple[str, ...], some_of(VIEWS)]
     test_views: Annotated[tuple[str, ...], some_of(VIEWS)]
@@ -41,6 +43,14 @@ class FeatureSettings:
             "pooling": self.pooling,
             "size": self.size,
         }
+
+    def as_pooled(self) -> Self:
+        """Return the settings as the extractor takes them.
+
+        Maps of tokens have the class token at every place (features/backbones/keras_hub.py), so
+        `tokens` is a mean over places.
+        """
+        return dataclasses.replace(self, pooling="avg") if self.pooling == "tokens" else self
 
     def dimension(self) -> int:
         """Return how many numbers a photo becomes."""

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from dogs_vs_cats.config import backbones
+from dogs_vs_cats.config import backbones, presets
 from dogs_vs_cats.config.backbones import Backbone
 
 Rule = Callable[[Any, Mapping[str, Any]], str | None]
@@ -76,7 +76,21 @@ def seeds(value: Any, section: Mapping[str, Any]) -> str | None:
 
 
 def backbone_name(value: Any, section: Mapping[str, Any]) -> str | None:
-    return one_of(backbones.table())(value, section)
+    if isinstance(value, str) and presets.is_preset(value):
+        return presets.expected(value)
+    expected = one_of(backbones.table())(value, section)
+    return expected and f"{expected}, or hub: and a preset of KerasHub"
+
+
+def pooling_of_backbone(choices: tuple[str, ...], of_presets: tuple[str, ...]) -> Rule:
+    """One of the choices; of a KerasHub preset also one of those `of_presets`."""
+
+    def rule(value: Any, section: Mapping[str, Any]) -> str | None:
+        name = section["backbone"]
+        preset = isinstance(name, str) and presets.is_preset(name)
+        return one_of(choices + of_presets if preset else choices)(value, section)
+
+    return rule
 
 
 def tap_of_backbone(value: Any, section: Mapping[str, Any]) -> str | None:
@@ -91,13 +105,15 @@ def size_of_backbone(value: Any, section: Mapping[str, Any]) -> str | None:
     if backbone is None:
         return None
     expected = whole_number(backbone.smallest, 2048)(value, section)
-    return expected and f"{expected} ({backbone.title} has {backbone.default} by itself)"
+    if not expected or not backbone.default:
+        return expected
+    return f"{expected} ({backbone.title} has {backbone.default} by itself)"
 
 
 def _backbone(section: Mapping[str, Any]) -> Backbone | None:
     """Return the section's backbone, or None if it is unknown: then that is the error to report."""
     name = section["backbone"]
-    return backbones.table().get(name) if isinstance(name, str) else None
+    return None if backbone_name(name, section) else backbones.table()[name]
 
 
 def _listed(taps: tuple[str, ...], value: object) -> str:

@@ -25,10 +25,13 @@ from dogs_vs_cats.export.results import ExportResult
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
 if TYPE_CHECKING:
+    import onnx
+
     from dogs_vs_cats.modeling.calibration import Calibration
     from dogs_vs_cats.modeling.opinion_pool import Pool
 
 LARGEST = 2**31 - 2**20  # bytes: protobuf's limit, less room for what are not weights
+ONE = "erfc/one"  # the name of a constant in the file
 PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 SETUP = "make setup EXTRAS=onnx"
 CODE = (
@@ -147,7 +150,7 @@ def write(workspace: Workspace, recipe: Recipe | Blend, target: Path, threads: i
         saved, converted = Path(temporary, "saved"), Path(temporary, "converted.onnx")
         model.export(saved, format="tf_saved_model", verbose=False)
         _convert(saved, converted)
-        network = onnx.load(converted)
+        network = without_erfc(onnx.load(converted))
     for value in (*network.graph.input, *network.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "n"
     onnx.helper.set_model_props(network, _metadata(workspace, recipe, heads.last))
@@ -178,6 +181,29 @@ def _convert(saved: Path, target: Path) -> None:
         )
     if done.returncode:
         raise RuntimeError(f"tf2onnx could not convert the network:\n{done.stdout}{done.stderr}")
+
+
+def without_erfc(network: "onnx.ModelProto") -> "onnx.ModelProto":
+    """Return a network with 1 - Erf in place of Erfc, which ONNX doesn't have.
+
+    TensorFlow computes an exact GELU with it, as of ConvNeXt and transformers.
+    """
+    import onnx
+
+    nodes = []
+    for node in network.graph.node:
+        if node.op_type == "Erfc":
+            inside, (outside,) = f"{node.name}/erf", node.output
+            nodes.append(onnx.helper.make_node("Erf", node.input, [inside]))
+            nodes.append(onnx.helper.make_node("Sub", [ONE, inside], [outside]))
+        else:
+            nodes.append(node)
+    if len(nodes) > len(network.graph.node):
+        one = onnx.helper.make_tensor(ONE, onnx.TensorProto.FLOAT, [], [1.0])
+        network.graph.initializer.append(one)
+        del network.graph.node[:]
+        network.graph.node.extend(nodes)
+    return network
 
 
 def _metadata(

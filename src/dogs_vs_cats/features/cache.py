@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dogs_vs_cats import code_keys, files, progress
 from dogs_vs_cats.artifacts import Artifact
-from dogs_vs_cats.config import backbones
+from dogs_vs_cats.config import backbones, presets
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.config.views import VIEWS
@@ -54,6 +54,8 @@ def made_from(workspace: Workspace, settings: FeatureSettings, engine: Engine) -
         "engine": dataclasses.asdict(engine),
         "packages": engine.versions(),
     }
+    if presets.is_preset(settings.backbone):  # its files decide, not its name or place
+        inputs |= {"backbone": "hub", "packages": engine.versions() | presets.versions()}
     if engine.precision == "int8":
         samples = "".join(quantisation_samples.chosen(workspace))
         inputs["quantisation_samples"] = hashlib.sha256(samples.encode()).hexdigest()
@@ -64,8 +66,8 @@ def folder(workspace: Workspace, settings: FeatureSettings, engine: Engine) -> P
     """Return the cache's folder: cache/<dataset>/<backbone-size-pooling-key>."""
     text = json.dumps(made_from(workspace, settings, engine), sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:10]
-    name = f"{settings.backbone}-{settings.size}-{settings.pooling}-{key}"
-    return workspace.cache / name
+    backbone = "hub" if presets.is_preset(settings.backbone) else settings.backbone
+    return workspace.cache / f"{backbone}-{settings.size}-{settings.pooling}-{key}"
 
 
 def identity(workspace: Workspace, settings: FeatureSettings, engine: Engine) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dogs_vs_cats import files, progress
 from dogs_vs_cats.artifacts import Artifact
+from dogs_vs_cats.config import presets
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.config.views import VIEWS
@@ -56,6 +57,10 @@ def build(
 
     UserError if the disk is too small, or a photo is no longer what photos.csv says.
     """
+    if presets.is_preset(settings.backbone):
+        from dogs_vs_cats.features.backbones import keras_hub
+
+        keras_hub.require(settings, run.threads)
     base = cache.folder(workspace, settings, engine)
     with files.locked(base / ".lock", f"features in {base}"):
         stale = {
@@ -199,7 +204,7 @@ def extractor_of(
 
         base = cache.folder(workspace, settings, engine)
         extractor = openvino_extractor.build(
-            settings,
+            settings.as_pooled(),
             engine,
             base,
             lambda: quantisation_samples.batches(workspace, settings.size, threads),
@@ -211,6 +216,6 @@ def extractor_of(
         from dogs_vs_cats.features import weights
 
         tensors = weights.load(settings.backbone, weights_folder())
-        extractor = keras_extractor.build(settings, engine, tensors, threads)
+        extractor = keras_extractor.build(settings.as_pooled(), engine, tensors, threads)
     extractor.run(np.zeros((batch, settings.size, settings.size, 3), np.uint8))
     return extractor

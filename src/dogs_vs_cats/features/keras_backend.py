@@ -94,6 +94,19 @@ class _NoTensorFlow(Loader):
 
 
 @contextmanager
+def tensorflow_allowed() -> Iterator[None]:
+    """Let TensorFlow be imported in the block on another backend too: KerasHub does so."""
+    hooks = [hook for hook in sys.meta_path if isinstance(hook, _NoTensorFlow)]
+    for hook in hooks:
+        sys.meta_path.remove(hook)
+    try:
+        with _native_stderr_muted():
+            yield
+    finally:
+        sys.meta_path[:0] = hooks
+
+
+@contextmanager
 def _native_stderr_muted() -> Iterator[None]:
     """Hold back what native libraries write to stderr; show it if the block fails.
 

@@ -16,19 +16,20 @@ import urllib.request
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from dogs_vs_cats import files, progress
-from dogs_vs_cats.config import backbones
+from dogs_vs_cats.config import backbones, presets
 from dogs_vs_cats.config.backbones import Backbone, Download, Wheel
 from dogs_vs_cats.errors import UserError
 
 TIMEOUT = 10  # seconds without an answer: some networks drop packets instead of refusing
 
 Tensors = dict[str, tuple[np.ndarray, ...]]  # layer -> its float32 arrays, as set_weights has them
-Weights = Tensors | Path  # proven layer by layer, or the proven file
+# Proven layer by layer, or the proven file, or the folder of a KerasHub preset.
+Weights = Tensors | Path
 
 Content = TypeVar("Content")
 
@@ -44,6 +45,9 @@ def load(name: str, folder: Path, url: str | None = None) -> Weights:
     source gives wrong weights.
     """
     backbone = backbones.table()[name]
+    if presets.is_preset(name):
+        builder = importlib.import_module(f"dogs_vs_cats.{backbone.builder}")
+        return cast(Path, builder.fetch(name))
     with files.locked(folder / f".{name}.lock", f"weights of {name}"):
         if backbone.tensors:
             return _load_tensors(name, backbone, folder, url)
