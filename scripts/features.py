@@ -1,9 +1,10 @@
 """Run the photos once through a recipe's frozen backbone and cache the bottleneck features."""
 
 from dogs_vs_cats import console, files
-from dogs_vs_cats.config import engines, recipe_files, recipes
+from dogs_vs_cats.config import engines, imagenet, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Recipe
+from dogs_vs_cats.data import dataset
 from dogs_vs_cats.features import cache
 from dogs_vs_cats.workspace import Workspace, current_workspace
 
@@ -17,6 +18,7 @@ def main() -> None:
     recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
+    imagenet.require_classes(recipe, dataset.read(workspace).classes)
     for member in recipes.members(recipe):
         compute(workspace, member, engine, args.batch, args.threads)
 

@@ -1,9 +1,10 @@
 """Train a recipe's heads, one a fold, and predict each photo by the head that never saw it."""
 
 from dogs_vs_cats import console
-from dogs_vs_cats.config import engines, recipe_files, recipes
+from dogs_vs_cats.config import engines, imagenet, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
+from dogs_vs_cats.data import dataset
 from dogs_vs_cats.modeling import blend, learning_curves, training
 from dogs_vs_cats.modeling.results import BlendResult, Evaluation
 from dogs_vs_cats.workspace import Workspace, current_workspace
@@ -14,6 +15,7 @@ def main() -> None:
     recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
+    imagenet.require_classes(recipe, dataset.read(workspace).classes)
     for member in recipes.members(recipe):
         train(workspace, member, engine, args.threads)
     if isinstance(recipe, Blend):

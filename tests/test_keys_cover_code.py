@@ -15,6 +15,7 @@ from dogs_vs_cats.data import dataset
 from dogs_vs_cats.features import cache
 from dogs_vs_cats.modeling import blend, training
 from dogs_vs_cats.modeling.head_code import HEAD_CODE
+from dogs_vs_cats.modeling.heads import KINDS
 from dogs_vs_cats.submission import stage
 
 BUILDERS = {backbone.builder for backbone in backbones.table().values()} | {backbones.KERAS_HUB}
@@ -104,6 +105,13 @@ def test_every_module_that_a_stage_imports_is_in_its_key_or_exempt(name):
     covered = code.union(*(STAGES[other][1] for other in upstream), before)
     found = reached(module, before)
     assert not found - covered - DECIDES_NOTHING.keys()
+
+
+@pytest.mark.parametrize("kind", HEAD_CODE)
+def test_every_module_that_a_kind_of_head_imports_is_in_its_key_or_exempt(kind):
+    module = KINDS[kind].__name__.removeprefix("dogs_vs_cats.")
+    covered = {*training.CODE, *HEAD_CODE[kind], *FEATURES}
+    assert not reached(module, set()) - covered - DECIDES_NOTHING.keys()
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -93,6 +93,22 @@ def test_layers_are_retrained_on_maps_from_a_tap_below_them(here):
         assert words in str(error.value)
 
 
+def test_a_zero_shot_head_is_given_the_logits_of_imagenets_classes(here):
+    text = (recipe_files.FOLDER / "zero-shot.toml").read_text()
+    for old, new, words in (
+        ('"avg"', '"avgmax"', 'tap = "logits" and pooling = "avg"'),
+        ('0-classifier"\ntap = "logits"', '0"\ntap = "top_out"', "efficientnet-lite2-classifier"),
+        ('kind = "zero-shot"', 'kind = "zero-shot"\nC = 1', "Unknown key 'C'"),
+    ):
+        assert old in text
+        (here / "bad.toml").write_text(text.replace(old, new))
+        with pytest.raises(UserError, match=r"bad.toml") as error:
+            recipe_files.read("bad.toml")
+        assert words in str(error.value)
+    (here / "good.toml").write_text(text.replace("lite0", "lite2").replace("224", "260"))
+    assert recipe_files.read("good.toml").features.dimension() == 1000
+
+
 def recipe(here, **values) -> recipes.FeatureSettings:
     """Read the tiny recipe with other features."""
     text = TINY
@@ -122,7 +138,10 @@ def test_a_layer_that_some_path_avoids_is_refused_with_those_that_can_be(here):
 
 
 def test_an_unknown_name_lists_the_known_ones(here):
-    known = "best, blend, dinov2, fast, inceptionv3, light, linear, resnet50, seed, tuned, vgg19"
+    known = (
+        "best, blend, champion, dinov2, fast, inceptionv3, light, linear, resnet50, seed, sharp, "
+        "tuned, vgg19, zero-shot"
+    )
     with pytest.raises(UserError, match=known):
         recipe_files.read("fastest")
     with pytest.raises(UserError, match="isn't there"):

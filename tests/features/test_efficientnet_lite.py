@@ -10,59 +10,15 @@ import pytest
 from dogs_vs_cats import code_keys
 from dogs_vs_cats.config import backbones, engines, recipe_files
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.features import cache, keras_backend, networks
+from dogs_vs_cats.features import cache, extractor, keras_backend, networks
 from dogs_vs_cats.features.backbones import efficientnet_lite, pytorch_files
 from dogs_vs_cats.workspace import Workspace
 from support import pytorch_files as made
-from support.networks import photos
+from support.efficientnet_lite import BLOCKS, made_up
+from support.networks import photos, settings
 
 NAMES = ("efficientnet-lite0", "efficientnet-lite2")
 SIZE = 40
-# (kernel, stride, expansion, channels, repeats), as they are published.
-BLOCKS = {
-    "efficientnet-lite0": [
-        *[(3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3)],
-        *[(5, 1, 6, 112, 3), (5, 2, 6, 192, 4), (3, 1, 6, 320, 1)],
-    ],
-    "efficientnet-lite2": [
-        *[(3, 1, 1, 16, 1), (3, 2, 6, 24, 3), (5, 2, 6, 48, 3), (3, 2, 6, 88, 4)],
-        *[(5, 1, 6, 120, 4), (5, 2, 6, 208, 5), (3, 1, 6, 352, 1)],
-    ],
-}
-
-
-def made_up(name: str) -> dict[str, np.ndarray]:
-    """Return name -> array, of random weights that let a picture through."""
-    rng, tensors = np.random.default_rng(3), {}
-
-    def convolution(place: str, norm: str, out: int, into: int, kernel: int) -> None:
-        scale = math.sqrt(2 / (into * kernel**2))
-        # Transposed in memory, as those that were converted from TensorFlow are.
-        array = rng.normal(0, scale, (kernel, kernel, into, out)).astype(np.float32)
-        tensors[f"{place}.weight"] = array.transpose(3, 2, 0, 1)
-        around = norm.rpartition(".")[0]
-        for part, low, high in (
-            ("weight", 0.8, 1.5),
-            ("bias", -0.2, 0.6),
-            ("running_mean", -0.3, 0.3),
-            ("running_var", 0.5, 1.5),
-        ):
-            tensors[f"{norm}.{part}"] = rng.uniform(low, high, out).astype(np.float32)
-        tensors[f"{norm}.num_batches_tracked"] = np.array([7])
-        assert around == place.rpartition(".")[0]
-
-    convolution("_conv_stem", "_bn0", 32, 3, 3)
-    channels, number = 32, 0
-    for kernel, _, expansion, out, repeats in BLOCKS[name]:
-        for _ in range(repeats):
-            place, inside = f"_blocks.{number}", channels * expansion
-            if expansion > 1:
-                convolution(f"{place}._expand_conv", f"{place}._bn0", inside, channels, 1)
-            convolution(f"{place}._depthwise_conv", f"{place}._bn1", inside, 1, kernel)
-            convolution(f"{place}._project_conv", f"{place}._bn2", out, inside, 1)
-            channels, number = out, number + 1
-    convolution("_conv_head", "_bn1", 1280, channels, 1)
-    return tensors
 
 
 def by_hand(name: str, tensors: dict[str, np.ndarray], shown: np.ndarray) -> np.ndarray:
@@ -120,8 +76,19 @@ def test_the_network_computes_what_numpy_does_from_the_same_file(name, tmp_path)
     assert np.abs(found - expected).max() < 1e-3 * np.ptp(expected)
 
 
+def test_its_classifier_gives_the_logits_of_the_mean_of_the_last_map(tmp_path):
+    tensors, shown = made_up(NAMES[0]), photos(SIZE)
+    path = made.write(tmp_path / "weights.pth", tensors)
+    one = settings(f"{NAMES[0]}-classifier", SIZE, "logits", "avg")
+    found = np.asarray(extractor.model(one, "float32", path)(shown))
+    pooled = by_hand(NAMES[0], tensors, shown).mean(axis=(1, 2))  # (n, 1280)
+    expected = pooled @ tensors["_fc.weight"].T + tensors["_fc.bias"]
+    assert found.shape == (2, one.dimension()) == (2, 1000)
+    assert np.abs(found - expected).max() < 1e-3 * np.ptp(expected)
+
+
 @pytest.mark.parametrize("size", [32, 65])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *(f"{name}-classifier" for name in NAMES)])
 def test_its_taps_are_where_the_table_says(name, size):
     backbone = backbones.table()[name]
     network = efficientnet_lite.network(backbone, size)

@@ -6,6 +6,7 @@ a builder in features/backbones/, which its docstring describes. Those of KerasH
 (presets.py). Standard library alone.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -20,6 +21,8 @@ from dogs_vs_cats.errors import UserError
 TABLE = Path(__file__).with_name("backbones.json")
 KERAS_APPLICATIONS = "features.backbones.keras_applications"
 KERAS_HUB = "features.backbones.keras_hub"
+IMAGENET_CLASSES = 1000
+LOGITS = "logits"  # the tap of a backbone that has its own top
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network without its top, with ImageNet weights.
+    """A network with ImageNet weights, without its top unless it has the tap `logits`.
 
     title: its name in papers and in Keras. builder: the module of ours that builds it, feeds it
     and loads its weights, as `features.backbones.keras_applications`; family: how a builder of
@@ -185,6 +188,16 @@ def _efficientnet_lite(
     )
 
 
+def _classifier(backbone: Backbone) -> Backbone:
+    """Return a backbone with its own top, whose only tap is the logits of ImageNet's classes.
+
+    At each place of the last map; their mean is the network's answer.
+    """
+    last = list(backbone.taps.values())[-1]
+    logits = dataclasses.replace(last, index=last.index + 1, depth=IMAGENET_CLASSES)
+    return dataclasses.replace(backbone, taps={LOGITS: logits})
+
+
 # name in recipes -> a backbone that keras.applications doesn't have.
 OTHERS: dict[str, Backbone] = {
     # The official weights of 2020, converted to PyTorch's format; Apache 2.0.
@@ -222,6 +235,10 @@ OTHERS: dict[str, Backbone] = {
             "top_out": Tap(121, 1280, 31, 32),
         },
     ),
+}
+OTHERS |= {
+    f"{name}-classifier": _classifier(OTHERS[name])
+    for name in ("efficientnet-lite0", "efficientnet-lite2")
 }
 
 

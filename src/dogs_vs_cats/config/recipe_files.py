@@ -14,6 +14,7 @@ from dogs_vs_cats.config.recipes import (
     HeadSettings,
     KerasHead,
     Recipe,
+    ZeroShotHead,
 )
 from dogs_vs_cats.config.rules import Rule
 from dogs_vs_cats.errors import UserError
@@ -135,6 +136,13 @@ def _recipe(path: Path, table: dict[str, Any]) -> Recipe:
         raise UserError(
             f"The tap of {path.name}, {features.tap}, is the backbone's last layer: there is none "
             "after it to [retrain]. Choose an earlier tap."
+        )
+    logits = backbones.LOGITS, "avg"
+    if isinstance(head, ZeroShotHead) and (features.tap, features.pooling) != logits:
+        have = [name for name, backbone in backbones.table().items() if logits[0] in backbone.taps]
+        raise UserError(
+            f'A [head] of kind = "zero-shot" in {path.name} needs tap = "{logits[0]}" and '
+            f'pooling = "{logits[1]}", with one of the backbones {", ".join(have)}.'
         )
     return Recipe(path.stem, table["about"], features, head, retrain, _twins(path, table))
 

@@ -114,9 +114,30 @@ class LogisticHead:
         return 1
 
 
+@dataclass(frozen=True)
+class ZeroShotHead:
+    """[head] with kind = "zero-shot": ImageNet's own classes, summed and calibrated."""
+
+    kind: Annotated[str, one_of(("zero-shot",))] = "zero-shot"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """One head: nothing in it is random."""
+        return (0,)
+
+    @property
+    def epochs(self) -> int:
+        """How often a progress bar counts each photo."""
+        return 1
+
+
 # kind of [head] -> its settings. A recipe without `kind` has the first.
-HEADS: "dict[str, type[HeadSettings]]" = {"keras": KerasHead, "logistic": LogisticHead}
-HeadSettings = KerasHead | LogisticHead
+HEADS: "dict[str, type[HeadSettings]]" = {
+    "keras": KerasHead,
+    "logistic": LogisticHead,
+    "zero-shot": ZeroShotHead,
+}
+HeadSettings = KerasHead | LogisticHead | ZeroShotHead
 
 
 @dataclass(frozen=True)

@@ -7,4 +7,9 @@ Not in training.py, whose code is in the key of every head: an entry makes no ot
 HEAD_CODE = {
     "keras": ("modeling.heads.keras_head", "modeling.log_loss", "modeling.training_order"),
     "logistic": ("modeling.heads.logistic_head",),
+    "zero-shot": (
+        "config.imagenet",
+        "modeling.heads.logistic_head",
+        "modeling.heads.zero_shot_head",
+    ),
 }

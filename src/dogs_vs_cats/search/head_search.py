@@ -45,8 +45,8 @@ def build(
 ) -> SearchReport:
     """Search; write reports/<dataset>/search-<recipe>[-nested].md and .json.
 
-    The recipe itself stays as it is. UserError for a blend, a recipe with [retrain], a bad search
-    space, or stale features.
+    The recipe itself stays as it is. UserError for a blend, a recipe with [retrain], a head without
+    settings, a bad search space, or stale features.
     """
     recipe = _require_single(recipe)
     space = spaces.read(space_file or spaces.default(recipe.head.kind), type(recipe.head))
@@ -82,6 +82,11 @@ def _require_single(recipe: Recipe | Blend) -> Recipe:
         raise UserError(
             f"{recipe.name} has a [retrain] section, which would be trained again for every value. "
             "Search a copy of it without [retrain]."
+        )
+    if not spaces.keys(type(recipe.head)):
+        raise UserError(
+            f"{recipe.name} has no settings to search: a [head] of kind = {recipe.head.kind!r} has "
+            "none. Search another recipe."
         )
     return recipe
 

@@ -19,6 +19,11 @@ def default(kind: str) -> Path:
     return SPACES / f"{kind}.toml"
 
 
+def keys(kind: type[HeadSettings]) -> list[str]:
+    """Return the keys of [head] that a search can change."""
+    return [field.name for field in dataclasses.fields(kind) if field.name != "kind"]
+
+
 def read(path: Path, kind: type[HeadSettings]) -> Space:
     """Return key of [head] -> the values to try, in the order of the file.
 
@@ -27,11 +32,11 @@ def read(path: Path, kind: type[HeadSettings]) -> Space:
     if not path.is_file():
         raise UserError(f"SPACE must be a .toml file; there is none at {str(path)!r}.")
     table = recipe_files.parsed(path)
-    keys = [field.name for field in dataclasses.fields(kind) if field.name != "kind"]
+    known = keys(kind)
     for key, values in table.items():
-        if key not in keys:
+        if key not in known:
             raise UserError(
-                f"{key!r} in {path.name} is not a key of this recipe's [head]: {', '.join(keys)}."
+                f"{key!r} in {path.name} is not a key of this recipe's [head]: {', '.join(known)}."
             )
         if not isinstance(values, list) or not values:
             raise UserError(

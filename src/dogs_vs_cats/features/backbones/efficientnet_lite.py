@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dogs_vs_cats.config.backbones import Backbone
+from dogs_vs_cats.config.backbones import LOGITS, Backbone
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.backbones import pytorch_files
 from dogs_vs_cats.features.weights import Weights
@@ -45,7 +45,11 @@ STAGES = (
 
 
 def network(backbone: Backbone, size: int) -> Any:
-    """Return the layers that the ImageNet weights belong to, with random weights."""
+    """Return the layers that the ImageNet weights belong to, with random weights.
+
+    A backbone with the tap `logits` has its classifier too, at each place of the last map: a mean
+    of linear functions is the function of the mean (Zhou et al. 2016, arXiv:1512.04150).
+    """
     keras = keras_backend.start()
     width, depth = SCALES[backbone.family]
     photos = keras.Input((size, size, 3))
@@ -58,7 +62,10 @@ def network(backbone: Backbone, size: int) -> Any:
             stride = stage.stride if repeat == 0 else 1
             flow = _block(flow, f"block{number}", stage, channels, stride)
             number += 1
-    return keras.Model(photos, _convolution(flow, "top", TOP, 1, 1))
+    flow = _convolution(flow, "top", TOP, 1, 1)
+    if LOGITS in backbone.taps:
+        flow = keras.layers.Conv2D(backbone.taps[LOGITS].depth, 1, name=LOGITS)(flow)
+    return keras.Model(photos, flow)
 
 
 def prepare(backbone: Backbone, photos: Any) -> Any:
@@ -113,6 +120,8 @@ IN_BLOCK = {
 
 def _arrays(layer: str, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Return a convolution's kernel, in Keras' layout, and bias: both with its normalisation."""
+    if layer == LOGITS:
+        return [tensors["_fc.weight"].T[None, None], tensors["_fc.bias"]]
     block, _, part = layer.partition("_")
     place = f"_blocks.{block.removeprefix('block')}." if part else ""
     convolution, norm = IN_BLOCK[part] if part else TOP_LEVEL[layer]

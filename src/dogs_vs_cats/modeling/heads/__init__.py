@@ -5,14 +5,18 @@ from pathlib import Path
 
 from dogs_vs_cats.config.recipes import HeadSettings
 from dogs_vs_cats.features.rows import Rows
-from dogs_vs_cats.modeling.heads import keras_head, logistic_head
+from dogs_vs_cats.modeling.heads import keras_head, logistic_head, zero_shot_head
 from dogs_vs_cats.modeling.heads.prediction import predict
 from dogs_vs_cats.modeling.heads.protocol import Head, HeadKind, Split
 
 __all__ = ["KINDS", "Head", "Split", "file_name", "fold_of", "load", "paths", "predict", "train"]
 
 # `kind` in [head] of a recipe -> its module.
-KINDS: dict[str, HeadKind] = {"keras": keras_head, "logistic": logistic_head}
+KINDS: dict[str, HeadKind] = {
+    "keras": keras_head,
+    "logistic": logistic_head,
+    "zero-shot": zero_shot_head,
+}
 
 
 def train(
