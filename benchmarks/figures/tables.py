@@ -12,10 +12,17 @@ from benchmarks.figures.workbench import Workbench, variant
 from dogs_vs_cats.analysis import compare
 from dogs_vs_cats.analysis.compare import TrainedRecipe
 from dogs_vs_cats.config import engines, recipe_files
-from dogs_vs_cats.config.recipes import Recipe
+from dogs_vs_cats.config.recipes import Blend, Recipe, members
+from dogs_vs_cats.data import folds, photos
+from dogs_vs_cats.modeling import blend as blends
+from dogs_vs_cats.modeling import out_of_fold, training
+from dogs_vs_cats.modeling.log_loss import log_losses
+from dogs_vs_cats.modeling.metrics import group_error
 from dogs_vs_cats.modeling.results import BlendResult, Metrics
+from dogs_vs_cats.workspace import Workspace
 
 CLOSE = 0.2  # standard errors that another instruction set may move accuracy and log loss
+NOT_HERE = "not measured here"  # what `about` says of recipes whose weights can't be had
 INT8 = ("--engine", "openvino", "--precision", "int8")
 
 
@@ -57,8 +64,8 @@ def weights(blend: TrainedRecipe) -> list[Value]:
 
 
 def recipes(bench: Workbench) -> list[Row]:
-    """The recipes of the project. A blend comes last: its members are trained then."""
-    names = recipe_files.names()
+    """The recipes of the project that are measured here. A blend comes last, after its members."""
+    names = [name for name in recipe_files.names() if NOT_HERE not in recipe_files.read(name).about]
     names.sort(key=lambda name: not isinstance(recipe_files.read(name), Recipe))
     return [row(f"`{name}`", bench.train(name)) for name in names]
 
@@ -110,6 +117,85 @@ def views(bench: Workbench) -> list[Row]:
             cells["views in training"] = (Value(320), Value(448), *weights(blend))
         rows.append(Row(label, cells))
     return rows
+
+
+SPLITS = (folds.SEED, 1, 2, 3)  # seeds of the folds that candidates are compared on
+ZOOM = '["plain", "zoom"]'
+BOTH = {"train_views": ZOOM, "test_views": ZOOM}
+CANDIDATES: dict[str, dict[str, str]] = {  # the row's label -> what it changes in `sharp`
+    "`sharp`: 320 px | plain | plain": {},
+    "260 px | plain | plain": {"size": "260"},
+    "380 px | plain | plain": {"size": "380"},
+    "320 px | plain, mirror | plain": {"train_views": MIRROR},
+    "320 px | plain, mirror | plain, mirror": {"train_views": MIRROR, "test_views": MIRROR},
+    "320 px | plain | plain, zoom": {"test_views": ZOOM},
+    "`champion`: 320 px | plain, zoom | plain, zoom": BOTH,
+    "320 px | those and mirrors | plain, zoom": {"train_views": ZOOMS, "test_views": ZOOM},
+    "320 px | those and mirrors | those and mirrors": {"train_views": ZOOMS, "test_views": ZOOMS},
+    "288 px | plain, zoom | plain, zoom": {"size": "288", **BOTH},
+    "380 px | plain, zoom | plain, zoom": {"size": "380", **BOTH},
+}
+BLENDS = {  # the row's label -> the members: labels, or recipes of the project
+    "a blend of 320 and 380 px | plain, zoom | plain, zoom": (
+        *("`champion`: 320 px | plain, zoom | plain, zoom", "380 px | plain, zoom | plain, zoom"),
+    ),
+    "`champion` and `light`": ("`champion`: 320 px | plain, zoom | plain, zoom", "light"),
+}
+
+
+def candidates(bench: Workbench) -> list[Row]:
+    """Candidates for the lowest log loss: the mean of four splits into folds, and the difference
+    to `sharp`, paired by photo over the same splits.
+    """
+    files = {
+        label: variant(f"candidate-{number}", "sharp", **changes)
+        for number, (label, changes) in enumerate(CANDIDATES.items())
+    }
+    for label, parts in BLENDS.items():
+        files[label] = " ".join(files.get(part, part) for part in parts)
+    for file in files.values():
+        bench.command("features", "--recipe", file)
+    split = [_in_folds(bench, seed) for seed in SPLITS]
+    groups = photos.train(photos.read(bench.dataset)).sort_values("id")["group"].tolist()
+    losses = {
+        label: np.mean([_losses(workspace, file) for workspace in split], axis=0)
+        for label, file in files.items()
+    }  # (n,) each, in the order of the ids
+    sharp = next(iter(losses.values()))
+    rows = []
+    for label, loss in losses.items():
+        close, paired = CLOSE * group_error(loss, groups), loss - sharp
+        cells: dict[str, Cell] = {"log loss": (Value(float(loss.mean()), close),)}
+        if loss is not sharp:
+            error = Value(group_error(paired, groups))
+            cells["against `sharp`"] = (Value(float(paired.mean()), close), error)
+        rows.append(Row(label, cells))
+    return rows
+
+
+def _in_folds(bench: Workbench, seed: int) -> Workspace:
+    """Return the dataset, its photos split into folds by another seed."""
+    workspace = bench.copy_of_dataset(f"folds-{seed}")
+    table = photos.read(bench.dataset)
+    labelled = table["label"] != ""
+    labels, groups = (table.loc[labelled, name].tolist() for name in ("label", "group"))
+    table["fold"] = table["fold"].replace(-1, "").astype(object)
+    table.loc[labelled, "fold"] = folds.split(labels, groups, folds.FOLDS, seed)
+    photos.write(workspace, table)
+    return workspace
+
+
+def _losses(workspace: Workspace, name: str) -> np.ndarray:
+    """Return (n,) the log loss of each photo out of fold, in the order of the ids."""
+    engine, recipe = engines.choose("keras", "auto"), recipe_files.read(name)
+    for member in members(recipe):
+        if training.fresh(workspace, member, engine) is None:
+            training.build(workspace, member, engine)
+    if isinstance(recipe, Blend) and blends.fresh(workspace, recipe, engine) is None:
+        blends.build(workspace, recipe)
+    predictions = out_of_fold.read(workspace.model(recipe.name))
+    order = np.argsort(np.array(predictions.ids))
+    return log_losses(predictions.labels, predictions.probabilities)[order]
 
 
 def _recipe(name: str) -> Recipe:
@@ -191,8 +277,6 @@ def _caught(bench: Workbench, seed: int) -> dict[str, int]:
     Each draw is a dataset of its own, so that a run that was stopped goes on with the next.
     """
     from dogs_vs_cats.analysis import label_issues as issues
-    from dogs_vs_cats.data import photos
-    from dogs_vs_cats.modeling import training
 
     engine = engines.choose("keras", "auto")
     table = photos.read(bench.dataset)
@@ -214,6 +298,7 @@ def _caught(bench: Workbench, seed: int) -> dict[str, int]:
 
 
 TABLES: dict[str, Callable[[Workbench], list[Row]]] = {
+    "candidates": candidates,
     "int8": int8,
     "label-issues": label_issues,
     "recipes": recipes,

@@ -19,6 +19,7 @@ from dogs_vs_cats.workspace import weights_folder
 
 PROJECT = Path(__file__).parents[2]
 STAGES = ("data", "features", "train", "submit")
+LIGHT = "light "  # what the names of the light network's measurements begin with
 # Variables that `make bench` would pass on to the measured stages.
 INHERITED = {
     *("MAKEFLAGS", "MFLAGS", "MAKELEVEL"),
@@ -33,7 +34,7 @@ def rounds(plan: Plan, material: Material) -> list[list[Job]]:
     """Return the jobs of each round, in order. A job that fails raises UserError."""
     rates = [_rates(plan, material) + _heads(plan, material) for _ in range(plan.rounds)]
     rates[0] = _photos(plan, material) + rates[0]
-    many = [(f"memory {name}", _stage(plan, material, name)) for name in ("few", "many")]
+    many = [(f"memory {name}", _stage(plan.light, material, name)) for name in ("few", "many")]
     idle = [("idle", lambda: _idle(material))] * plan.rounds
     return [*rates, many, idle, _accuracy(plan, material)]
 
@@ -51,21 +52,25 @@ def engines(plan: Plan) -> list[tuple[str, str]]:
 
 def _photos(plan: Plan, material: Material) -> list[Job]:
     """Return the jobs that create each engine's dataset, sized by a first measure of its rate."""
-    jobs: list[Job] = [("decode", _measured(material, "decode", dataset="few", size=_size(plan)))]
-    for engine, precision in engines(plan):
-        options = {"dataset": "few", "engine": engine, "precision": precision}
-        first = _measured(
-            material, "model", recipe=material.recipe, seconds=plan.seconds / 3, **options
-        )
-        name = f"{engine} {precision}"
-        jobs.append((f"photos {name}", _sized_dataset(plan, material, name, first)))
+    jobs: list[Job] = []
+    for kind, recipe in _networks(plan, material).items():
+        for engine, precision in engines(plan):
+            options = {"dataset": "few", "engine": engine, "precision": precision}
+            first = _measured(material, "model", recipe=recipe, seconds=plan.seconds / 3, **options)
+            name = f"{kind}{engine} {precision}"
+            jobs.append((f"photos {name}", _sized_dataset(plan, material, name, first)))
     return jobs
+
+
+def _networks(plan: Plan, material: Material) -> dict[str, str]:
+    """Return what names of measurements begin with -> the recipe that is measured, of one view."""
+    return {"": material.recipe, LIGHT: plan.light}
 
 
 def _sized_dataset(plan: Plan, material: Material, name: str, first: Measure) -> Measure:
     """Return a job that creates a dataset as large as the rate that `first` measures calls for.
 
-    name: "<engine> <precision>".
+    name: that of its measurements: "<engine> <precision>", "light <engine> <precision>".
     """
 
     def job() -> dict[str, Any]:
@@ -74,15 +79,15 @@ def _sized_dataset(plan: Plan, material: Material, name: str, first: Measure) ->
             rate = first()
             count = plan.count(rate["photos_a_second"], rate["batch"])
         finally:  # the peers need photos even if our engine fails
-            material.lay_out(_rates_dataset(*name.split()), count)
+            material.lay_out(_rates_dataset(name), count)
         return rate | {"photos": count}
 
     return job
 
 
-def _rates_dataset(engine: str, precision: str) -> str:
+def _rates_dataset(name: str) -> str:
     """Return the name of the dataset that an engine's rates are measured on."""
-    return f"rates-{engine}-{precision}"
+    return f"rates {name}".replace(" ", "-")
 
 
 def _size(plan: Plan) -> int:
@@ -91,14 +96,18 @@ def _size(plan: Plan) -> int:
 
 def _rates(plan: Plan, material: Material) -> list[Job]:
     """Return the jobs of a round that measure photos a second."""
-    jobs = []
-    for engine, precision in engines(plan):
-        options = {"recipe": material.recipe, "engine": engine, "precision": precision}
-        options["dataset"] = _rates_dataset(engine, precision)
-        model = _measured(material, "model", seconds=plan.seconds, **options)
-        jobs.append((f"model {engine} {precision}", model))
-        jobs.append((f"stage {engine} {precision}", _measured(material, "stage", **options)))
-    photos = (material.folder / source_of(_rates_dataset(*engines(plan)[0]))).resolve()
+    jobs = [("decode", _measured(material, "decode", dataset="few", size=_size(plan)))]
+    for kind, recipe in _networks(plan, material).items():
+        for engine, precision in engines(plan):
+            name = f"{engine} {precision}"
+            options = {"recipe": recipe, "engine": engine, "precision": precision}
+            options["dataset"] = _rates_dataset(kind + name)
+            model = _measured(material, "model", seconds=plan.seconds, **options)
+            jobs.append((f"{kind}model {name}", model))
+            jobs.append((f"{kind}stage {name}", _measured(material, "stage", **options)))
+    every_view = _stage(plan.recipe, material, _rates_dataset("keras auto"))
+    jobs.append(("every view keras auto", every_view))
+    photos = (material.folder / source_of(_rates_dataset("keras auto"))).resolve()
     weights = str(weights_folder().resolve())
     peer = {"folder": str(photos), "size": _size(plan), "weights_folder": weights}
     if find_spec("tensorflow"):
@@ -116,9 +125,9 @@ def _heads(plan: Plan, material: Material) -> list[Job]:
     ]
 
 
-def _stage(plan: Plan, material: Material, dataset: str) -> Measure:
+def _stage(recipe: str, material: Material, dataset: str) -> Measure:
     options = {"dataset": dataset, "engine": "keras", "precision": "auto"}
-    return _measured(material, "stage", recipe=material.recipe, **options)
+    return _measured(material, "stage", recipe=recipe, **options)
 
 
 def _accuracy(plan: Plan, material: Material) -> list[Job]:
@@ -126,12 +135,19 @@ def _accuracy(plan: Plan, material: Material) -> list[Job]:
     pairs = [("keras", "auto"), ("openvino", "int8")]
     if not plan.accuracy or not set(pairs) <= set(engines(plan)):
         return []
-    options = {"dataset": "all", "recipe": plan.recipe}
     return [
         (
-            f"out of fold {engine} {precision}",
-            _measured(material, "out_of_fold", engine=engine, precision=precision, **options),
+            f"{kind}out of fold {engine} {precision}",
+            _measured(
+                material,
+                "out_of_fold",
+                dataset="all",
+                recipe=recipe,
+                engine=engine,
+                precision=precision,
+            ),
         )
+        for kind, recipe in (("", plan.recipe), (LIGHT, plan.light))
         for engine, precision in pairs
     ]
 

@@ -18,6 +18,7 @@ class Plan:
     batches: fewest batches of an engine; span: seconds of the network alone that photos last.
     rows: made-up features to train a head on.
     recipe: its views are reduced to one, so that photos and views are the same number.
+    light: a recipe of one view with a light network, measured beside `recipe`.
     streamed: the recipe whose head is trained from an array on the disk.
     """
 
@@ -29,6 +30,7 @@ class Plan:
     span: float = 10.0
     rows: int = 25_000
     recipe: str = "fast"
+    light: str = "light"
     streamed: str = "seed"
     accuracy: bool = True
     openvino: bool = True

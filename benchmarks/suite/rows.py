@@ -2,12 +2,13 @@
 
 from importlib.util import find_spec
 
-from benchmarks.suite.jobs import STAGES
+from benchmarks.suite.jobs import LIGHT, STAGES
 from benchmarks.suite.plan import Plan, Results
 from benchmarks.suite.table import BenchRow
 from dogs_vs_cats import environment
 
 RATE = "photos_a_second"
+EVERY_VIEW = "every view keras auto"
 # How the seconds of the real stage were spent.
 SHARES = {
     "total": "all of it",
@@ -38,9 +39,54 @@ def all_rows(results: Results, plan: Plan) -> list[BenchRow]:
     for name, label, bound in peers:
         name = f"{name} / {way}"
         rows.append(_ratio(results, name, f"stage {label}", "tutorial", bound, "{:.1f}"))
+    rows += _light(results, plan, way)
     if vino:
-        rows += _int8(results)
+        rows += _int8(results) + _int8(results, LIGHT)
     return [*rows, *_bounded(results, plan), *_plain(results, plan, way)]
+
+
+def _light(results: Results, plan: Plan, way: str) -> list[BenchRow]:
+    """Return the rows of the light network that have a bound.
+
+    Beside it decoding is a third of the work, so its stage is compared with decoding and network
+    together: 1 / (1 / decoding alone + 1 / network alone), each on all cores, which they share.
+    """
+    vino = environment.backend() == "tensorflow"
+    names = "light stage keras auto", EVERY_VIEW
+    light, fast = (results.median(name, "cpu_milliseconds") for name in names)
+    rows = [
+        BenchRow(
+            f"light: CPU time a photo / that of {plan.recipe} in all its views",
+            _over(light, fast),
+            "{:.3f}",
+            # AMX makes VGG16 seven times as fast; a light network is mostly what it doesn't help.
+            1 / 3 if "amx_bf16" in environment.processor() else 1 / 8,
+            True,
+            _reason(results, *names),
+        )
+    ]
+    rows.append(_against_its_parts(results, "keras auto"))
+    if vino:
+        rows.append(_against_its_parts(results, "openvino auto"))
+        bound = 25.0 if environment.cpu_bfloat16() else 15.0
+        name = f"light: OpenVINO stage / {way}"
+        rows.append(_ratio(results, name, "light stage openvino auto", "tutorial", bound, "{:.1f}"))
+    return rows
+
+
+def _against_its_parts(results: Results, label: str) -> BenchRow:
+    """Return the row of the light stage's rate over that of decoding and network together."""
+    stage, parts = f"light stage {label}", ("decode", f"light model {label}")
+    rates = [results.median(name, RATE) for name in parts]
+    both = None if None in rates else 1 / sum(1 / rate for rate in rates if rate)
+    return BenchRow(
+        f"light: {label.split()[0]} stage / decoding and network alone, together",
+        _over(results.median(stage, RATE), both),
+        "{:.2f}",
+        0.85,
+        reason=_reason(results, stage, *parts),
+        lacks=_lacks(stage),
+    )
 
 
 def _bounded(results: Results, plan: Plan) -> list[BenchRow]:
@@ -79,9 +125,12 @@ def _bounded(results: Results, plan: Plan) -> list[BenchRow]:
     ]
 
 
-def _int8(results: Results) -> list[BenchRow]:
-    """Return how much worse out-of-fold metrics are on int8 features than on Keras features."""
-    labels = "out of fold keras auto", "out of fold openvino int8"
+def _int8(results: Results, kind: str = "") -> list[BenchRow]:
+    """Return how much worse out-of-fold metrics are on int8 features than on Keras features.
+
+    kind: what the names of the network's measurements begin with.
+    """
+    labels = f"{kind}out of fold keras auto", f"{kind}out of fold openvino int8"
     rows = []
     for name, metric, scale, form, bound in (
         ("loss of out-of-fold accuracy, points", "accuracy", -100, "{:.2f}", 0.3),
@@ -90,7 +139,8 @@ def _int8(results: Results) -> list[BenchRow]:
         keras, int8 = (results.median(label, metric) for label in labels)
         value = None if keras is None or int8 is None else scale * (int8 - keras)
         reason = _reason(results, *labels)
-        rows.append(BenchRow(f"int8: {name}", value, form, bound, True, reason, _lacks(*labels)))
+        name = f"{kind}int8: {name}"
+        rows.append(BenchRow(name, value, form, bound, True, reason, _lacks(*labels)))
     return rows
 
 
@@ -100,10 +150,17 @@ def _plain(results: Results, plan: Plan, way: str) -> list[BenchRow]:
     def row(name: str, measurement: str, key: str, form: str = "{:.1f}") -> BenchRow:
         return _row(results, name, measurement, key, form)
 
-    rows = [row("decode and resize a photo, ms of a core", "decode", "milliseconds")]
-    for label in ("keras auto", "openvino auto", "openvino int8"):
-        if results.tried(f"model {label}"):
-            rows += _engine(results, label)
+    rows = [
+        row("decode and resize a photo, ms of a core", "decode", "milliseconds"),
+        row("decode and resize on all cores, photos/s", "decode", RATE),
+    ]
+    for kind in "", LIGHT:
+        for label in ("keras auto", "openvino auto", "openvino int8"):
+            if results.tried(f"{kind}model {label}"):
+                rows += _engine(results, kind, label)
+    rows.append(
+        row(f"{plan.recipe} in all its views, CPU ms a photo", EVERY_VIEW, "cpu_milliseconds")
+    )
     torch = f"PyTorch, bfloat16 autocast{_on(results, 'torch')}, model alone"
     held_out = f"an epoch of {plan.streamed}: validation on {plan.rows // 4:,} rows, s"
     rows += [
@@ -122,15 +179,16 @@ def _plain(results: Results, plan: Plan, way: str) -> list[BenchRow]:
     return rows
 
 
-def _engine(results: Results, label: str) -> list[BenchRow]:
+def _engine(results: Results, kind: str, label: str) -> list[BenchRow]:
     """Return the rates of an engine, and how the seconds of its stage were spent."""
-    model, stage = f"model {label}", f"stage {label}"
-    name = label
+    model, stage = f"{kind}model {label}", f"{kind}stage {label}"
+    name = f"{kind}{label}"
     if model in results.measurements:
-        name = f"{label.split()[0]} {results.measurements[model][0]['precision']}"
+        name = f"{kind}{label.split()[0]} {results.measurements[model][0]['precision']}"
     return [
         _row(results, f"{name}: model alone, photos/s", model, RATE, "{:.1f}"),
         _row(results, f"{name}: real stage, photos/s", stage, RATE, "{:.1f}"),
+        _row(results, f"{name}: CPU ms a photo", stage, "cpu_milliseconds", "{:.1f}"),
         _row(results, f"{name}: photos", stage, "photos", "{:,.0f}"),
         *(
             _row(results, f"{name}: {what}, s", stage, key, "{:.1f}")

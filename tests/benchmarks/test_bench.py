@@ -34,6 +34,7 @@ def plan(here):
         seconds=0.1,
         rows=160,
         recipe=tiny,
+        light=tiny,
         streamed=tiny,
         accuracy=False,
         openvino=False,
@@ -71,6 +72,7 @@ def test_a_small_bench_measures_everything_once(here, plan, monkeypatch, in_proc
     assert (results.failed, results.left) == ({}, 0)
     names = {"decode", "photos keras auto", "model keras auto", "stage keras auto", "idle"}
     names |= {"head", "streamed", "tutorial", "memory few", "memory many"}
+    names |= {"light model keras auto", "light stage keras auto", "every view keras auto"}
     assert names <= set(found)
     assert found["photos keras auto"][0]["photos"] == 20
     stage = found["stage keras auto"][0]
@@ -86,6 +88,12 @@ def test_a_small_bench_measures_everything_once(here, plan, monkeypatch, in_proc
     rows = {row.name: row for row in all_rows(results, plan)}
     share = stage["photos_a_second"] / found["model keras auto"][0]["photos_a_second"]
     assert rows["real stage / model alone"].value == pytest.approx(share)
+    assert 0 < rows["light: keras stage / decoding and network alone, together"].value < 2
+    every_view, light = found["every view keras auto"][0], found["light stage keras auto"][0]
+    assert every_view["photos"] == 40  # the recipe has two views
+    share = light["cpu_milliseconds"] / every_view["cpu_milliseconds"]
+    (row,) = (row for name, row in rows.items() if name.startswith("light: CPU time a photo"))
+    assert row.value == pytest.approx(share)
     _, measured, bound, met = rows["OpenVINO stage / the tutorial way"].cells()
     assert measured.startswith("not measured")
     assert (bound, met) == ("at least 7.5", "")
@@ -99,8 +107,8 @@ def test_a_measurement_runs_in_its_own_process_from_any_folder(here, run, monkey
     run("data", "--source", str(kaggle_folder(here / "source", each=6)))
     monkeypatch.delenv("PYTHONPATH", raising=False)
     measured = jobs.child(here, "decode", {"dataset": "source", "size": 32})
-    assert measured.keys() == {"milliseconds"}
     assert 0 < measured["milliseconds"] < 1000
+    assert measured["photos_a_second"] > 1
 
 
 def test_the_number_of_photos_follows_the_machine():
@@ -127,8 +135,8 @@ def test_a_dataset_is_sized_by_the_first_rate_or_has_the_fewest_photos_without_o
 
     assert jobs._sized_dataset(Plan(), Recorder(), "keras auto", first)()["photos"] == 504
     with pytest.raises(UserError):
-        jobs._sized_dataset(Plan(), Recorder(), "keras auto", fail)()
-    assert made == [("rates-keras-auto", 504), ("rates-keras-auto", 128)]
+        jobs._sized_dataset(Plan(), Recorder(), "light keras auto", fail)()
+    assert made == [("rates-keras-auto", 504), ("rates-light-keras-auto", 128)]
 
 
 def test_repeated_photos_differ_in_bytes_and_not_in_pixels(here, run):
@@ -228,6 +236,24 @@ def test_the_median_counts_and_int8_is_compared_with_keras():
     assert found["int8: rise of out-of-fold log loss"] == pytest.approx(0.003)
     head = "one head of fast on 25,000 rows, 7 steps, the "
     assert (found[f"{head}first of a process, s"], found[f"{head}second, s"]) == (1.5, 1.0)
+
+
+def test_the_light_stage_is_compared_with_decoding_and_network_together(monkeypatch):
+    results = Results()
+    results.add("decode", {"photos_a_second": 300.0, "milliseconds": 6.0})
+    results.add("light model keras auto", {"photos_a_second": 150.0})
+    results.add("light stage keras auto", {"photos_a_second": 90.0, "cpu_milliseconds": 20.0})
+    results.add("every view keras auto", {"cpu_milliseconds": 50.0})
+    name = "light: CPU time a photo / that of fast in all its views"
+    bounds = {}
+    for processor in "EPYC", "EPYC amx_bf16":
+        monkeypatch.setattr(environment, "processor", lambda processor=processor: processor)
+        rows = {row.name: row for row in all_rows(results, Plan())}
+        together = rows["light: keras stage / decoding and network alone, together"]
+        assert together.value == pytest.approx(0.9)  # 100 photos a second at most
+        assert rows[name].value == pytest.approx(0.4)
+        bounds[processor] = rows[name].bound
+    assert bounds == {"EPYC": 1 / 8, "EPYC amx_bf16": 1 / 3}
 
 
 def test_a_failed_measurement_names_itself_and_the_reason(here):
