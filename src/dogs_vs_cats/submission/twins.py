@@ -57,10 +57,10 @@ class TwinResult:
         lines = []
         if self.labelled:
             learnt = f"twins agree in {self.agreement:.1%}, from {self.groups:,} labelled groups"
-            assumed = f"taken to agree in {self.agreement:.1%}, with under {LEAST} labelled groups"
-            lines.append(
-                f"{_photos(self.labelled)} of labelled ones; {learnt if self.groups else assumed}"
-            )
+            assumed = f"twins are taken to agree in {self.agreement:.1%}, with fewer than "
+            assumed += f"{LEAST} labelled groups to learn it from"
+            trust = learnt if self.groups else assumed
+            lines.append(f"{_photos(self.labelled)} of labelled ones; {trust}")
         if self.unlabelled:
             lines.append(
                 f"{_photos(self.unlabelled)} of other test photos; each group has one prediction"
