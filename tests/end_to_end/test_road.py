@@ -166,10 +166,10 @@ def shortened(name: str, size: int = 64) -> str:
 def test_the_other_recipes_and_their_blend_on_real_photos(project, real_photos):
     """That the road carries them; `make figures FIGURES=recipes` measures how good they are."""
     source = few_of_kaggle(real_photos, project / "few", each=5, tests=2)
-    recipes = " ".join(map(shortened, ("seed", "light", "best", "tuned")))
+    recipes = " ".join(map(shortened, ("seed", "champion", "best", "tuned")))
     done = make("data", "submit", f"SOURCE={source}", f"RECIPE={recipes}")
     assert done.returncode == 0, done.stdout + done.stderr
-    blend = "short-seed+short-light+short-best+short-tuned"
+    blend = "short-seed+short-champion+short-best+short-tuned"
     for recipe in *blend.split("+"), blend:
         assert metrics("few", recipe)["n"] == 10
         assert metrics("few", recipe)["log_loss"] < 1
