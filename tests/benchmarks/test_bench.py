@@ -285,7 +285,9 @@ def rounds(monkeypatch):
     return given
 
 
-STAGE = {"photos_a_second": 8.0, "photos": 16, "cpu_milliseconds": 250.0} | dict.fromkeys(SHARES, 1.0)
+STAGE = {"photos_a_second": 8.0, "photos": 16, "cpu_milliseconds": 250.0} | dict.fromkeys(
+    SHARES, 1.0
+)
 MODEL = {"photos_a_second": 10.0, "precision": "bfloat16", "device": "cpu"}
 
 

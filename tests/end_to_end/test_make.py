@@ -113,7 +113,8 @@ def test_an_old_interpreter_can_read_what_says_so():
     ast.parse((PROJECT / "scripts" / "packages.py").read_text(), feature_version=(3, 8))
 
 
-def test_a_recipe_with_a_backbone_of_keras_hub_has_its_packages_installed_once(here):
+def test_a_recipe_with_a_backbone_of_keras_hub_has_its_packages_installed_once(here, monkeypatch):
+    monkeypatch.delenv("PYTHON", raising=False)  # of `make test PYTHON=...`
     (here / "Makefile").symlink_to(PROJECT / "Makefile")
     (here / "recipes").mkdir()
     for path in "hub.toml", "recipes/named.toml":

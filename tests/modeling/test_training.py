@@ -36,6 +36,7 @@ def test_everything_is_written_and_joined_by_id(trained, run):
         "metrics.json",
         "out-of-fold.csv",
         "record.json",
+        "seconds.json",
         "stamp.json",
     }
     history = pd.read_csv(folder / "history.csv")

@@ -464,7 +464,7 @@ def test_a_folder_may_say_whose_photos_it_holds_and_the_check_follows_the_metric
 
 
 def test_only_the_kaggle_package_imports_the_client():
-    pattern = re.compile(r"^\s*(import|from) kaggle", re.M)
+    pattern = re.compile(r"^\s*(import|from) kaggle(hub)?\b", re.M)
     files = [*(PROJECT / "src").rglob("*.py"), *(PROJECT / "scripts").rglob("*.py")]
     importing = {path.parent.name for path in files if pattern.search(path.read_text())}
     assert importing == {"kaggle"}

@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from dogs_vs_cats import progress
 from dogs_vs_cats.config import presets
 from dogs_vs_cats.config.backbones import Backbone
 from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.weights import Weights
+from dogs_vs_cats.kaggle import models
 
-PAGE = "https://www.kaggle.com/models"
 SHOWN = 8  # presets that an error lists
 
 
@@ -209,21 +208,8 @@ def _download(name: str, threads: int | None) -> Path:
             f"KerasHub has no preset {preset!r}; like it: {like}. Choose one of them, or give the "
             "folder of another: hub:path/to/folder."
         )
-    import kagglehub
-    from kagglehub import exceptions
-
     handle = known[preset]["kaggle_handle"].removeprefix("kaggle://")
-    page = f"{PAGE}/{'/'.join(handle.split('/')[:4])}"
-    progress.say(f"weights: downloading {name} from {page}")
-    refused = (exceptions.BackendError, exceptions.CredentialError, exceptions.DataCorruptionError)
-    try:
-        folder = Path(kagglehub.model_download(handle))
-    except (OSError, ValueError, *refused, exceptions.UnauthenticatedError) as error:
-        raise UserError(
-            f"{name} can't be downloaded ({_first_line(error)}). Download "
-            f"{page} elsewhere, and give its folder in the recipe: backbone = "
-            f'"hub:path/to/{preset}".'
-        ) from error
+    folder = models.download(handle, name)
     wanted = presets.expected(f"{presets.PREFIX}{folder}/")
     if wanted:
         raise UserError(f"{name} is no backbone of photos: expected {wanted}, received {folder}.")
