@@ -230,7 +230,8 @@ def test_three_classes_are_exported_in_the_order_of_the_class_table(here, quick)
             write(Path("source") / name / f"{each}.jpg", 100 * number + each)
     workspace = train_recipes(shallow=SHALLOW)
     result = onnx_export.build(workspace, recipe_files.read("shallow.toml"), engine())
-    assert result.parity.float32 < 1e-5
+    # As above: another processor may round a feature to the next float16.
+    assert result.parity.float32 < 5e-5
     about = {one.key: one.value for one in onnx.load(result.file).metadata_props}
     assert json.loads(about["classes"]) == ["ant", "bee", "cow"]
     shown = np.stack([np.asarray(picture(900 + n, (32, 32))) for n in range(5)])
