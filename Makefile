@@ -76,7 +76,7 @@ endif
 	  $(if $(filter 1,$(GPU)),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
 	@touch .venv/ready
 
-.venv/openvino .venv/jax .venv/onnx .venv/try .venv/hub: .venv/%: requirements-%.txt | .venv/ready
+.venv/openvino .venv/jax .venv/onnx .venv/try .venv/hub .venv/heic: .venv/%: requirements-%.txt | .venv/ready
 	@echo "setup: packages for $* into .venv"
 	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r $<
 	@touch $@

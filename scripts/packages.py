@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 EXTRAS = {
+    "heic": {"pillow-heif": "pillow_heif"},
     "hub": {"keras-hub": "keras_hub"},
     "openvino": {"openvino": "openvino", "nncf": "nncf"},
     "jax": {"jax": "jax"},

@@ -156,6 +156,7 @@ HOW_TO_INSTALL = {
     "jax": "make setup KERAS_BACKEND=jax",
     "keras_hub": "make setup EXTRAS=hub",
     "nncf": "make setup ENGINE=openvino",
+    "pillow_heif": "make setup EXTRAS=heic",
     "onnxruntime": "make setup EXTRAS=onnx",
     "openvino": "make setup ENGINE=openvino",
     "tf2onnx": "make setup EXTRAS=onnx",

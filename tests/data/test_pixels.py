@@ -1,6 +1,7 @@
 """Any photo file becomes the same pixels everywhere, or a PhotoError with the reason."""
 
 import io
+import struct
 import tracemalloc
 
 import numpy as np
@@ -150,10 +151,62 @@ def test_a_file_that_cannot_be_decoded_gives_the_reason(name, tmp_path):
 
 
 def test_more_pixels_than_allowed_are_refused_before_they_are_decoded():
-    data = encoded(picture(3, (400, 300)))
+    data = encoded(picture(3, (400, 300)), "PNG")
     assert pixels.upright(data, 120_000).size == (400, 300)
     with pytest.raises(PhotoError, match="more than 0 million pixels"):
         pixels.upright(data[:3000], 119_999)
+
+
+BRANDS = {
+    b"heic": b"mif1heic",
+    b"mif1": b"mif1heicmiaf",
+    b"heix": b"",
+    b"msf1": b"hevcmsf1",
+}
+
+
+@pytest.mark.parametrize("brand", BRANDS)
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "IMG_1.jpg", "IMG_1"])
+def test_heic_is_known_by_its_bytes_and_the_reason_says_how_to_read_it(
+    brand, name, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(pixels.importlib.util, "find_spec", lambda name: None)
+    box = b"ftyp" + brand + bytes(4) + BRANDS[brand]
+    (tmp_path / name).write_bytes(struct.pack(">L", len(box) + 4) + box + bytes(200))
+    with pytest.raises(PhotoError) as refused:
+        pixels.pixels(tmp_path / name, 32)
+    assert str(refused.value) == (
+        "HEIC: run `make setup EXTRAS=heic` once to read it, or save it as JPEG"
+    )
+
+
+def test_a_film_is_no_heic():
+    with pytest.raises(PhotoError, match="not an image"):
+        pixels.upright(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2mp41" + bytes(99))
+
+
+@pytest.mark.extra("pillow_heif")
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_heic_is_read_with_its_package_and_turned_as_its_container_says(orientation):
+    import pillow_heif
+
+    upright = picture(2, (64, 48))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "maker"
+    buffer = io.BytesIO()
+    image = pillow_heif.from_pillow(upright)
+    image.info["exif"] = exif.tobytes()
+    image.save(buffer, quality=95)
+    odd = buffer.getvalue().replace(b"maker", b"\xff" * 5)
+    for data in buffer.getvalue(), odd:
+        result = pixels.upright(data)
+        expected = upright.transpose(Image.Transpose.ROTATE_270) if orientation == 6 else upright
+        assert (result.size, result.mode) == (expected.size, "RGB")
+        assert np.abs(np.asarray(result).astype(int) - np.asarray(expected)).mean() < 8
+    with pytest.raises(PhotoError, match="more than 0 million pixels"):
+        pixels.upright(odd, 64 * 48 - 1)
+    with pytest.raises(PhotoError, match="can't be decoded"):
+        pixels.upright(odd[: len(odd) // 2])
 
 
 def test_random_damage_is_a_photo_error_and_nothing_else():

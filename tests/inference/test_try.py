@@ -23,7 +23,7 @@ from PIL import Image
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, TESTS, submitted
-from support.pictures import encoded, picture
+from support.pictures import claiming, encoded, picture
 from support.prepared import copy_of
 
 pytestmark = pytest.mark.extra("flask", "waitress")
@@ -170,6 +170,11 @@ BAD = {
         encoded(Image.new("1", (8_000, 7_000)), "PNG"),
         422,
         "more than 50 million pixels",
+    ),
+    "larger, in several scans": (
+        claiming(encoded(picture(1), progressive=True), 8_000, 7_000),
+        422,
+        "more than 50 million pixels in several scans",
     ),
     "a program": (encoded(picture(1), "EPS"), 422, "not an image"),
     "blank bytes": (bytes(5 * MEGABYTE), 422, "not an image"),

@@ -28,6 +28,12 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options) -> bytes:
     return buffer.getvalue()
 
 
+def claiming(data: bytes, width: int, height: int) -> bytes:
+    """Return a JPEG that claims to be of another size."""
+    at = max(data.find(b"\xff\xc0\0"), data.find(b"\xff\xc2\0")) + 5
+    return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
+
+
 def bomb() -> bytes:
     """Return a PNG of some hundred bytes that claims 60,000 x 60,000 pixels."""
 

@@ -1,12 +1,13 @@
 """The dataset: the photos of a source as one table, with groups, folds and test photos."""
 
+import importlib.util
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dogs_vs_cats import artifacts, code_keys, files, progress
+from dogs_vs_cats import artifacts, code_keys, environment, files, progress
 from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.data import sources
 from dogs_vs_cats.data.sources import Source
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 
 CODE = (
     "data.archives",
+    "data.containers",
     "data.dataset",
     "data.folds",
     "data.groups_csv",
     "data.inspection",
+    "data.jpeg",
     "data.layout",
     "data.near_duplicates",
+    "data.orientation",
     "data.perceptual_hash",
     "data.photo_files",
     "data.photos",
@@ -113,6 +117,8 @@ def artifact(source: Source, workspace: Workspace) -> Artifact[Dataset]:
         "signature": sources.signature(source, workspace),
         "code": code_keys.code_key(*CODE, *(["data.sample"] if source.kind == "sample" else [])),
     }
+    if importlib.util.find_spec("pillow_heif"):  # with it HEIC can be read
+        inputs["heic"] = environment.versions("pillow-heif")["pillow-heif"]
     return Artifact(workspace.data_stamp, inputs, Dataset)
 
 

@@ -14,14 +14,21 @@ from dogs_vs_cats import artifacts, code_keys, files, progress
 from dogs_vs_cats.data import perceptual_hash, pixels
 from dogs_vs_cats.errors import PhotoError
 
-CODE = ("data.inspection", "data.perceptual_hash", "data.pixels")
+CODE = (
+    "data.containers",
+    "data.inspection",
+    "data.jpeg",
+    "data.orientation",
+    "data.perceptual_hash",
+    "data.pixels",
+)
 
 
 @dataclass(frozen=True)
 class Inspection:
     """What a photo file is.
 
-    width, height: pixels, once upright; 0 if it can't be read. sha256: of its bytes, in hex.
+    width, height: pixels, once decoded and upright; 0 if it can't be read. sha256: in hex.
     hashes: as of `perceptual_hash.hashes`, None if it can't be read. problem: why not, or "".
     """
 
@@ -101,6 +108,7 @@ def _read_journal(journal: Path, code: str) -> dict[str, Inspection]:
         if entry.pop("code", None) == code:
             key = entry.pop("key")
             inspection = artifacts.decode(Inspection, entry)
-            if inspection is not None:
+            # HEIC can be read once its package is installed.
+            if inspection is not None and inspection.problem != pixels.HEIC:
                 known[key] = inspection
     return known

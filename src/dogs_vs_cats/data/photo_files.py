@@ -11,7 +11,7 @@ from dogs_vs_cats.errors import UserError
 READABLE = frozenset(
     [".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".avif"]
 )
-# Phones' .heic can't be read here. They are listed all the same, so that each is reported.
+# Phones' .heic can be read with pillow-heif. They are always listed, so that each is reported.
 SUFFIXES = READABLE | {".heic", ".heif"}
 
 

@@ -1,6 +1,7 @@
 """Pixels: the only module that opens image files: photos to train on, to test, and the user's."""
 
 import hashlib
+import importlib.util
 import io
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -8,39 +9,59 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from dogs_vs_cats.config.views import CROPS, VIEWS
+from dogs_vs_cats.data import containers, jpeg, orientation
 from dogs_vs_cats.errors import PhotoError
 
 # Photos' formats. Pillow reads more, some of it by running other programs, such as EPS.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "AVIF")
 TILE = 1024  # pixels: the side of the squares in which 16-bit and float levels are scaled
+LIMIT = 178_956_970  # pixels: what has more is a decompression bomb to Pillow
+COEFFICIENTS = 1_000_000_000  # bytes, of a JPEG in several scans with more pixels than LIMIT
+EIGHTH = 8  # by which a JPEG with more pixels than LIMIT is made smaller as it is decoded
+HEIC = "HEIC: run `make setup EXTRAS=heic` once to read it, or save it as JPEG"
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def upright(data: bytes, max_pixels: int | None = None) -> Image.Image:
     """Return a photo's bytes as an RGB image, turned as its EXIF orientation says.
 
     Any mode becomes RGB: 16-bit and float levels are scaled to 8 bits, transparency is laid on
-    white, an animation gives its first frame. PhotoError has the reason if the bytes can't be
-    decoded to the last row, are in none of FORMATS, or would give more than `max_pixels`, or more
-    than twice Pillow's limit of 89 million (a decompression bomb).
+    white, an animation gives its first frame. A JPEG with more pixels than LIMIT is decoded at an
+    eighth of its width and height. Metadata is left out unread, whatever is wrong with it.
+    PhotoError has the reason if the bytes can't be decoded to the last row (the end marker of a
+    JPEG may be missing), are in none of FORMATS nor HEIC with pillow-heif installed, or would take
+    too much memory: more than `max_pixels` or LIMIT pixels, but a JPEG in one scan may have any
+    number, and without `max_pixels` one in several scans as many as COEFFICIENTS allows.
     """
     if not data:
         raise PhotoError("empty file")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if max_pixels is not None and image.width * image.height > max_pixels:
-                raise PhotoError(f"more than {max_pixels // 10**6} million pixels")
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)  # not in place it always copies
-            return _rgb(image)
+        parts = containers.split(data)
+        if containers.is_heic(data):
+            return _rgb(_heic(parts.data, max_pixels))
+        image = _decoded(parts.data, parts.header, max_pixels)
+        exif = parts.exif or image.info.get("exif", b"")
+        xmp = parts.xmp or image.info.get("xmp", b"")
+        turn = TURNS.get(orientation.orientation(exif, xmp))
+        return _rgb(image if turn is None else image.transpose(turn))
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
         raise PhotoError("not an image") from error
     except Image.DecompressionBombError as error:
-        raise PhotoError("too many pixels: a decompression bomb") from error
+        raise _too_many(LIMIT) from error
     except MemoryError:
         raise  # the machine's fault, not the photo's
     # Damaged bytes make Pillow's decoders raise almost anything (OSError, SyntaxError,
@@ -49,13 +70,85 @@ def upright(data: bytes, max_pixels: int | None = None) -> Image.Image:
         raise PhotoError(f"can't be decoded: {' '.join(str(error).split())}") from error
 
 
+def _too_many(limit: int) -> PhotoError:
+    bomb = ": a decompression bomb" if limit == LIMIT else ""
+    return PhotoError(f"more than {limit // 10**6} million pixels{bomb}")
+
+
+def _decoded(data: bytes, header: jpeg.Header | None, max_pixels: int | None) -> Image.Image:
+    """Return the image, as stored, that is in a file without metadata."""
+    image = _opened(data, header, max_pixels)
+    try:
+        image.load()
+    except OSError:
+        whole = _lacking_its_end(data, header)
+        if whole is None:
+            raise
+        return whole
+    return image
+
+
+def _lacking_its_end(data: bytes, header: jpeg.Header | None) -> Image.Image | None:
+    """Return the image of a JPEG without its end marker; None if anything else is missing."""
+    first: Image.Image | None = None
+    for ended in jpeg.endings(data) if header else ():
+        image = _opened(ended, header, None)
+        try:
+            image.load()
+        except OSError:
+            return None
+        if first is None:
+            first = image
+        elif image.tobytes() != first.tobytes():
+            return None
+    return first
+
+
+def _opened(data: bytes, header: jpeg.Header | None, max_pixels: int | None) -> Image.Image:
+    """Return the image, not decoded yet; PhotoError if that would take too much memory."""
+    limit = LIMIT if max_pixels is None else max_pixels
+    if header and header.pixels > limit and not header.one_scan:
+        if max_pixels is not None:
+            raise PhotoError(
+                f"more than {limit // 10**6} million pixels in several scans (progressive): save "
+                "it as a baseline JPEG"
+            )
+        if header.coefficients > COEFFICIENTS:
+            raise PhotoError(
+                f"its {header.pixels // 10**6} million pixels in several scans (progressive) take "
+                f"more than {COEFFICIENTS // 10**9} GB: save it as a baseline JPEG"
+            )
+    if header and header.pixels > LIMIT:
+        large = JpegImageFile(io.BytesIO(data))  # Image.open would refuse it
+        large.draft(None, (large.width // EIGHTH, large.height // EIGHTH))
+        return large
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    if not header and image.width * image.height > limit:
+        raise _too_many(limit)
+    return image
+
+
+def _heic(data: bytes, max_pixels: int | None) -> Image.Image:
+    """Return the image that is in a HEIC file without metadata, upright."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        raise PhotoError(HEIC)
+    import pillow_heif
+
+    file = pillow_heif.open_heif(io.BytesIO(data))
+    limit = min(max_pixels or LIMIT, LIMIT)
+    if file.size[0] * file.size[1] > limit:
+        raise _too_many(limit)
+    image = Image.frombytes(file.mode, file.size, file.data, "raw", file.mode, file.stride)
+    return image.convert("RGBA") if image.mode == "RGBa" else image
+
+
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bits(image)
     if image.mode == "PA" or "A" in image.mode or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -37,6 +37,9 @@ SETUP = "make setup EXTRAS=onnx"
 CODE = (
     "config.backbones",
     "config.views",
+    "data.containers",
+    "data.jpeg",
+    "data.orientation",
     "data.photos",
     "data.pixels",
     "export.onnx_export",

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
 ROLES = ("train", "test")
 # Besides the builder of the backbone, and the reader of its weights unless they are proven.
-CODE = ("data.pixels", "features.networks", "features.extractor", "features.store")
+CODE = (
+    "data.containers",
+    "data.jpeg",
+    "data.orientation",
+    "data.pixels",
+    "features.networks",
+    "features.extractor",
+    "features.store",
+)
 CODE_OPENVINO = ("features.openvino_extractor",)
 CODE_INT8 = ("features.quantisation_samples",)
 

@@ -33,7 +33,8 @@ from dogs_vs_cats.workspace import Workspace
 
 HOST = "127.0.0.1"
 LIMIT = 30_000_000  # bytes of a photo
-PIXELS = 50_000_000  # of a photo: more than cameras take; decoded, up to 1.2 GB (WebP, JPEG 2000)
+# Pixels of a photo, but for a JPEG in one scan; decoded, up to 1.4 GB.
+PIXELS = 50_000_000
 SCANS = 100  # of a JPEG, the limit of libtiff and GDAL; a progressive one has about 10
 # How a scan begins: its marker, and the length of its header, which has 0 to 4 components.
 SCAN = re.compile(rb"\xff\xda\x00(?:\x06\x00|\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
