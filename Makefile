@@ -2,16 +2,50 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup data features train submit report predict try export upload scores compare \
-        search demo rehearse check status clean bench figures test lint packages own \
-        exportable switches hub
+TARGETS := help setup data features train submit report predict try export upload scores compare \
+           search demo rehearse check status clean bench figures test lint packages own \
+           exportable servable switches hub
+.PHONY: $(TARGETS)
 # Each stage needs the one before it: -j must not run them in parallel.
 .NOTPARALLEL:
+
+# All that may be set on make's command line: make itself would ignore a slip such as UPLAOD=0
+# without a word. Add a new variable here.
+VARIABLES := AGAIN BATCH COMPETITION CSV DATASET ENGINE EXTRAS FIGURES GPU JSON KERAS_BACKEND \
+             MATRIX NESTED PHOTOS PORT PRECISION PYTHON RECIPE ROUNDS SOURCE SPACE TESTS THREADS \
+             UPLOAD WEIGHTS YES
+# Make's own, and what programs take from the environment.
+OUTSIDE := SHELL MAKEFLAGS MAKEFILES HOME PATH TMPDIR LANG LC_ALL CUDA_VISIBLE_DEVICES \
+           OMP_NUM_THREADS KAGGLE_API_TOKEN KAGGLE_USERNAME KAGGLE_KEY KAGGLE_CONFIG_DIR \
+           KAGGLE_TIMEOUT KAGGLE_PATIENCE WEIGHTS_URL MICROSOFT_URL REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
+PREFIXES := TF_% XLA_% JAX_% PIP_% %_PROXY %_proxy
+# $(call like,NAME,KNOWN): " Did you mean X?", or nothing where nothing is like NAME.
+like = $(shell python3 -c 'import difflib, sys; known = {x.lower(): x for x in sys.argv[2:]}; \
+  print(*[" Did you mean " + known[x] + "?" for x in \
+  difflib.get_close_matches(sys.argv[1].lower(), known, 1)])' '$(subst ','\'',$1)' $2 2>/dev/null)
+# $(.VARIABLES) and not MAKEOVERRIDES, since values may have blanks and "=".
+SLIP := $(firstword $(filter-out $(VARIABLES) $(OUTSIDE) $(PREFIXES),\
+        $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))))
+ifdef SLIP
+  $(error There is no variable $(SLIP), as in '$(SLIP)=$(value $(SLIP))'.$(call \
+    like,$(SLIP),$(VARIABLES) $(OUTSIDE)) `make help` lists them; one for another program goes \
+    before make)
+endif
+SLIP := $(firstword $(filter-out $(TARGETS) .venv/%,$(MAKECMDGOALS)))
+ifdef SLIP
+  $(error There is no target '$(SLIP)'.$(call like,$(SLIP),$(TARGETS) \
+    $(VARIABLES:%=%=)) `make help` lists them)
+endif
 
 # Optional packages are installed the first time a choice needs them.
 EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
           $(filter try,$(MAKECMDGOALS)) $(if $(filter export,$(MAKECMDGOALS)),onnx) \
           $(if $(filter bench,$(MAKECMDGOALS)),$(if $(filter-out tensorflow,$(KERAS_BACKEND)),,openvino))
+KNOWN := hub jax onnx openvino try
+SLIP := $(firstword $(filter-out $(KNOWN),$(EXTRAS)))
+ifdef SLIP
+  $(error EXTRAS='$(EXTRAS)' is not among $(KNOWN).$(call like,$(SLIP),$(KNOWN)))
+endif
 BLANK := $() $()
 # PYTHON=python uses the current interpreter; otherwise .venv is made the first time it is needed.
 ifdef PYTHON
@@ -25,13 +59,16 @@ endif
 
 export PYTHONPATH := src:.
 # Texts reach the scripts through the environment, unexpanded: paths may contain spaces, quotes and $.
-TEXTS := SOURCE DATASET RECIPE CSV JSON PHOTOS COMPETITION SPACE
+TEXTS := SOURCE DATASET RECIPE CSV JSON PHOTOS COMPETITION SPACE ENGINE PRECISION THREADS BATCH PORT \
+         ROUNDS
 $(foreach text,$(TEXTS),$(if $(value $(text)),$(eval override $(text) := $$(value $(text)))))
 export $(TEXTS)
-SLUG := $(if $(COMPETITION),--competition "$$COMPETITION")
-PICK := $(if $(DATASET),--dataset "$$DATASET")
-CHOICE := $(if $(RECIPE),--recipe "$$RECIPE") $(if $(ENGINE),--engine $(ENGINE)) \
-         $(if $(PRECISION),--precision $(PRECISION)) $(if $(THREADS),--threads $(THREADS))
+SLUG := $(if $(COMPETITION),--competition="$$COMPETITION")
+PICK := $(if $(DATASET),--dataset="$$DATASET")
+FROM := $(if $(SOURCE),--source="$$SOURCE")
+STEP := $(if $(BATCH),--batch="$$BATCH")
+CHOICE := $(if $(RECIPE),--recipe="$$RECIPE") $(if $(ENGINE),--engine="$$ENGINE") \
+          $(if $(PRECISION),--precision="$$PRECISION") $(if $(THREADS),--threads="$$THREADS")
 STAGE := $(PICK) $(CHOICE)
 
 # A switch is 0 or 1; anything else (YES=no) is refused before anything runs.
@@ -97,10 +134,10 @@ packages: switches
 	@$(RUN) scripts/packages.py --check $(EXTRAS)
 
 data: $(READY) ## get the photos, decode and check them, split them into folds
-	@$(RUN) scripts/data.py $(if $(SOURCE),--source "$$SOURCE") $(SLUG) $(PICK)
+	@$(RUN) scripts/data.py $(FROM) $(SLUG) $(STAGE) $(STEP)
 
 features: $(READY) hub ## run the photos once through the frozen network; cache the features
-	@$(RUN) scripts/features.py $(STAGE) $(if $(BATCH),--batch $(BATCH))
+	@$(RUN) scripts/features.py $(STAGE) $(STEP)
 
 train: features ## train heads on the features, one per fold; measure them out of fold
 	@$(RUN) scripts/train.py $(STAGE)
@@ -111,19 +148,24 @@ submit: train ## predict the test photos; write, check and upload the CSV; fetch
 report: train ## a page on what was trained and what it sees: reports/<dataset>/<recipe>.html
 	@$(RUN) scripts/report.py $(STAGE)
 
-# Refuse mistakes before anything is computed.
-own exportable: $(READY)
+# Refuse mistakes before anything is computed, whatever goals come first: make data try PORT=80x.
+data features: $(if $(filter predict,$(MAKECMDGOALS)),own) \
+               $(if $(filter export,$(MAKECMDGOALS)),exportable) \
+               $(if $(filter try,$(MAKECMDGOALS)),servable)
+own exportable servable: $(READY)
 own:
 	@$(RUN) scripts/predict.py --check $(KEPT) -- "$$PHOTOS"
 exportable:
 	@$(RUN) scripts/export.py --check $(STAGE)
+servable:
+	@$(RUN) scripts/try.py --check $(if $(PORT),--port="$$PORT")
 KEPT := $(if $(CSV),--csv="$$CSV") $(if $(JSON),--json="$$JSON")
 
 predict: own train ## predict your own photos: make predict PHOTOS=folder; CSV=path or JSON=path
 	@$(RUN) scripts/predict.py $(KEPT) $(STAGE) -- "$$PHOTOS"
 
-try: train ## a web page on this machine: drop a photo, see the answer
-	@$(RUN) scripts/try.py $(if $(PORT),--port $(PORT)) $(STAGE)
+try: servable train ## a web page on this machine: drop a photo, see the answer
+	@$(RUN) scripts/try.py $(if $(PORT),--port="$$PORT") $(STAGE)
 
 export: exportable train ## one ONNX file from pixels to probabilities, checked against the pipeline
 	@$(RUN) scripts/export.py $(STAGE)
@@ -138,10 +180,10 @@ compare: $(READY) ## compare the trained recipes: log loss, cost, what may be no
 	@$(RUN) scripts/compare.py $(PICK)
 
 search: $(READY) ## try other settings of a head, on other folds than train's
-	@$(RUN) scripts/search.py $(STAGE) $(if $(SPACE),--space "$$SPACE") $(if $(filter 1,$(NESTED)),--nested)
+	@$(RUN) scripts/search.py $(STAGE) $(if $(SPACE),--space="$$SPACE") $(if $(filter 1,$(NESTED)),--nested)
 
 rehearse: $(READY) hub ## the whole competition on your own photos, with a small Kaggle on this machine
-	@$(RUN) scripts/rehearse.py $(if $(SOURCE),--source "$$SOURCE") $(STAGE) $(if $(BATCH),--batch $(BATCH))
+	@$(RUN) scripts/rehearse.py $(FROM) $(STAGE) $(STEP)
 
 demo: $(READY) hub ## the whole road in some minutes, on drawings; no account needed
 	@$(RUN) scripts/rehearse.py --source sample --photos demo-drawings --dataset demo $(CHOICE)
@@ -162,7 +204,7 @@ clean: $(READY) ## list what can be removed; YES=1 removes it; downloads are nev
 	@$(RUN) scripts/clean.py $(PICK) $(if $(filter 1,$(YES)),--yes)
 
 bench: $(READY) ## measure how fast everything is here, compared with other ways; see benchmarks/
-	@$(RUN) scripts/bench.py $(if $(SOURCE),--source "$$SOURCE") $(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(RUN) scripts/bench.py $(FROM) $(if $(ROUNDS),--rounds="$$ROUNDS")
 
 figures: $(READY) ## measure the tables of README and docs again (hours); FIGURES=views for one
 	@$(RUN) scripts/figures.py $(FIGURES)

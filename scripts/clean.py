@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from dogs_vs_cats import console, files, status
-from dogs_vs_cats.workspace import check_dataset_name
+from dogs_vs_cats.errors import UserError, did_you_mean
+from dogs_vs_cats.workspace import Workspace, check_dataset_name
 
 
 def main() -> None:
@@ -13,6 +14,9 @@ def main() -> None:
     parser.add_argument("--yes", action="store_true", help="remove it")
     args = parser.parse_args()
     sizes = status.freed(check_dataset_name(args.dataset) if args.dataset else None)
+    if args.dataset and not sizes and not Workspace(args.dataset).data.exists():
+        near = did_you_mean(args.dataset, files.beside("data/*"))
+        raise UserError(f"There is no dataset {args.dataset!r}.{near}")
     for folder, size in sizes:
         print(f"clean: {folder}: {files.size_text(size)}")
         if args.yes:

@@ -3,6 +3,7 @@
 import os
 
 from dogs_vs_cats import console
+from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import dataset, sources
 from dogs_vs_cats.data.dataset import Dataset
 from dogs_vs_cats.kaggle import credentials
@@ -12,14 +13,17 @@ SHOWN = 10  # unreadable photos that are named
 
 
 def main() -> None:
-    parser = console.Parser(description=__doc__)
+    parser = console.arguments(__doc__, dataset="a name for it (default: after the source)")
     parser.add_argument("--source", default="kaggle", help="kaggle, microsoft, sample, or a path")
     parser.add_argument("--competition", help="its name, for kaggle or for files of it")
-    parser.add_argument("--dataset", help="a name for it (default: after the source)")
+    parser.add_argument("--batch", type=console.positive, help="for make features")
     parser.add_argument(
         "--keep-current", action="store_true", help="do not make it the one later stages take"
     )
     args = parser.parse_args()
+    # For the stages after this one: what they refuse is refused before a download.
+    recipe_files.read(args.recipe)
+    engines.require(args.engine, args.precision)
     source = sources.parse(args.source, args.competition, os.environ.get("MICROSOFT_URL"))
     workspace = Workspace(check_dataset_name(args.dataset or source.name))
     fresh = dataset.artifact(source, workspace).fresh()

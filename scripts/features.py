@@ -6,6 +6,7 @@ from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Recipe
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.features import cache
+from dogs_vs_cats.submission import preflight
 from dogs_vs_cats.workspace import Workspace, current_workspace
 
 
@@ -32,6 +33,9 @@ def compute(
         size = files.size_text(cached.bytes)
         print(f"features: {workspace.dataset}, {recipe.name}: up to date ({size})")
         return
+    preflight.require_inputs(workspace)
+    preflight.require_photos(workspace)
+
     from dogs_vs_cats.features import extraction
 
     run = extraction.Run(batch, threads)

@@ -7,6 +7,7 @@ from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.modeling import blend, learning_curves, training
 from dogs_vs_cats.modeling.results import BlendResult, Evaluation
+from dogs_vs_cats.submission import preflight
 from dogs_vs_cats.workspace import Workspace, current_workspace
 
 
@@ -27,6 +28,7 @@ def train(workspace: Workspace, recipe: Recipe, engine: Engine, threads: int | N
     result = training.fresh(workspace, recipe, engine)
     state = ": up to date"
     if result is None:
+        preflight.require_inputs(workspace)
         result = training.build(workspace, recipe, engine, threads)
         state = f" in {result.seconds:.0f} s"
         show_folds(result)

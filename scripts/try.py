@@ -1,7 +1,5 @@
 """Serve a page on this machine where a trained recipe predicts the photos dropped on it."""
 
-import argparse
-
 from dogs_vs_cats import console, environment, progress
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.modeling import blend
@@ -14,7 +12,13 @@ def main() -> None:
     parser = console.arguments(__doc__)
     free = f"0 takes any free one (default: {PORT})"
     parser.add_argument("--port", type=port, default=PORT, help=free)
+    parser.add_argument("--check", action="store_true", help="only say whether the port is free")
     args = parser.parse_args()
+    if args.check:
+        from dogs_vs_cats.inference import web_app
+
+        web_app.listening(args.port).close()
+        return
     recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
@@ -33,10 +37,8 @@ def main() -> None:
 
 
 def port(text: str) -> int:
-    """Return the port in an option's text; for argparse."""
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, received {text!r}")
-    return int(text)
+    """Return the port in an option's text; a type for argparse."""
+    return console.whole_number(text, 0, 65535)
 
 
 if __name__ == "__main__":

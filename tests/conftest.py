@@ -38,6 +38,8 @@ def here(tmp_path, monkeypatch) -> Path:
 def real_photos() -> Path:
     """A folder in Kaggle's layout with real photos: $PHOTOS, or the mini set beside the project."""
     folder = Path(os.environ.get("PHOTOS") or MINI).resolve()
+    if not folder.exists() and os.environ.get("PHOTOS"):
+        pytest.fail(f"PHOTOS={os.environ['PHOTOS']!r} isn't there", pytrace=False)
     if not folder.exists():
         pytest.skip(f"no real photos: $PHOTOS is not set and {MINI} is not there")
     return folder

@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from dogs_vs_cats import console
+from dogs_vs_cats.errors import UserError, did_you_mean
+
 SCRIPT = """
 import sys
 from dogs_vs_cats import console
@@ -49,3 +52,34 @@ def test_with_a_reader_the_status_says_how_the_work_ended(here):
     line = "error: a is missing.\n"
     assert ended(False, "raise UserError('a is missing.')", reader=True) == (1, line)
     assert ended(False, "raise KeyboardInterrupt", reader=True)[0] == 130
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("--threads=2x", "THREADS='2x' is not a whole number from 1 to 1000000."),
+        ("--threads=0", "THREADS='0' is not a whole number from 1 to 1000000."),
+        ("--threads=\uff12", "THREADS='\uff12' is not a whole number from 1 to 1000000."),
+        ("--threads=\u0662", "THREADS='\u0662' is not a whole number from 1 to 1000000."),
+        ("--threads=\u00b2", "THREADS='\u00b2' is not a whole number from 1 to 1000000."),
+        ("--threads=1_0", "THREADS='1_0' is not a whole number from 1 to 1000000."),
+        ("--threads=", "THREADS='' is not a whole number from 1 to 1000000."),
+        ("--threads=" + "9" * 5000, "THREADS='9999"),
+        ("--upload=2", "UPLOAD: invalid choice: '2'"),
+        ("more", "Unrecognized arguments: more. `make help` lists the variables."),
+    ],
+)
+def test_a_message_calls_an_option_as_it_was_typed_for_make(option, line):
+    parser = console.arguments("")
+    parser.add_argument("--upload", choices=("0", "1"))
+    with pytest.raises(UserError) as error:
+        parser.parse_args([option])
+    assert str(error.value).startswith(line)
+    assert "--" not in str(error.value)
+
+
+def test_a_name_is_suggested_if_it_is_like_what_was_typed():
+    names = ["fast", "best", "Seed"]
+    assert did_you_mean("bset", names) == " Did you mean 'best'?"
+    assert did_you_mean("SEED ", names) == " Did you mean 'Seed'?"
+    assert did_you_mean("zero-shot", names) == did_you_mean("", names) == ""

@@ -41,7 +41,7 @@ DECIDES_NOTHING = {
     "config.rules": "which values a recipe may have",
     "config.views": "the geometry of a recipe's views is in the key itself",
     "environment": "versions are in the key themselves",
-    "errors": "two classes",
+    "errors": "two classes, and how a message ends",
     "features.cache": "names folders by keys, and asks the modules of CODE for features",
     "features.keras_backend": "starts Keras with its own defaults",
     "features.pipeline": "brings photos to the network and its features to the store",

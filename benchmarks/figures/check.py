@@ -8,7 +8,7 @@ from benchmarks.figures import pages
 from benchmarks.figures.pages import Row, Table
 from benchmarks.figures.workbench import Workbench
 from dogs_vs_cats import environment, progress
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.errors import UserError, did_you_mean
 
 Measure = Callable[[Workbench], list[Row]]
 
@@ -30,6 +30,7 @@ def check(
         raise UserError(
             f"FIGURES={unknown[0]}: there is no such table to measure. "
             f"There are: {', '.join(name for name in known if name in measures)}."
+            f"{did_you_mean(unknown[0], known)}"
         )
     problems, processor = [], environment.processor()
     for name in names or [name for name in known if name in measures]:

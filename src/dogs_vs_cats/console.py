@@ -4,6 +4,7 @@ import argparse
 import errno
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -64,16 +65,25 @@ def _call(main: Callable[[], None]) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line with status 1, like all others."""
+    """A parser whose errors are one line with status 1, like all others.
+
+    An option is called as the user of make typed it: PORT for --port.
+    """
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message[:1].upper()}{message[1:]}. See --help for the options.")
+        problem = re.fullmatch(r"argument --([\w-]+): (.*)", message, re.DOTALL)
+        if problem:
+            variable, text = problem[1].replace("-", "_").upper(), problem[2]
+            raise UserError(f"{variable}={text}" if text[:1] in "'\"" else f"{variable}: {text}.")
+        raise UserError(f"{message[:1].upper()}{message[1:]}. `make help` lists the variables.")
 
 
-def arguments(description: str) -> Parser:
-    """Return a parser with the options that most stages share."""
+def arguments(
+    description: str, dataset: str = "its name (default: that of the last `make data`)"
+) -> Parser:
+    """Return a parser with the options that most stages share. dataset: the help of --dataset."""
     parser = Parser(description=description)
-    parser.add_argument("--dataset", help="its name (default: that of the last `make data`)")
+    parser.add_argument("--dataset", help=dataset)
     parser.add_argument(
         "--recipe", default="fast", help="a name in recipes/, or a .toml file; several: a blend"
     )
@@ -85,8 +95,13 @@ def arguments(description: str) -> Parser:
 
 def positive(text: str) -> int:
     """Return an option's text as a whole number above 0; a type for argparse."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return whole_number(text, 1)
+
+
+def whole_number(text: str, least: int, most: int = 1_000_000) -> int:
+    """Return an option's text as a whole number, written in plain digits; a type for argparse."""
+    if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}.")
     return int(text)
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.errors import UserError, did_you_mean
 
 BACKENDS = ("tensorflow", "jax", "torch")
 DEVICES = Path("/dev")  # where the system has a file for each device
@@ -41,7 +41,10 @@ def backend() -> str:
     """Return the Keras backend that will be used: KERAS_BACKEND, or TensorFlow."""
     name = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if name not in BACKENDS:
-        raise UserError(f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}, not {name!r}.")
+        raise UserError(
+            f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}, not {name!r}."
+            f"{did_you_mean(name, BACKENDS)}"
+        )
     return name
 
 

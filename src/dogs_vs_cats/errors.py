@@ -1,4 +1,7 @@
-"""The two errors that are shown to people."""
+"""The two errors that are shown to people, and how a message ends that suggests a correction."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -7,3 +10,10 @@ class UserError(Exception):
 
 class PhotoError(OSError):
     """A photo that can't be read. The text is the reason, without the file's name."""
+
+
+def did_you_mean(text: str, choices: Iterable[str]) -> str:
+    """Return " Did you mean 'best'?" if one of the choices is like `text`, whatever the case."""
+    known = {choice.lower(): choice for choice in choices}
+    matches = difflib.get_close_matches(text.strip().lower(), known, 1)
+    return f" Did you mean {known[matches[0]]!r}?" if matches else ""

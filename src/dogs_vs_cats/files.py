@@ -52,6 +52,14 @@ def read_text(path: Path) -> str:
         ) from error
 
 
+def beside(path: str) -> list[str]:
+    """Return the names of what isn't hidden in the folder of a path; [] if it can't be read."""
+    folder = os.path.expanduser(Path(path).parent)
+    if not (os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)):
+        return []
+    return sorted(name for name in os.listdir(folder) if name[0] != ".")
+
+
 def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the objects in a journal of JSON lines, none where there is no file.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dogs_vs_cats import files
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.errors import UserError, did_you_mean
 
 CURRENT = Path("data/current")  # holds the name of the dataset that `make data` made last
 SUBMISSIONS = Path("submissions")
@@ -132,7 +132,7 @@ def current_workspace(name: str | None) -> Workspace:
         made = sorted(path.parent.name for path in Path("data").glob("*/stamp.json"))
         others = f", only {', '.join(made)}" if made else ""
         raise UserError(
-            f"There is no dataset {name!r}{others}. Run `make data SOURCE=... DATASET={name}` "
-            "first."
+            f"There is no dataset {name!r}{others}.{did_you_mean(name, made)} Run `make data "
+            f"SOURCE=... DATASET={name}` first."
         )
     return workspace

@@ -27,6 +27,19 @@ def test_openvino_without_tensorflow_is_refused_before_any_work(here, refuse, mo
     assert engines.choose("keras", "float32").name == "keras"
 
 
+def test_a_typing_error_is_refused_before_a_download_and_what_was_meant_is_said(here, refuse):
+    for option, backend, line in (
+        (["--engine=opnvino"], "", "ENGINE must be one of keras, openvino, not 'opnvino'. Did you"),
+        (["--precision=flaot32"], "", "not 'flaot32'. Did you mean 'float32'?"),
+        ([], "jaxx", "not 'jaxx'. Did you mean 'jax'?"),
+        (["--recipe=bset"], "", "Did you mean 'best'?"),
+        (["--batch=8.0"], "", "BATCH='8.0' is not a whole number"),
+    ):
+        for script in "data", "features", "rehearse":
+            assert line in refuse(script, *option, KERAS_BACKEND=backend)
+    assert [path.name for path in here.iterdir()] == ["tiny.toml"]
+
+
 def test_a_missing_package_says_how_to_get_it(monkeypatch):
     def none(package: str) -> str:
         raise environment.metadata.PackageNotFoundError(package)

@@ -61,6 +61,42 @@ def test_a_bad_recipe_is_refused_with_the_key_and_what_is_allowed(here, case):
     assert words in str(error.value)
 
 
+NEAR = {
+    '"vgg16"': ('"VGG-16"', "not 'VGG-16'. Did you mean 'vgg16'?"),
+    '"block5_pool"': ('"block5_pol"', "not 'block5_pol'. Did you mean 'block5_pool'?"),
+    '"adam"': ('"adma"', "adamw, rmsprop, sgd, not 'adma'. Did you mean 'adam'?"),
+    '["plain", "mirror"]': ('["plain", "miror"]', "not ['plain', 'miror']. Did you mean 'mirror'?"),
+    "epochs": ("epoch", "Unknown key 'epoch' in [head] of bad.toml: known are "),
+    "size": ("sise", ". Did you mean 'size'?"),
+}
+
+
+@pytest.mark.parametrize("old", NEAR)
+def test_what_was_meant_is_said(here, old):
+    new, words = NEAR[old]
+    assert old in TINY
+    (here / "bad.toml").write_text(TINY.replace(old, new))
+    with pytest.raises(UserError) as error:
+        recipe_files.read("bad.toml")
+    assert words in str(error.value)
+
+
+def test_a_recipe_that_is_not_there_may_be_another(here):
+    for name, meant in {
+        "bset": "best",
+        "Best": "best",
+        "fast sede": "seed",
+        "best.toml": "best",
+        "tiny": "tiny.toml",
+        "./tinny.toml": "tiny.toml",
+        "nosuchfolder/seed.toml": "seed",
+    }.items():
+        with pytest.raises(UserError, match=rf"\. Did you mean '{meant}'\?$"):
+            recipe_files.read(name)
+    with pytest.raises(UserError, match=r"or a \.toml file\.$"):
+        recipe_files.read("quick")
+
+
 def test_twins_are_settled_unless_a_recipe_or_a_blend_says_otherwise(here):
     assert not recipe_files.read("seed").twins
     assert recipe_files.read("fast").twins

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from dogs_vs_cats import files
-from dogs_vs_cats.data import dataset, photos
+from dogs_vs_cats.data import dataset, photos, sources
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, called
@@ -196,6 +196,16 @@ def test_the_drawings_are_the_same_every_time_and_called_drawings(here, monkeypa
     assert {path: path.read_bytes() for path in here.glob("*/*.*")} == drawn | {kept: b"mine"}
     # Without credentials `make data` names the other sources.
     assert "drawings" in called("data", HOME=str(here))[1]
+
+
+def test_a_source_that_is_not_there_may_be_another(here):
+    (here / "photos of mine").mkdir()
+    near = {"kagle": "kaggle", "Sample": "sample", "photo of mine": "photos of mine"}
+    for text, meant in near.items():
+        with pytest.raises(UserError, match=rf"Did you mean '{meant}'\?$"):
+            sources.parse(text)
+    with pytest.raises(UserError, match=r"folder or zip\.$"):
+        sources.parse("nowhere/pictures")
 
 
 REFUSED = {

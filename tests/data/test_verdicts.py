@@ -227,8 +227,8 @@ def test_the_file_is_the_users(here, made, run, refuse):
     # A photo that goes away takes its verdict to nobody else.
     (here / "source/train/cat.3.jpg").unlink()
     run("data", "--source", str(here / "source"))
-    run("features", "--recipe", "tiny.toml")
-    assert "'cat.3', which is no photo" in refuse("train", "--recipe", "tiny.toml")
+    for script in "features", "train":
+        assert "'cat.3', which is no photo" in refuse(script, "--recipe", "tiny.toml")
     assert not FOLDER.exists()
     assert "removed" in run("clean", "--yes")
     assert (PLACE.verdicts.read_bytes(), PLACE.verdicts.stat().st_mtime_ns) == before

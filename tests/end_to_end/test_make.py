@@ -1,8 +1,10 @@
 """make: what is mistaken is said before anything runs, and the interpreter may be anywhere."""
 
 import ast
+import re
 import subprocess
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -63,6 +65,96 @@ def test_a_switch_is_0_or_1_and_anything_else_is_refused_before_anything_runs(
         assert (option in ran()[-1]) == (value == "1" or not option)
     monkeypatch.setenv(switch, "no")
     assert f"{switch}=no means nothing" in make(target, f"PYTHON={python}").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["train", "recipe=best"], "RECIPE"),
+        (["submit", "UPLAOD=0"], "UPLOAD"),
+        (["submit", "RECIPE=a b", "upload=0"], "UPLOAD"),
+        (["-n", "submit", "upload:=0"], "UPLOAD"),
+        (["help", "RECIPES=it's $x, a=b"], "RECIPE"),
+        (["data", "PHOTO=a RECIPE=b"], "PHOTOS"),
+        (["setup", "CUDA_VISIBLE_DEVICE=-1"], "CUDA_VISIBLE_DEVICES"),
+        (["upload=0"], "UPLOAD"),
+        (["-k", "-j4", "status", "XYZ=3"], ""),
+    ],
+)
+def test_an_unknown_variable_is_refused_before_anything_runs(python, words, meant):
+    name, _, value = words[-1].partition("=")
+    name = name.rstrip(":")
+    done = make(*words, f"PYTHON={python}")
+    assert (done.returncode, done.stdout, ran()) == (2, "", [])
+    (line,) = done.stderr.splitlines()
+    assert f"*** There is no variable {name}, as in '{name}={value}'." in line
+    assert ("Did you mean" in line) == bool(meant)
+    assert meant in line
+
+
+def test_a_known_variable_may_have_any_value(python):
+    """Also one that looks like a variable that there isn't."""
+    for word in (
+        "RECIPE=seed UPLAOD=0",
+        "PHOTOS=a b=c",
+        "SOURCE=upload=0",
+        "SHELL=/bin/bash",
+        "MAKEFLAGS=-s",
+        "CUDA_VISIBLE_DEVICES=-1",
+        "TF_ENABLE_ONEDNN_OPTS=0",
+        "https_proxy=http://localhost:1",
+    ):
+        done = make("-n", "status", word, f"PYTHON={python}")
+        assert (done.returncode, done.stderr) == (0, ""), word
+
+
+def test_variables_are_those_of_help_and_each_that_a_rule_takes():
+    text = (PROJECT / "Makefile").read_text()
+    (known,) = re.findall(r"^VARIABLES := ((?:.*\\\n)*.*)", text, re.MULTILINE)
+    known = set(known.replace("\\", "").split())
+    helped = set(re.findall(r"\b([A-Z_]+)=", text.partition("help: ##")[2].partition("setup:")[0]))
+    taken = set(re.findall(r"\$\$([A-Z]+)\b", text))
+    assert {"RECIPE", "UPLOAD", "PORT"} <= helped
+    assert helped | taken | {"EXTRAS", "TESTS"} <= known
+
+
+def test_a_make_within_another_takes_its_variables(python, here):
+    (here / "outer.mk").write_text("all:\n\t@$(MAKE) -f Makefile -s status\n")
+    done = make("-f", "outer.mk", "RECIPE=a b=c", f"PYTHON={python}", "EXTRAS=")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ran()[-1] == "scripts/status.py --recipe=a b=c"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["features", "tran"], "There is no target 'tran'. Did you mean train? "),
+        (["submit", "RECIPE=", "bset"], "There is no target 'bset'."),
+        (["setup", "EXTRAS=opnvino"], "EXTRAS='opnvino' is not among hub jax onnx openvino try."),
+    ],
+)
+def test_other_unknown_words_are_refused_before_anything_runs(python, words, line):
+    done = make(*words, f"PYTHON={python}")
+    assert (done.returncode, done.stdout, ran()) == (2, "", [])
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("goals", "words", "first"),
+    [
+        (["try"], "PORT=80x", "try.py --check --port=80x"),
+        (["data", "try"], "PORT=80 90", "try.py --check --port=80 90"),
+        (["data", "features", "predict"], "CSV=/", "predict.py --check --csv=/ -- "),
+        (["data", "export"], "RECIPE=x", "export.py --check --recipe=x"),
+        (["data", "submit"], "THREADS=2 3", "data.py --threads=2 3"),
+        (["data", "train"], "BATCH=$x", "data.py --batch=$x"),
+    ],
+)
+def test_what_a_late_stage_refuses_is_given_to_the_first_script(python, goals, words, first):
+    done = make(*goals, words, f"PYTHON={python}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ran()[:2] == [ANY, f"scripts/{first}"]
 
 
 def test_a_switch_is_refused_where_there_would_be_a_venv_too(here):

@@ -27,7 +27,7 @@ REFUSED = {
     "status": (["--dataset", "none"], "'none'"),
     "submit": (["--recipe", "none"], "none"),
     "train": ([], "make data"),
-    "try": (["--port", "x"], "x"),
+    "try": (["--check", "--port=80x"], "PORT='80x' is not a whole number from 0 to 65535."),
     "upload": ([], "CSV=path"),
 }
 

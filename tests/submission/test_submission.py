@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import itertools
+import random
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -228,6 +229,10 @@ BAD = {
     "above one": (("0.3", "1.3"), "'1.3' for id 3"),
     "below zero": (("0.3", "-0.1"), "'-0.1' for id 3"),
     "a word": (("0.3", "dog"), "'dog' for id 3"),
+    "an underscore": (("0.3", "0_1"), "'0_1' for id 3; each label must be a number from 0"),
+    "wide digits": (("0.3", "\uff10.\uff13"), "for id 3; each label must be a number"),
+    "a blank": (("3,0.3", "3, 0.3"), "' 0.3' for id 3"),
+    "a decimal comma": (("3,0.3", '3,"0,3"'), "'0,3' for id 3"),
     "a leading index": (("3,0.3", "2,3,0.3"), "2 fields; one has 3: 2,3,0.3."),
     "nothing": (("", None), "is an empty file;"),
 }
@@ -241,6 +246,59 @@ def test_a_bad_csv_is_refused_and_says_where(workspace, case):
     with pytest.raises(UserError, match=r"^(bad.csv|Each row of bad.csv) ") as error:
         check.check(Path("bad.csv"), workspace)
     assert words in str(error.value)
+
+
+# What a cell may hold by a slip: other characters, digits and minus signs of other scripts.
+ODD = [*"0123456789.eE+-_ \t\n\0,;\"'xnaifINF%", "nan", "inf", "1e999", ""]
+ODD += ["\uff10", "\u0663", "\u00b2", "\u00bd", "\u2212"]
+
+
+def as_pandas_writes(values) -> list[str]:
+    return pd.Series(values).to_csv(index=False, header=False).split()
+
+
+def damaged(text: str, rng: random.Random) -> str:
+    """Return a number's text with some characters changed, left out or added."""
+    characters = list(text)
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at = rng.randrange(len(characters) + 1)
+        characters[at : at + rng.randrange(2)] = rng.choice(ODD)
+    return "".join(characters)
+
+
+def test_a_cell_is_a_number_as_pandas_writes_it_or_one_line_says_that_it_is_none(workspace):
+    rng = random.Random(17)
+    path = Path("cells.csv")
+    exponents = [0, -0.1, -1, -4, -5, -17, -300, -323]
+    seen = {True: 0, False: 0}
+    for _ in range(300):
+        good = as_pandas_writes([rng.random() * 10 ** rng.choice(exponents) for _ in range(5)])
+        cells = [damaged(x, rng) if rng.random() < 0.3 else x for x in good]
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("id", "label"), *enumerate(cells, start=1)])
+        wrong = [x for x in cells if not is_probability(x)]
+        seen[not wrong] += 1
+        if not wrong:
+            assert check.check(path, workspace) == 5
+            continue
+        with pytest.raises(UserError) as error:
+            check.check(path, workspace)
+        assert f"has {wrong[0]!r} for id {cells.index(wrong[0]) + 1};" in str(error.value)
+        assert str(error.value).isprintable()
+    assert min(seen.values()) > 50
+    for values in [0.0, 1.0, 0.5, 5e-05, 1e-16], [0, 1, 0, 1, 1], [-0.0, 1e-323, 1 / 3, 1, 0.1]:
+        rows = zip(range(1, 6), as_pandas_writes(values), strict=True)
+        path.write_text("id,label\n" + "".join(f"{photo},{text}\n" for photo, text in rows))
+        assert check.check(path, workspace) == 5
+
+
+def is_probability(text: str) -> bool:
+    if not set(text) <= set("0123456789.eE+-"):
+        return False
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 def test_a_good_csv_passes_and_the_script_says_so(workspace, run, refuse):

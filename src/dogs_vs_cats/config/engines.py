@@ -7,7 +7,7 @@ exports; its packages are installed when it is first chosen. Standard library al
 from dataclasses import dataclass
 
 from dogs_vs_cats import environment
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.errors import UserError, did_you_mean
 
 ENGINES = ("keras", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
@@ -50,6 +50,27 @@ class Engine:
         return max(32, environment.cores())
 
 
+def require(name: str, precision: str) -> None:
+    """Raise UserError unless ENGINE, PRECISION and KERAS_BACKEND exist and go together."""
+    for variable, value, known in (
+        ("ENGINE", name, ENGINES),
+        ("PRECISION", precision, PRECISIONS),
+    ):
+        if value not in known:
+            raise UserError(
+                f"{variable} must be one of {', '.join(known)}, not {value!r}."
+                f"{did_you_mean(value, known)}"
+            )
+    if precision == "int8" and name != "openvino":
+        raise UserError(f"PRECISION=int8 works with ENGINE=openvino alone, not with ENGINE={name}.")
+    if environment.backend() != "tensorflow" and name == "openvino":
+        # On jax Keras imports TensorFlow to export, on torch OpenVINO does to read the graph.
+        raise UserError(
+            "ENGINE=openvino needs Keras on TensorFlow, which exports the network, and can't be "
+            f"used with KERAS_BACKEND={environment.backend()}. Leave out one of the two."
+        )
+
+
 def choose(name: str, precision: str) -> Engine:
     """Return the engine that the user asked for; UserError if it doesn't exist or can't work here.
 
@@ -57,18 +78,7 @@ def choose(name: str, precision: str) -> Engine:
     with AMX, VGG16 in bfloat16 runs 7 times as fast as in float32, with AVX512-BF16 twice; a
     processor with neither emulates it, slowly. int8 is never chosen automatically.
     """
-    if name not in ENGINES:
-        raise UserError(f"ENGINE must be one of {', '.join(ENGINES)}, not {name!r}.")
-    if precision not in PRECISIONS:
-        raise UserError(f"PRECISION must be one of {', '.join(PRECISIONS)}, not {precision!r}.")
-    if precision == "int8" and name != "openvino":
-        raise UserError(f"PRECISION=int8 works with ENGINE=openvino alone, not with ENGINE={name}.")
-    if name == "openvino" and environment.backend() != "tensorflow":
-        # On jax Keras imports TensorFlow to export, on torch OpenVINO does to read the graph.
-        raise UserError(
-            "ENGINE=openvino needs Keras on TensorFlow, which exports the network, and can't be "
-            f"used with KERAS_BACKEND={environment.backend()}. Leave out one of the two."
-        )
+    require(name, precision)
     device = "gpu" if name == "keras" and environment.gpu() else "cpu"
     if precision == "auto":
         native = environment.gpu_bfloat16() if device == "gpu" else environment.cpu_bfloat16()

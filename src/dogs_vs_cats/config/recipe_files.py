@@ -6,6 +6,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dogs_vs_cats import files
 from dogs_vs_cats.config import backbones, recipes, rules
 from dogs_vs_cats.config.recipes import (
     Blend,
@@ -17,7 +18,7 @@ from dogs_vs_cats.config.recipes import (
     ZeroShotHead,
 )
 from dogs_vs_cats.config.rules import Rule
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.errors import UserError, did_you_mean
 from dogs_vs_cats.workspace import NAME
 
 FOLDER = Path(__file__).parents[3] / "recipes"
@@ -49,9 +50,8 @@ def read(name: str) -> Recipe | Blend:
     members = table["members"]
     good = isinstance(members, list) and all(isinstance(x, str) for x in members)
     if not good or len(members) < 2:
-        raise _refused(
-            path, "members", members, "a list of two recipes or more, by name or .toml file"
-        )
+        expected = "a list of two recipes or more, by name or .toml file"
+        raise _refused(path, "members", rules.refused(expected, members))
     blend = _blend(members, path.name, path.stem, table["about"])
     return dataclasses.replace(blend, twins=twins)
 
@@ -63,12 +63,12 @@ def find(name: str) -> Path:
         if not path.is_file():
             raise UserError(
                 f"There is no recipe {name!r}: RECIPE is one of {', '.join(names())}, or a .toml "
-                "file."
+                f"file.{_like(name)}"
             )
         return path
     path = Path(name)
     if not path.is_file():
-        raise UserError(f"The recipe file {name!r} isn't there.")
+        raise UserError(f"The recipe file {name!r} isn't there.{_like(name)}")
     ours = FOLDER / path.name
     if not NAME.fullmatch(path.stem) or (ours.exists() and not ours.samefile(path)):
         raise UserError(
@@ -76,6 +76,14 @@ def find(name: str) -> Path:
             f"'-', and none of {', '.join(names())}, which are the project's. Rename the file."
         )
     return path
+
+
+def _like(name: str) -> str:
+    """Return the suggestion for a recipe that isn't there, "" if none has a name like it."""
+    path = Path(name)
+    known = [*names(), *(x for x in files.beside(name) if x.endswith(".toml"))]
+    exact = [x for x in (path.stem, f"{path.name}.toml") if x in known]
+    return did_you_mean([*exact, path.name][0], known) or did_you_mean(path.stem, known)
 
 
 def parsed(path: Path) -> dict[str, Any]:
@@ -164,7 +172,7 @@ def _head_kind(path: Path, table: object) -> type[HeadSettings]:
 def _section(path: Path, name: str, table: object, kind: type[Section]) -> Section:
     """Return a section of the file as the dataclass `kind`, each value checked."""
     if not isinstance(table, dict):
-        raise _refused(path, name, table, "a section")
+        raise _refused(path, name, rules.refused("a section", table))
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
     optional = {field.name for field in fields if field.default is not dataclasses.MISSING}
     _check_keys(path, name, table, {field.name for field in fields} - optional, optional)
@@ -188,7 +196,10 @@ def _check_keys(
     where = f"[{section}] of {path.name}" if section else path.name
     known = required | optional
     for key in sorted(table.keys() - known):
-        raise UserError(f"Unknown key {key!r} in {where}: known are {', '.join(sorted(known))}.")
+        raise UserError(
+            f"Unknown key {key!r} in {where}: known are {', '.join(sorted(known))}."
+            f"{did_you_mean(key, known)}"
+        )
     for key in sorted(required - table.keys()):
         raise UserError(f"The key {key!r} is missing in {where}.")
 
@@ -196,10 +207,10 @@ def _check_keys(
 def _check(
     path: Path, key: str, value: object, rule: Rule, section: dict[str, Any] | None = None
 ) -> None:
-    expected = rule(value, section or {})
-    if expected:
-        raise _refused(path, key, value, expected)
+    refusal = rule(value, section or {})
+    if refusal:
+        raise _refused(path, key, refusal)
 
 
-def _refused(path: Path, key: str, value: object, expected: str) -> UserError:
-    return UserError(f"{key} in {path.name} must be {expected}, not {value!r}.")
+def _refused(path: Path, key: str, refusal: str) -> UserError:
+    return UserError(f"{key} in {path.name} must be {refusal}")

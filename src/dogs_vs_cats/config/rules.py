@@ -1,7 +1,7 @@
 """Rules: what a value in a recipe may be.
 
 A rule is called with the value and with all values of its section. It returns None if the value
-is allowed, else what was expected.
+is allowed, else how a sentence ends: what was expected, and what came.
 """
 
 import difflib
@@ -11,16 +11,25 @@ from typing import Any
 
 from dogs_vs_cats.config import backbones, presets
 from dogs_vs_cats.config.backbones import Backbone
+from dogs_vs_cats.errors import did_you_mean
 
 Rule = Callable[[Any, Mapping[str, Any]], str | None]
 
 SHOWN = 24  # taps that an error lists one by one
 
 
+def refused(expected: str, value: object, choices: Collection[str] = ()) -> str:
+    """Return the end of a sentence on a value that is not allowed.
+
+    choices: names, of which the one that is like the value is suggested.
+    """
+    return f"{expected}, not {value!r}.{did_you_mean(str(value), choices)}"
+
+
 def one_of(choices: Collection[str]) -> Rule:
     def rule(value: Any, section: Mapping[str, Any]) -> str | None:
         good = isinstance(value, str) and value in choices
-        return None if good else f"one of {', '.join(choices)}"
+        return None if good else refused(f"one of {', '.join(choices)}", value, choices)
 
     return rule
 
@@ -30,8 +39,11 @@ def some_of(choices: Collection[str]) -> Rule:
 
     def rule(value: Any, section: Mapping[str, Any]) -> str | None:
         good = isinstance(value, list) and value and all(isinstance(x, str) for x in value)
-        good = good and len(set(value)) == len(value) and set(value) <= set(choices)
-        return None if good else f"a list of different ones of {', '.join(choices)}"
+        if good and len(set(value)) == len(value) and set(value) <= set(choices):
+            return None
+        unknown = next((x for x in value if x not in choices), "") if good else ""
+        expected = f"a list of different ones of {', '.join(choices)}"
+        return refused(expected, value) + did_you_mean(unknown, choices)
 
     return rule
 
@@ -39,7 +51,7 @@ def some_of(choices: Collection[str]) -> Rule:
 def whole_number(least: int, most: int) -> Rule:
     def rule(value: Any, section: Mapping[str, Any]) -> str | None:
         good = is_int(value) and least <= value <= most
-        return None if good else f"a whole number, {least} to {most}"
+        return None if good else refused(f"a whole number, {least} to {most}", value)
 
     return rule
 
@@ -47,39 +59,46 @@ def whole_number(least: int, most: int) -> Rule:
 def number_above_0(most: int) -> Rule:
     def rule(value: Any, section: Mapping[str, Any]) -> str | None:
         good = _is_number(value) and 0 < value <= most
-        return None if good else f"a number above 0, at most {most}"
+        return None if good else refused(f"a number above 0, at most {most}", value)
 
     return rule
 
 
 def text(value: Any, section: Mapping[str, Any]) -> str | None:
-    return None if isinstance(value, str) else "a text"
+    return None if isinstance(value, str) else refused("a text", value)
 
 
 def true_or_false(value: Any, section: Mapping[str, Any]) -> str | None:
-    return None if isinstance(value, bool) else "true or false"
+    return None if isinstance(value, bool) else refused("true or false", value)
 
 
 def share(value: Any, section: Mapping[str, Any]) -> str | None:
-    return None if _is_number(value) and 0 <= value < 1 else "a number from 0 to below 1"
+    good = _is_number(value) and 0 <= value < 1
+    return None if good else refused("a number from 0 to below 1", value)
 
 
 def widths(value: Any, section: Mapping[str, Any]) -> str | None:
     good = isinstance(value, list) and all(is_int(x) and 1 <= x <= 65536 for x in value)
-    return None if good else "a list of layer widths, such as [256] (or [] for none)"
+    expected = "a list of layer widths, such as [256] (or [] for none)"
+    return None if good else refused(expected, value)
 
 
 def seeds(value: Any, section: Mapping[str, Any]) -> str | None:
     good = isinstance(value, list) and bool(value) and len(set(map(str, value))) == len(value)
     good = good and all(is_int(x) and 0 <= x < 2**31 for x in value)
-    return None if good else "a list of different whole numbers from 0, such as [2017]"
+    expected = "a list of different whole numbers from 0, such as [2017]"
+    return None if good else refused(expected, value)
 
 
 def backbone_name(value: Any, section: Mapping[str, Any]) -> str | None:
     if isinstance(value, str) and presets.is_preset(value):
-        return presets.expected(value)
-    expected = one_of(backbones.table())(value, section)
-    return expected and f"{expected}, or hub: and a preset of KerasHub"
+        expected = presets.expected(value)
+        return expected and refused(expected, value)
+    known = backbones.table()
+    if isinstance(value, str) and value in known:
+        return None
+    expected = f"one of {', '.join(known)}, or hub: and a preset of KerasHub"
+    return refused(expected, value, known)
 
 
 def pooling_of_backbone(choices: tuple[str, ...], of_presets: tuple[str, ...]) -> Rule:
@@ -97,17 +116,17 @@ def tap_of_backbone(value: Any, section: Mapping[str, Any]) -> str | None:
     backbone = _backbone(section)
     if backbone is None or (isinstance(value, str) and value in backbone.taps):
         return None
-    return _listed(tuple(backbone.taps), value)
+    return refused(_listed(tuple(backbone.taps), value), value, backbone.taps)
 
 
 def size_of_backbone(value: Any, section: Mapping[str, Any]) -> str | None:
     backbone = _backbone(section)
     if backbone is None:
         return None
-    expected = whole_number(backbone.smallest, 2048)(value, section)
-    if not expected or not backbone.default:
-        return expected
-    return f"{expected} ({backbone.title} has {backbone.default} by itself)"
+    if whole_number(backbone.smallest, 2048)(value, section) is None:
+        return None
+    itself = f" ({backbone.title} has {backbone.default} by itself)" if backbone.default else ""
+    return refused(f"a whole number, {backbone.smallest} to 2048{itself}", value)
 
 
 def _backbone(section: Mapping[str, Any]) -> Backbone | None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from dogs_vs_cats import files
 from dogs_vs_cats.data import archives, groups_csv
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.errors import UserError, did_you_mean
 from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.workspace import Workspace, as_folder_name
 
@@ -59,6 +59,7 @@ def parse(text: str, competition: str | None = None, microsoft_url: str | None =
         raise UserError(
             f"SOURCE={text!r} isn't there. SOURCE is kaggle, microsoft, sample, or the path of a "
             "folder or zip."
+            f"{did_you_mean(path.name, ['kaggle', 'microsoft', 'sample', *files.beside(text)])}"
         )
     name = as_folder_name(path.stem if path.is_file() else path.name)
     return Source(name, "path", str(path), competition or "")

@@ -6,7 +6,7 @@ from typing import Any
 
 from dogs_vs_cats.config import recipe_files
 from dogs_vs_cats.config.recipes import HeadSettings
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.errors import UserError, did_you_mean
 
 SPACES = recipe_files.FOLDER / "spaces"  # a file for each kind of head
 EXAMPLE = "such as dropout = [0.3, 0.6]"
@@ -37,6 +37,7 @@ def read(path: Path, kind: type[HeadSettings]) -> Space:
         if key not in known:
             raise UserError(
                 f"{key!r} in {path.name} is not a key of this recipe's [head]: {', '.join(known)}."
+                f"{did_you_mean(key, known)}"
             )
         if not isinstance(values, list) or not values:
             raise UserError(

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from pathlib import Path
 
 from dogs_vs_cats.data import dataset
@@ -13,6 +14,8 @@ from dogs_vs_cats.submission.submission_csv import columns
 from dogs_vs_cats.workspace import Workspace
 
 TOLERANCE = 1e-6  # how far from 1 the probabilities of a row may add up
+# Not all that float() reads: blanks, underscores, digits of other scripts, nan and inf.
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def check(path: Path, workspace: Workspace, slug: str = "") -> int:
@@ -33,8 +36,7 @@ def check(path: Path, workspace: Workspace, slug: str = "") -> int:
     tests = photos.test(photos.read(workspace))
     expected = set(tests["id"])
     _check_ids([photo for photo, *_ in rows], expected, path.name)
-    if workspace.sample_submission.exists():
-        _check_ids(_sample_ids(workspace.sample_submission), expected, "Kaggle's sample submission")
+    require_sample(workspace, expected)
     metric = competitions.facts(slug).metric if slug else data.metric
     binary = len(header) == 2 and metric == "accuracy"
     for photo, *texts in rows:
@@ -54,9 +56,15 @@ def require_classes(classes: list[str], slug: str) -> None:
     if tuple(classes) != expected:
         names = " and ".join(f"{name} ({index})" for index, name in enumerate(expected))
         raise UserError(
-            f"The classes are {', '.join(classes)}; the competition has {names}. Run `make "
-            "submit` without a COMPETITION: its CSV has a column for each class."
+            f"The classes are {', '.join(classes)}; the competition has {names}. Run `make data` "
+            "without a COMPETITION: then the CSV has a column for each class."
         )
+
+
+def require_sample(workspace: Workspace, ids: set[str]) -> None:
+    """Raise UserError unless Kaggle's sample submission, if there is one, has exactly these ids."""
+    if workspace.sample_submission.exists():
+        _check_ids(_sample_ids(workspace.sample_submission), ids, "Kaggle's sample submission")
 
 
 def require_kaggles(workspace: Workspace, slug: str) -> None:
@@ -147,7 +155,7 @@ def _check_values(photo: str, texts: list[str], binary: bool, name: str) -> None
             raise UserError(
                 f"{name} has {text!r} for id {photo}; each "
                 f"{'label' if len(texts) == 1 else 'probability'} must be "
-                f"{'0 or 1' if binary else 'a number from 0 to 1'}."
+                f"{'0 or 1' if binary else 'a number from 0 to 1, as 0.25 or 5e-05'}."
             )
     if len(values) > 1 and abs(math.fsum(values) - 1) > TOLERANCE:
         raise UserError(
@@ -157,7 +165,5 @@ def _check_values(photo: str, texts: list[str], binary: bool, name: str) -> None
 
 
 def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    """Return the number that a field is in plain digits, else nan."""
+    return float(text) if NUMBER.fullmatch(text) else math.nan
