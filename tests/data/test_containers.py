@@ -194,6 +194,7 @@ def test_webp_chunks_that_decide_no_pixel_are_passed_over():
         ]
         data = webp_with(clean, *chunks, cut=RNG.choice([0, 0, 1, 5]))
         assert np.array_equal(levels(data), expected), chunks
+    assert np.array_equal(levels(webp_with(clean, (b"EXIF", b""), cut=5)), expected)
 
 
 HUGE = zlib.compress(bytes(3 << 20))

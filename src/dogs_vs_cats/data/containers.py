@@ -146,7 +146,7 @@ def _webp(data: bytes) -> Parts:
         if kind == b"VP8X" and chunk:
             chunk = bytes([chunk[0] & ~WEBP_FLAGS]) + chunk[1:]
         kept.append(struct.pack("<4sL", kind, length) + chunk + bytes(length % 2))
-    if not metadata:
+    if not metadata and at == 8 + size:
         return Parts(data)
     body = b"WEBP" + b"".join(kept)
     whole = b"RIFF" + struct.pack("<L", len(body)) + body
