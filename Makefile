@@ -41,7 +41,7 @@ endif
 EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
           $(filter try,$(MAKECMDGOALS)) $(if $(filter export,$(MAKECMDGOALS)),onnx) \
           $(if $(filter bench,$(MAKECMDGOALS)),$(if $(filter-out tensorflow,$(KERAS_BACKEND)),,openvino))
-KNOWN := hub jax onnx openvino try
+KNOWN := heic hub jax onnx openvino try
 SLIP := $(firstword $(filter-out $(KNOWN),$(EXTRAS)))
 ifdef SLIP
   $(error EXTRAS='$(EXTRAS)' is not among $(KNOWN).$(call like,$(SLIP),$(KNOWN)))

@@ -229,3 +229,9 @@ def test_a_recipe_with_a_backbone_of_keras_hub_has_its_packages_installed_once(h
     ran()
     make("features", "RECIPE=hub.toml")
     assert len(ran()) == 1
+
+
+def test_every_list_of_optional_packages_is_known_to_make():
+    (line,) = [x for x in (PROJECT / "Makefile").read_text().splitlines() if x.startswith("KNOWN")]
+    names = [path.stem.removeprefix("requirements-") for path in PROJECT.glob("requirements-*.txt")]
+    assert line.split()[2:] == sorted(names)
