@@ -9,7 +9,7 @@ from dogs_vs_cats.data.dataset import Dataset
 from dogs_vs_cats.kaggle import credentials
 from dogs_vs_cats.workspace import Workspace, check_dataset_name, remember_dataset
 
-SHOWN = 10  # unreadable photos that are named
+SHOWN = 10  # unreadable photos, and places of files left out, that are named
 
 
 def main() -> None:
@@ -54,6 +54,8 @@ def report(workspace: Workspace, made: Dataset, state: str) -> None:
             f"data: {made.grouped_photos:,} training photos are {why} others: folds never split "
             "them"
         )
+    report_left_out("image file", "neither labelled nor test photos", made.left_out)
+    report_left_out("file", "no photos, by ending and first bytes", made.no_photos)
     if made.problems:
         print(f"data: {len(made.problems):,} photos can't be read and are set aside:")
         for photo, problem in list(made.problems.items())[:SHOWN]:
@@ -66,6 +68,19 @@ def report(workspace: Workspace, made: Dataset, state: str) -> None:
             f"warning: {made.unreadable_test_photos:,} of them are test photos: each keeps its row "
             "and gets the prior probability"
         )
+
+
+def report_left_out(what: str, why: str, places: dict[str, int]) -> None:
+    """Print how many files are left out, and where. places: folder or file -> how many."""
+    if places:
+        count = sum(places.values())
+        shown = [
+            (place if place.isprintable() else repr(place)) + (f" ({n:,})" if n > 1 else "")
+            for place, n in list(places.items())[:SHOWN]
+        ]
+        rest = len(places) - len(shown)
+        shown += [f"and {rest:,} more"] if rest else []
+        print(f"data: {count:,} {what}{'s' * (count > 1)} left out as {why}: {', '.join(shown)}")
 
 
 if __name__ == "__main__":

@@ -78,6 +78,46 @@ def test_without_test_photos_a_stratified_tenth_is_set_aside(here, run):
     assert not tests["group"].str.contains("at|og").any(), "groups must not tell the class"
 
 
+def test_a_test_set_in_class_folders_is_predicted_and_its_labels_kept_aside(here, run):
+    for part, numbers in ("train", range(20)), ("val", range(20, 24)), ("test", range(30, 36)):
+        for number in numbers:
+            write(here / f"pets/{part}/cats/{number}.jpg", 2 * number)
+            write(here / f"pets/{part}/dogs/{number}.jpg", 2 * number + 1)
+    shutil.copy("pets/train/cats/0.jpg", "pets/test/dogs/99.jpg")  # a twin across the split
+    run("data", "--source", "pets")
+    rows = table("pets").set_index("id")
+    tests = rows[rows["label"] == ""]
+    assert tests.index.tolist() == [str(n) for n in range(1, 14)]
+    assert rows["label"].value_counts().to_dict() == {"cats": 24, "dogs": 24, "": 13}
+    assert "validation/cats/20" not in rows.index
+    assert rows.loc["val/cats/20", "fold"] != ""
+    answers = pd.read_csv("data/pets/answers.csv", dtype=str).set_index("id")["label"]
+    truth = {id: Path(path).parent.name for id, path in tests["path"].items()}
+    assert answers.to_dict() == truth
+    assert list(truth.values()) not in (sorted(truth.values()), sorted(truth.values())[::-1])
+    groups = tests[~tests["path"].str.endswith("99.jpg")]["group"]
+    assert groups.tolist() == groups.index.tolist(), "groups must not tell the class"
+    assert "labels kept aside for the score" in run("data", "--source", "pets")
+
+
+def test_what_is_left_out_is_said_again_on_every_run(here, run):
+    source = class_folder(here / "pets/train").parent
+    for name in "valid/Cat/1.jpg", "valid/Cat/2.jpg", "beach.jpg":
+        write(source / name, 1)
+    (source / "train/Dog/two\nlines.mov").write_bytes(b"x")
+    lines = [run("data", "--source", "pets"), run("data", "--source", "pets")]
+    assert "up to date" in lines[1]
+    for printed in lines:
+        assert (
+            "data: 3 image files left out as neither labelled nor test photos: beach.jpg, "
+            "valid/Cat/ (2)\n"
+        ) in printed
+        assert (
+            "data: 1 file left out as no photos, by ending and first bytes: "
+            "'train/Dog/two\\nlines.mov'\n"
+        ) in printed
+
+
 def test_near_duplicates_are_never_on_both_sides_of_the_set_aside_tenth(here, run):
     folder = class_folder(here / "PetImages", each=30)
     for number in range(30):
@@ -102,6 +142,35 @@ def test_nested_zips_and_folders_give_the_same_table(here, run, tmp_path):
     run("data", "--source", str(source), "--dataset", "folder")
     run("data", "--source", str(here / "source.zip"), "--dataset", "zip")
     assert table("folder").drop(columns="path").equals(table("zip").drop(columns="path"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar.gz"])
+def test_an_archive_for_each_class_is_taken_like_a_folder_for_each(here, run, kind):
+    folder = class_folder(here / "plain")
+    archives = here / "pets"
+    archives.mkdir()
+    shutil.make_archive("pets/Cat", "zip", folder, "Cat")  # Cat/Cat/0.jpg
+    shutil.make_archive("pets/Dog", "gztar", folder / "Dog")  # Dog/0.jpg
+    (archives / "._Cat.zip").write_bytes(b"what a Mac writes beside it")
+    (archives / "sample_submission.csv").write_text("id,label\n1,0.5\n")
+    if kind != "folder":
+        shutil.make_archive("pets", {"zip": "zip", "tar.gz": "gztar"}[kind], archives)
+    run("data", "--source", "pets" if kind == "folder" else f"pets.{kind}")
+    run("data", "--source", "plain")
+    same = [table(name).drop(columns="path") for name in ("pets", "plain")]
+    assert same[0].equals(same[1])
+
+
+def test_archives_of_a_folder_that_do_not_go_together_are_refused(here, run, refuse):
+    folder = class_folder(here / "pets")
+    shutil.make_archive("pets/all", "zip", folder, "Cat")
+    (here / "pets/all.rar").write_bytes(b"Rar!\x1a\7\1\0")
+    assert "data: 2 files left out as no photos" in run("data", "--source", "pets")
+    for name in "Cat", "Dog":
+        shutil.rmtree(folder / name)
+    assert "all.rar and all.zip, which would be one folder" in refuse("data", "--source", "pets")
+    (here / "pets/all.zip").unlink()
+    assert "all.rar is a RAR archive" in refuse("data", "--source", "pets")
 
 
 def test_unreadable_photos_are_set_aside_by_name_and_a_test_photo_keeps_its_row(here, run):

@@ -8,7 +8,7 @@ import pytest
 from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.data.layout import find
 from dogs_vs_cats.errors import UserError
-from support.pictures import class_folder, kaggle_folder, write
+from support.pictures import class_folder, encoded, kaggle_folder, picture, write
 
 
 def test_ids_are_sorted_as_numbers_and_cat_is_0(tmp_path):
@@ -209,7 +209,7 @@ def test_any_names_and_more_classes(tmp_path):
     for name in "benign", "malignant", "NORMAL":
         write(tmp_path / name / "slice, 1 é.PNG", len(name))
     found = find(tmp_path)
-    assert found.classes == ["benign", "malignant", "normal"]
+    assert found.classes == ["benign", "malignant", "NORMAL"]
     assert {photo.label for photo in found.photos} == set(found.classes)
 
 
@@ -233,7 +233,198 @@ def test_photos_that_are_used_by_nobody_are_counted(tmp_path):
 
 
 KAGGLE = "train/cat.0.jpg train/dog.0.jpg test/1.jpg "
+# The parts of a dataset: path -> its class, None for a test photo, "-" for what is left out.
+PARTS = {
+    "train and validation": {
+        "train/cats/1.jpg": "cats",
+        "train/dogs/1.jpg": "dogs",
+        "validation/cats/1.jpg": "cats",
+        "validation/dogs/2.jpg": "dogs",
+    },
+    "with val and a test set": {
+        "pets/Train/Cat/1.jpg": "cat",
+        "pets/Train/Dog/1.jpg": "dog",
+        "pets/val/dogs/1.jpg": "dog",
+        "pets/test/cat/1.jpg": None,
+        "pets/test/dog/1.jpg": None,
+        "pets/test/owl/1.jpg": "-",
+        "pets/val/owl/1.jpg": "-",
+    },
+    "training_set and test_set": {
+        "training_set/training_set/cats/cat.1.jpg": "cat",
+        "training_set/training_set/dogs/dog.1.jpg": "dog",
+        "test_set/test_set/cats/cat.4001.jpg": None,
+        "test_set/test_set/dogs/dog.4001.jpg": None,
+    },
+    "class folders beside test": {
+        "Cat/1.jpg": "cat",
+        "Dog/1.jpg": "dog",
+        "test/Cat/1.jpg": None,
+        "test/Dog/2.jpg": None,
+    },
+    "class folders beside val": {
+        "a/1.jpg": "a",
+        "b/1.jpg": "b",
+        "val/a/1.jpg": "a",
+    },
+    "Kaggle's train and class folders": {
+        "train/cat.0.jpg": "cat",
+        "train/dog.0.jpg": "dog",
+        "validation/cats/1.jpg": "cat",
+        "test/Dogs/1.jpg": None,
+    },
+    "Kaggle's names in both": {
+        "train/cat.0.jpg": "cat",
+        "train/dog.0.jpg": "dog",
+        "val/cat.0.jpg": "cat",
+        "holiday/1.jpg": "-",
+    },
+    "training_set and numbered photos": {
+        "training_set/cats/1.jpg": "cats",
+        "training_set/dogs/1.jpg": "dogs",
+        "test_set/1.jpg": None,
+    },
+    "test photos alone": {"test/cats/1.jpg": "cats", "test/dogs/1.jpg": "dogs"},
+    "Cat/Cat, as two zips give it": {
+        "cats/Cat/1.jpg": "cats",
+        "cats/Cat/2.jpg": "cats",
+        "Dog/Dog/1.jpg": "dog",
+    },
+    "a folder of that name": {"cats/cats/1.jpg": "cats", "cats/dogs/1.jpg": "dogs"},
+    "exact names": {"A/1.jpg": "A", "a/1.jpg": "a", "B/1.jpg": "B", "b/1.jpg": "b"},
+    "cats in capitals": {"CATS/1.jpg": "cats", "Dog/1.jpg": "dog"},
+}
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_the_parts_of_a_dataset_are_known_by_their_names(tmp_path, case):
+    files(tmp_path, *PARTS[case])
+    used = {path: label for path, label in PARTS[case].items() if label != "-"}
+    found = find(tmp_path)
+    assert {x.path.relative_to(tmp_path).as_posix(): x.label for x in found.photos} == used
+    assert found.left_out == len(PARTS[case]) - len(used) == len(found.left_out_places)
+    tests = [photo for photo in found.photos if photo.label is None]
+    assert [photo.id for photo in tests] == [str(n) for n in range(1, len(tests) + 1)]
+    if "numbered" not in case:
+        assert all(photo.answer[:3].lower() in str(photo.path).lower() for photo in tests)
+        assert {photo.answer for photo in tests} <= set(found.classes)
+
+
+def test_the_id_of_a_labelled_test_photo_does_not_tell_its_class(tmp_path, monkeypatch):
+    names = [
+        f"{part}/{kind}/{n}.jpg" for part in ("train", "test") for kind in "ab" for n in "1234"
+    ]
+    files(tmp_path, *names)
+    found = find(tmp_path)
+    answers = [photo.answer for photo in found.photos if photo.label is None]
+    assert sorted(answers) == ["a"] * 4 + ["b"] * 4
+    assert answers not in (sorted(answers), sorted(answers, reverse=True))
+    below = photo_files.below
+    monkeypatch.setattr(photo_files, "below", lambda place: reversed(list(below(place))))
+    assert find(tmp_path) == found
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path):
+    names = "train/a/1.jpg train/b/1.jpg valid/a/1.jpg valid/a/2.jpg valid/b/1.jpg beach.jpg"
+    files(tmp_path, *names.split(), "train/a/film.mov", "train/a/notes.txt", "train/a/raw.dng")
+    found = find(tmp_path)
+    assert found.left_out == 4
+    assert found.left_out_places == {"beach.jpg": 1, "valid/a/": 2, "valid/b/1.jpg": 1}
+    assert found.others == {"train/a/": 2}
+
+
+JPEG = encoded(picture(1))
+# Names without a known ending, or with one of the rarer ones, and what the file holds.
+ODD_PHOTOS = {
+    **{f"rare{x}": JPEG for x in (".jpe", ".jif", ".jfif", ".JPE")},
+    "large.jpg_large": JPEG,
+    "copy.jpg.1": JPEG,
+    "web.JPG!d": JPEG,
+    "query.jpg?w=200": JPEG,
+    "nothing": JPEG,
+    "IMG.2024": JPEG,
+    "picture.dib": encoded(picture(1), "DIB"),
+    **{f"any.{x}": encoded(picture(1), x) for x in ("PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")},
+    **{f"bare{x}": encoded(picture(1), x) for x in ("PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")},
+    "jpeg2000": encoded(picture(1), "JPEG2000"),
+    "avif": encoded(picture(1), "AVIF"),
+    "grey": encoded(picture(1).convert("L"), "PPM"),
+    "heic": bytes(3) + b"\x18ftypheic" + bytes(20),
+}
+NO_PHOTOS = {
+    "film.mov": bytes(3) + b"\x14ftypqt  ",
+    "BMW": b"BM is a maker of cars, and this is a text about one of them.",
+    "README": b"II. About this dataset",
+    "P5": b"P5 is a text",
+    "raw.NEF": b"II*\0" + bytes(99),
+    "empty": b"",
+    "print.pdf": b"%PDF-1.4",
+    "photo.svg": b"<svg/>",
+}
+
+
+def test_photos_are_known_by_their_first_bytes_and_what_is_none_is_named(tmp_path):
+    for folder in "Cat", "Dog":
+        for name, data in (ODD_PHOTOS | NO_PHOTOS).items():
+            path = tmp_path / folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+    os.mkfifo(tmp_path / "Cat" / "pipe")
+    (tmp_path / "Cat" / "gone").symlink_to("nowhere")
+    found = find(tmp_path)
+    assert {x.path.name for x in found.photos if x.label == "cat"} == ODD_PHOTOS.keys()
+    assert len(found.photos) == 2 * len(ODD_PHOTOS)
+    assert {"Cat/large", "Cat/copy", "Cat/web", "Cat/nothing"} <= {x.id for x in found.photos}
+    assert found.others == {"Cat/": len(NO_PHOTOS) + 2, "Dog/": len(NO_PHOTOS)}
+    # make predict finds the same.
+    for text in "Cat", "C*", "Cat/*", "**":
+        named = {x.name for x in photo_files.named_by(f"{tmp_path}/{text}")}
+        assert named == ODD_PHOTOS.keys()
+    others = {x.name for x in photo_files.others_named_by(f"{tmp_path}/Cat")}
+    assert others == {*NO_PHOTOS, "pipe", "gone"}
+    assert photo_files.others_named_by(f"{tmp_path}/Cat/README") == []
+
+
+def test_kaggles_names_are_read_whatever_their_ending(tmp_path):
+    for name in "train/cat.0", "train/dog.0.jpg_large", "train/dog.1.JPG!d", "test/1", "test/2.jpe":
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(JPEG)
+    assert [x.id for x in find(tmp_path).photos] == ["cat.0", "dog.0", "dog.1", "1", "2"]
+    (tmp_path / "test/2.jpg.1").write_bytes(JPEG)
+    with pytest.raises(UserError, match="two photos for id 2"):
+        find(tmp_path)
+
+
+FOREIGN = ["@eaDir", "$RECYCLE.BIN", "lost+found", ".thumbnails", "__MACOSX", ".ipynb_checkpoints"]
+
+
+@pytest.mark.parametrize("place", ["", "Cat"])
+def test_folders_of_others_are_left_out_everywhere(tmp_path, place):
+    files(tmp_path, "Cat/1.jpg", "Dog/1.jpg")
+    files(tmp_path / place, *(f"{name}/x.jpg" for name in FOREIGN), "@eaDir/1.jpg/thumb.jpg")
+    found = find(tmp_path)
+    assert [x.id for x in found.photos] == ["Cat/1", "Dog/1"]
+    assert (found.left_out, found.others) == (0, {})
+    for text in "", "*", "**", "**/*.jpg":
+        assert len(photo_files.named_by(f"{tmp_path}/{text}")) == 2
+    (one,) = photo_files.named_by(f"{tmp_path}/{place}/__MACOSX".replace("//", "/"))
+    assert one.name == "x.jpg", "named itself"
+
+
 REFUSED = {
+    "two folders of a class": ("Cat/1.jpg cat/2.jpg Dog/1.jpg", "Cat and .*cat would be one class"),
+    "one of them in the plural": ("cats/1.jpg Cat/2.jpg Dog/1.jpg", "would be one class"),
+    "two forms of a name": (
+        "train/ma\u00f1ana/1.jpg train/man\u0303ana/1.jpg train/b/1.jpg",
+        "would be one class",
+    ),
+    "two in the test set": ("cat/1.jpg dog/1.jpg test/Dog/1.jpg test/dogs/1.jpg", "one class"),
+    "test photos with labels and without": (
+        "cat/1.jpg dog/1.jpg test/1.jpg test1/dog/1.jpg",
+        "test photos with labels, such as .* and without",
+    ),
+    "a zip alone": ("pets.rar", "holds no photos, only pets.rar"),
     "no photos": ("readme.txt", "holds no photos"),
     "one class": ("train/cat.0.jpg", "Every labelled photo is a cat"),
     "test photos alone": ("test/1.jpg", "No photo has a label"),

@@ -232,6 +232,22 @@ def test_what_is_named_is_found_once_and_in_natural_order(here, monkeypatch):
             photo_files.named_by(text)
 
 
+def test_photos_without_a_known_ending_are_predicted_and_other_files_are_named(trained):
+    folder = trained / "mixed"
+    folder.mkdir()
+    for number, name in enumerate(("a", "b.jpg_large", "c.jpe"), 1):
+        shutil.copy(f"source/test/{number}.jpg", folder / name)
+    (folder / "film.mov").write_bytes(b"x")
+    (folder / "@eaDir").mkdir()
+    shutil.copy("source/test/4.jpg", folder / "@eaDir")
+    status, printed, err = predict("mixed", "--csv", "mixed.csv")
+    assert (status, err) == (0, "")
+    expected = commands.submitted("tiny")
+    found = {Path(x["photo"]).name: x["p_dog"] for x in read("mixed.csv")}
+    assert found == {"a": expected["1"], "b.jpg_large": expected["2"], "c.jpe": expected["3"]}
+    assert "1 file left out as no photos, by ending and first bytes: mixed/film.mov\n" in printed
+
+
 def test_heads_that_do_not_fit_are_refused(trained, tmp_path):
     for recipe, words in ("fast", "RECIPE=fast"), ("best tiny.toml", "RECIPE='best tiny.toml'"):
         status, _, err = predict("source/test/1.jpg", recipe=recipe)

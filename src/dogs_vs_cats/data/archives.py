@@ -1,107 +1,371 @@
-"""Archives: zip files, checked and unpacked inside one folder."""
+"""Archives: zip and tar files, checked and unpacked inside one folder."""
 
+import errno
+import filecmp
+import functools
+import lzma
+import os
+import re
 import shutil
+import struct
+import tarfile
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from dogs_vs_cats import files, progress
+from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
 
 DEPTH = 3  # a zip in a zip in a zip; Kaggle's "download all" has two
+TAR_ENDINGS = ("", ".gz", ".bz2", ".xz")
+ENDINGS = (".zip", ".tgz", ".tbz2", ".txz", *(f".tar{x}" for x in TAR_ENDINGS))
+# First bytes of what the standard library can't unpack.
+UNREADABLE = {
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"\x28\xb5\x2f\xfd": "compressed with Zstandard",
+    b"\x04\x22\x4d\x18": "compressed with LZ4",
+    b"\x1f\x9d": "compressed with compress",
+    b"MSCF": "a cabinet file",
+}
+UNREADABLE_ENDINGS = (".rar", ".7z", ".zst", ".lz4", ".z", ".cab")
+LONGEST = 255  # bytes of a name, on the disks of Linux and macOS
+PART = ".part"  # a file that is being written
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+METHOD_NAMES = {9: "Deflate64, as Windows does above 2 GB", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+YOURSELF = "Unpack it with the program that made it, and give the folder as SOURCE."
+# What zipfile and tarfile raise on damaged bytes, besides OSError: sizes may be lies too.
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive.
+
+    name: as the archive has it, decoded. path: where it belongs. size: in bytes. crc: its CRC-32,
+    None where the archive has none. open: returns its bytes as a file.
+    """
+
+    name: str
+    path: PurePosixPath
+    size: int
+    crc: int | None
+    open: Callable[[], IO[bytes] | None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The folder that is unpacked to: what has been claimed in it so far.
+
+    files: path -> the member to be written there. folders: those above files.
+    """
+
+    folder: Path
+    files: dict[Path, str] = field(default_factory=dict)
+    folders: set[Path] = field(default_factory=set)
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file's name is that of an archive, one that can be unpacked here or not."""
+    return path.name[0] != "." and path.name.lower().endswith(ENDINGS + UNREADABLE_ENDINGS)
+
+
+def stem(name: str) -> str:
+    """Return an archive's name without its ending: `stem("cats.tar.gz") == "cats"`."""
+    endings = sorted(ENDINGS + UNREADABLE_ENDINGS, key=len, reverse=True)
+    found = next((x for x in endings if name.lower().endswith(x)), "")
+    return name[: len(name) - len(found)].removesuffix(".tar") if found else name
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip and the zips in it into `folder`; files that are intact there are kept.
+    """Unpack an archive and those in it into `folder`; files that are intact there are kept.
 
-    A zip inside becomes a folder of its name. Files in `folder` that the archive does not have
-    are removed. The archive is never changed. UserError if it is not a zip, is truncated or
-    damaged, or if a path in it leads out of the folder. Then nothing has been written, unless the
-    damage is within a file (its CRC), which only unpacking detects.
+    An archive inside becomes a folder of its name. Files in `folder` that the archive does not
+    have are removed, and so are links: nothing is written outside. The archive is never changed.
+    UserError if it can't be read, is truncated or damaged, if a path in it leads out of the folder
+    or if two files in it would be one. Then nothing has been written, unless it is an archive
+    inside, or the damage is within a file (its CRC), which only unpacking detects.
     """
-    for leftover in folder.parent.glob(".zip-*"):  # of a run that was killed
-        shutil.rmtree(leftover)
-    kept: set[Path] = set()
-    _unpack(archive, archive.name, folder, DEPTH, kept)
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir():
-            if not any(path.iterdir()):
+    target = Target(folder)
+    _unpack(archive, archive.name, target, folder, DEPTH)
+    for parent, folders, names in os.walk(folder, topdown=False):
+        for path in (Path(parent, name) for name in names):
+            if path not in target.files:
+                path.unlink()
+        for path in (Path(parent, name) for name in folders):
+            if path.is_symlink():
+                path.unlink()
+            elif not any(path.iterdir()):
                 path.rmdir()
-        elif path not in kept:
-            path.unlink()
 
 
-def _opened(archive: Path, name: str) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(archive)
-    except zipfile.BadZipFile as error:
-        with archive.open("rb") as file:
-            start = file.read(512).lstrip().lower()
-        if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-            problem = "a web page (HTML), such as a login or error page, not a zip file"
-        elif start.startswith(b"pk"):
-            problem = "a zip file that is cut short or damaged"
-        else:
-            problem = "not a zip file"
-        raise UserError(f"{name} is {problem}. Download it again.") from error
-
-
-def _unpack(archive: Path, name: str, folder: Path, depth: int, kept: set[Path]) -> None:
-    with _opened(archive, name) as opened:
-        members = [(m, _inside(m.filename, name)) for m in opened.infolist() if not m.is_dir()]
-        members = [(m, path) for m, path in members if "__MACOSX" not in path.parts]
-        new = [m for m, path in members if not (folder / path).exists()]
-        files.require_free(folder.parent, sum(m.file_size for m in new), f"unpacking {name}")
+def _unpack(archive: Path, name: str, target: Target, folder: Path, depth: int) -> None:
+    """Unpack an archive, called `name` in messages, into `folder`, which is in the target."""
+    with _members(archive, name) as members:
+        nested = {x.path for x in members if depth > 1 and x.path.name.lower().endswith(ENDINGS)}
+        for member in (x for x in members if x.path not in nested):
+            _claim(target, folder / member.path, f"{member.name} in {name}")
+        new = [x.size for x in members if not (folder / x.path).exists()]
+        files.require_free(target.folder.parent, sum(new), f"unpacking {name}")
+        _make_folder(target.folder, target.folder)
         with progress.bar(len(members), f"unpacking {name}", " files") as bar:
-            for member, path in members:
-                target = folder / path
-                if member.filename.lower().endswith(".zip") and depth > 1:
-                    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".zip-") as nest:
-                        inner = Path(nest, path.name)
-                        _write(opened, member, inner, name)
-                        _unpack(inner, f"{name}/{path}", target.with_suffix(""), depth - 1, kept)
-                else:
-                    if not _intact(target, member):
-                        _write(opened, member, target, name)
-                    kept.add(target)
+            for member in members:
+                path = folder / member.path
+                if member.path in nested:
+                    with tempfile.TemporaryDirectory(dir=target.folder, prefix=".zip-") as nest:
+                        inner = Path(nest, "archive")
+                        _write(member, inner, name)
+                        inside = path.with_name(stem(path.name))
+                        _unpack(inner, f"{name}/{member.path}", target, inside, depth - 1)
+                elif not _intact(path, member):
+                    _make_folder(path.parent, target.folder)
+                    _write(member, path, name)
                 bar.update()
 
 
+def _claim(target: Target, path: Path, member: str) -> None:
+    """Note that a member will be written to `path`; UserError if another one needs that place."""
+    above = [x for x in path.parents if x.is_relative_to(target.folder)]
+    other = next((target.files[x] for x in (path, *above) if x in target.files), "")
+    if not other and path in target.folders:
+        other = next(y for x, y in target.files.items() if x.is_relative_to(path))
+    if other:
+        raise UserError(
+            f"{other} and {member} would be unpacked to the same place, {path.name}. {YOURSELF}"
+        )
+    target.files[path] = member
+    target.folders.update(above)
+
+
+@contextmanager
+def _members(archive: Path, name: str) -> Iterator[list[Member]]:
+    """Yield the files in an archive that are not hidden; UserError if it can't be read."""
+    with archive.open("rb") as file:
+        start = file.read(512)
+    kind = next((kind for magic, kind in UNREADABLE.items() if start.startswith(magic)), "")
+    if kind:
+        raise UserError(f"{name} is {kind}, which can't be unpacked here. {YOURSELF}")
+    with ExitStack() as stack:
+        with _one_line(lambda error: _problem(archive, name, start, error)):
+            # A tar may end with a zip, and then looks like one too.
+            if not start.startswith(b"PK") and tarfile.is_tarfile(archive):
+                members = _tar_members(stack.enter_context(tarfile.open(archive)), name)
+            else:
+                members = _zip_members(stack.enter_context(zipfile.ZipFile(archive)), name)
+        yield members
+
+
+@contextmanager
+def _one_line(problem: Callable[[Exception], str]) -> Iterator[None]:
+    """Raise UserError, with what `problem` says, for an error of reading a damaged archive."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise UserError(problem(error)) from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # the disk's fault, not a place past the end
+            raise
+        raise UserError(problem(error)) from error
+
+
+def _problem(archive: Path, name: str, start: bytes, error: Exception) -> str:
+    """Return why an archive can't be opened, and what to do. start: its first bytes."""
+    again = "Download it again."
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return (
+            f"{name} is a web page (HTML), such as a login or error page, not a zip file. {again}"
+        )
+    if archive.with_suffix(".z01").exists():
+        return f"{name} is a part of a split zip. {YOURSELF}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{name} has file names that are not UTF-8, though it says so. {YOURSELF}"
+    if start.startswith(b"PK"):
+        return f"{name} is a zip file that is cut short or damaged. {again}"
+    if isinstance(error, zipfile.BadZipFile) and start.startswith(COMPRESSED):
+        return f"{name} is one compressed file, not a tar, or a tar that is cut short. {YOURSELF}"
+    if isinstance(error, zipfile.BadZipFile):
+        return f"{name} is not a zip file, nor a tar. {again}"
+    return f"{name} is a tar file that is cut short or damaged: {error}. {again}"
+
+
+def _zip_members(opened: zipfile.ZipFile, name: str) -> list[Member]:
+    members: dict[tuple[str, int, int], Member] = {}  # one of those that are the same
+    guessed = ""
+    for info in opened.infolist():
+        filename, certain = _zip_name(info)
+        if filename.endswith("/") or (info.external_attr & 0x10 and not info.file_size):
+            continue  # a folder
+        path = _inside(filename, name)
+        if _is_hidden(path):
+            continue
+        if info.flag_bits & 1:
+            raise UserError(f"{filename} in {name} is encrypted. {YOURSELF}")
+        if info.compress_type not in METHODS:
+            method = METHOD_NAMES.get(info.compress_type, f"method {info.compress_type}")
+            raise UserError(
+                f"{filename} in {name} is compressed with {method}, which can't be unpacked here. "
+                f"{YOURSELF}"
+            )
+        if not certain:
+            guessed = guessed or filename
+        key = (info.orig_filename, info.file_size, info.CRC)
+        start = functools.partial(_open_zipped, opened, info)
+        members[key] = Member(filename, path, info.file_size, info.CRC, start)
+    if guessed:
+        progress.say(f"data: file names in {name} that are not UTF-8 are read as {guessed!r}")
+    # Some tools write a folder as a file without bytes.
+    folders = {parent for member in members.values() for parent in member.path.parents}
+    return [x for x in members.values() if x.size or x.path not in folders]
+
+
+def _zip_name(info: zipfile.ZipInfo) -> tuple[str, bool]:
+    """Return a member's name, with slashes, and whether its encoding is certain.
+
+    It is UTF-8 if a flag or a field says so, or if it is valid UTF-8, else cp437 (APPNOTE.TXT
+    of the zip format, appendix D). In other encodings a backslash may be half of a character.
+    """
+    if info.flag_bits & 0x800:
+        return info.orig_filename.replace("\\", "/"), True
+    raw = info.orig_filename.encode("cp437")
+    raw = _unicode_path(info.extra, raw) or raw
+    try:
+        return raw.decode("utf-8").replace("\\", "/"), True
+    except UnicodeDecodeError:
+        halves = re.sub(
+            rb"[\x81-\xfe][\x40-\xfe]|\\", lambda x: b"/" if x[0] == b"\\" else x[0], raw
+        )
+        return halves.decode("cp437"), False
+
+
+def _unicode_path(extra: bytes, raw: bytes) -> bytes:
+    """Return the name in the extra field 0x7075 (Info-ZIP's Unicode path), b"" if there is none."""
+    while len(extra) >= 4:
+        kind, size = struct.unpack("<HH", extra[:4])
+        data, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == 0x7075 and data[1:5] == struct.pack("<I", zlib.crc32(raw)):
+            return data[5:]
+    return b""
+
+
+def _open_zipped(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """Open a member. Some tools name it with other slashes, or in another encoding, in its header
+    than in the directory. zipfile takes that for damage, so it is told the header's name.
+    """
+    assert opened.fp is not None
+    opened.fp.seek(info.header_offset + 26)
+    (length,) = struct.unpack("<H", opened.fp.read(2))
+    opened.fp.seek(info.header_offset + 30)
+    encoding = "utf-8" if info.flag_bits & 0x800 else "cp437"
+    info.orig_filename = opened.fp.read(length).decode(encoding)
+    return opened.open(info)
+
+
+def _tar_members(opened: tarfile.TarFile, name: str) -> list[Member]:
+    """Return the files in a tar; of those with one name the last, as tar itself does."""
+    infos = {info.name: info for info in opened.getmembers()}
+    assert opened.fileobj is not None
+    opened.fileobj.seek(opened.offset)
+    end = opened.fileobj.read(tarfile.BLOCKSIZE)
+    if not end or end.strip(b"\0"):  # tarfile takes a damaged header for the end
+        raise tarfile.ReadError("it has no end")
+    members = []
+    for info in infos.values():
+        if info.isdir() or _is_hidden(path := _inside(info.name, name)):
+            continue
+        try:
+            tarfile.data_filter(info, os.path.join(os.sep, "archive"))
+            source = opened.extractfile(info)
+        except (tarfile.FilterError, KeyError, RecursionError):
+            source = None
+        if source is None:
+            raise UserError(
+                f"{info.name} in {name} is a link out of the archive, a link to a folder, or no "
+                "file. Nothing was unpacked. Make the archive again with `tar --dereference`."
+            )
+        start = functools.partial(opened.extractfile, info)
+        members.append(Member(info.name, path, info.size, None, start))
+    return members
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part[0] == "." for part in path.parts) or any(
+        map(photo_files.is_foreign, path.parts[:-1])
+    )
+
+
 def _inside(filename: str, archive: str) -> PurePosixPath:
-    """Return a member's path; UserError if it leads out of the folder."""
-    path = PurePosixPath(filename.replace("\\", "/"))
+    """Return a member's path; UserError if it leads out of the folder, or is too long for one."""
+    path = PurePosixPath(filename)
     if (
         not path.parts
         or path.is_absolute()
         or ".." in path.parts
-        or ":" in path.parts[0]
+        or re.match("[A-Za-z]:", path.parts[0])
         or "\0" in filename
     ):
         raise UserError(
             f"The path {filename!r} in {archive} would lead out of its folder. Nothing was "
             "unpacked: this archive is broken or hostile."
         )
+    if max(len(os.fsencode(part)) for part in path.parts) > LONGEST:
+        raise UserError(f"The name {filename!r} in {archive} is too long for a file. {YOURSELF}")
     return path
 
 
-def _intact(target: Path, member: zipfile.ZipInfo) -> bool:
-    if not target.is_file() or target.stat().st_size != member.file_size:
+def _intact(path: Path, member: Member) -> bool:
+    if member.crc is None or path.is_symlink() or not path.is_file():
         return False
-    return zlib.crc32(target.read_bytes()) == member.CRC
+    return path.stat().st_size == member.size and zlib.crc32(path.read_bytes()) == member.crc
 
 
-def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, name: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+def _make_folder(path: Path, top: Path) -> None:
+    """Make a folder, which is `top` or in it, in place of files and links that are in its way."""
+    for folder in (*reversed(path.parents), path):
+        if folder.is_relative_to(top):
+            if folder.is_file() or (folder.is_symlink() and folder != top):
+                folder.unlink()
+            folder.mkdir(exist_ok=True)
+
+
+def _write(member: Member, path: Path, name: str) -> None:
+    """Write a member to `path`; a file that has its bytes already is kept as it is."""
     # Renamed when complete, but not synced one by one: the next time the archive is unpacked,
-    # the CRC of every file is checked, and every photo is decoded anyway.
-    temporary = target.with_name(f".{target.name}.part"[-200:])
+    # every file is checked, and every photo is decoded anyway.
+    temporary = path.with_name(PART)
     try:
-        with opened.open(member) as source, temporary.open("wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        with _one_line(
+            lambda error: (
+                f"{member.name} in {name} is damaged: {error}. Download the archive again."
+            )
+        ):
+            source = member.open()
+            assert source is not None
+            with source, temporary.open("wb") as file:
+                shutil.copyfileobj(source, file, 1 << 20)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        same = path.is_file() and not path.is_symlink() and filecmp.cmp(temporary, path, False)
+        if not same:
+            temporary.replace(path)
+    finally:
         temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"{member.filename} in {name} is damaged: {error}. Download the archive again."
-        ) from error
-    temporary.replace(target)

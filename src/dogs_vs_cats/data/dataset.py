@@ -3,11 +3,11 @@
 import importlib.util
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dogs_vs_cats import artifacts, code_keys, environment, files, progress
+from dogs_vs_cats import artifacts, code_keys, environment, files
 from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.data import sources
 from dogs_vs_cats.data.sources import Source
@@ -17,6 +17,8 @@ from dogs_vs_cats.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dogs_vs_cats.data.layout import Layout
 
 CODE = (
     "data.archives",
@@ -47,10 +49,12 @@ class Dataset:
     metric: what its submissions are scored by, log_loss or accuracy. classes: their names, in the
     order of the columns of probabilities. photos_per_class: class -> labelled photos that can be
     read. test_photos: photos to predict, readable or not; unreadable_test_photos: those of them
-    that can't be read. has_answers: whether the test photos were set aside from the labelled
-    photos, so their labels are known. listed_photos: photos in groups of groups.csv.
-    grouped_photos: labelled photos that share a group with others. problems: id -> why the photo
-    can't be read. seconds: how long making it took.
+    that can't be read. has_answers: whether the labels of test photos are known: they were set
+    aside from the labelled photos, or came in class folders. listed_photos: photos in groups of
+    groups.csv. grouped_photos: labelled photos that share a group with others. problems: id -> why
+    the photo can't be read. seconds: how long making it took. left_out: where image files are that
+    are neither labelled nor test photos; no_photos: where files are that are none; folder or file
+    -> how many.
     """
 
     competition: str
@@ -64,17 +68,20 @@ class Dataset:
     grouped_photos: int
     problems: dict[str, str]
     seconds: float
+    left_out: dict[str, int] = field(default_factory=dict)
+    no_photos: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Tables:
     """The contents of a dataset's files; the columns of `photos` are those of photos.csv.
 
-    answers: (id, label) of test photos that were set aside, None if the source has test photos.
+    answers: (id, label) of test photos whose labels are known, None if there are none. layout:
+    that of the source.
     """
 
     photos: "pd.DataFrame"
-    classes: list[str]
+    layout: "Layout"
     answers: "pd.DataFrame | None"
     sample_submission: str | None
     listed_photos: int
@@ -148,10 +155,6 @@ def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
 
     order = competitions.facts(source.competition).classes if source.competition else ()
     found = layout.find(folder, order)
-    if found.left_out:
-        progress.say(
-            f"data: {found.left_out:,} image files are neither labelled nor test photos; left out"
-        )
     listed = sources.listed_groups(source, workspace, folder, [x.path for x in found.photos])
     paths = [_relative(photo.path) for photo in found.photos]
     table = pd.DataFrame(inspection.inspect_all(list(map(Path, paths)), workspace.inspections))
@@ -165,14 +168,17 @@ def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
     columns = [table.loc[readable, x].tolist() for x in ("id", "sha256", "hashes", "listed")]
     table.loc[readable, "group"] = near_duplicates.group(*columns)
     answers = None
-    if (table["label"] != "").all():
+    answered = [(photo.id, photo.answer) for photo in found.photos if photo.answer is not None]
+    if answered:
+        answers = pd.DataFrame(answered, columns=["id", "label"])
+    elif (table["label"] != "").all():
         table, answers = test_split.set_aside(table)
     train = (table["problem"] == "") & (table["label"] != "")
     labels, groups = table.loc[train, "label"].tolist(), table.loc[train, "group"].tolist()
     table.loc[train, "fold"] = [str(x) for x in folds.split(labels, groups, folds.FOLDS)]
     sample = sources.sample_submission(source, workspace, folder)
     sample = sample if answers is None else None
-    return Tables(table, found.classes, answers, sample, sum(map(bool, listed)))
+    return Tables(table, found, answers, sample, sum(map(bool, listed)))
 
 
 def _relative(path: Path) -> str:
@@ -189,7 +195,7 @@ def _write(workspace: Workspace, tables: Tables) -> list[Path]:
     workspace.answers.unlink(missing_ok=True)
     workspace.sample_submission.unlink(missing_ok=True)
     photos.write(workspace, tables.photos)
-    photos.write_classes(workspace, tables.classes)
+    photos.write_classes(workspace, tables.layout.classes)
     if tables.answers is not None:
         text = tables.answers.to_csv(index=False, lineterminator="\n")
         files.write_text(workspace.answers, text)
@@ -211,7 +217,7 @@ def _describe(source: Source, tables: Tables, seconds: float) -> Dataset:
     return Dataset(
         competition=source.competition,
         metric=metric,
-        classes=tables.classes,
+        classes=tables.layout.classes,
         photos_per_class=train["label"].value_counts().sort_index().to_dict(),
         test_photos=len(photos.test(tables.photos)),
         unreadable_test_photos=int((problems["label"] == "").sum()),
@@ -220,4 +226,6 @@ def _describe(source: Source, tables: Tables, seconds: float) -> Dataset:
         grouped_photos=int(sizes[sizes > 1].sum()),
         problems=dict(zip(problems["id"], problems["problem"], strict=True)),
         seconds=seconds,
+        left_out=tables.layout.left_out_places,
+        no_photos=tables.layout.others,
     )

@@ -1,55 +1,125 @@
-"""Photo files: the files below a folder that have a photo's suffix, or those that PHOTOS names."""
+"""Photo files: the files below a folder that are photos, or those that PHOTOS names.
+
+A file is a photo by its ending, or by its first bytes where the ending is no photo's.
+"""
 
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from dogs_vs_cats.errors import UserError
 
+JPEG = {".jpg", ".jpeg", ".jpe", ".jif", ".jfif"}
+NETPBM = {".ppm", ".pgm", ".pbm", ".pnm"}
 READABLE = frozenset(
-    [".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".avif"]
+    {".png", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".jp2", ".avif"} | JPEG | NETPBM
 )
 # Phones' .heic can be read with pillow-heif. They are always listed, so that each is reported.
 SUFFIXES = READABLE | {".heic", ".heif"}
+# A camera's raw files begin as TIFF does, and what can be read in them is a thumbnail.
+RAW = {".3fr", ".arw", ".cr2", ".dng", ".iiq", ".nef", ".nrw", ".pef", ".sr2", ".srw"}
+# Files that lie beside photos and that nobody misses among them.
+COMPANIONS = {".csv", ".db", ".html", ".ini", ".json", ".md", ".py", ".tsv", ".txt", ".xml", ".yml"}
+# What NAS servers, Windows, Linux, macOS and notebooks put beside photos; other hidden folders
+# are left out too.
+FOREIGN = {
+    "#recycle",
+    "$recycle.bin",
+    ".ipynb_checkpoints",
+    ".thumbnails",
+    "@eadir",
+    "@recycle",
+    "__macosx",
+    "lost+found",
+    "recycler",
+    "system volume information",
+}
+HEAD = 512  # bytes that MAGIC looks at
+MAGIC = re.compile(
+    rb"\xff\xd8\xff"  # JPEG
+    rb"|\x89PNG\r\n\x1a\n"
+    rb"|GIF8[79]a"
+    rb"|BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}"  # BMP: no other header has these sizes
+    rb"|RIFF.{4}WEBP"
+    rb"|II[*+]\0|MM\0[*+]"  # TIFF and BigTIFF
+    rb"|\0{3}\x0cjP  |\xff\x4f\xff\x51"  # JPEG 2000
+    rb"|P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s"  # PBM, PGM, PPM
+    rb"|.{4}ftyp(?:avi[fs]|hei[cmsx]|hev[cmsx]|mif1|msf1)",  # AVIF, HEIC
+    re.DOTALL,
+)
+# photo.jpg_large, photo.jpg.1, photo.JPG!d: what comes before the ending that is in the name.
+INNER = re.compile(
+    rf"(.+)\.(?:{'|'.join(sorted(x[1:] for x in SUFFIXES))})(?![A-Za-z0-9]).*",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def below(folder: Path) -> Iterator[Path]:
-    """Yield the files with a photo's suffix below `folder`, through links too, but not hidden ones.
+    """Yield the photos below `folder`, through links too, but not hidden ones.
 
     OSError names a folder that can't be read.
     """
-    return (path for path in _visible_files(folder) if path.suffix.lower() in SUFFIXES)
+    return filter(is_photo, _visible_files(folder))
+
+
+def others_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below `folder` that are no photos, but not hidden ones or COMPANIONS."""
+    return filter(_is_other, _visible_files(folder))
 
 
 def named_by(text: str) -> list[Path]:
     """Return the photos that PHOTOS names: a file, those in a folder, or those of a pattern.
 
-    A file that is named itself may have any suffix. Each photo comes once, in natural order,
-    hidden ones not at all. "~" is the home folder, "**" in a pattern any folders. UserError if
-    there are none, OSError names a folder that can't be read.
+    A file that is named itself may be any. Each photo comes once, in natural order, hidden ones
+    not at all. "~" is the home folder, "**" in a pattern any folders. UserError if there are none,
+    OSError names a folder that can't be read.
     """
     path = Path(os.path.expanduser(text))
-    exists = os.path.lexists(path)
-    if not text or not (exists or glob.has_magic(text)):
+    if not text or not (os.path.lexists(path) or glob.has_magic(text)):
         raise UserError(
             f"PHOTOS={text!r} {'is not there' if text else 'is empty'}. Give a photo, a folder of "
             "photos or a pattern such as 'cats/*.jpg'."
         )
-    photos: set[Path] = set()
-    for match in [path] if exists else map(Path, glob.iglob(str(path), recursive=True)):
-        if match.is_dir():
-            photos.update(below(match))
-        elif exists or match.suffix.lower() in SUFFIXES:
-            photos.add(match)
-    photos = set(filter(can_be_opened, photos))
+    photos = [x for x in _files_named_by(path) if x == path or is_photo(x)]
+    photos = list(filter(can_be_opened, photos))
     if not photos:
         raise UserError(
-            f"No photos in {text!r}: no file ends in {', '.join(sorted(READABLE))}. A photo with "
-            "another suffix can be named itself."
+            f"No photos in {text!r}: no file there is one by its ending "
+            f"({', '.join(sorted(READABLE))}) or its first bytes. A photo can be named itself, "
+            "whatever its ending."
         )
     return sorted(photos, key=lambda photo: natural_key(str(photo)))
+
+
+def others_named_by(text: str) -> list[Path]:
+    """Return the files that PHOTOS names and that `named_by` leaves out, but not COMPANIONS."""
+    path = Path(os.path.expanduser(text))
+    others = [x for x in _files_named_by(path) if x != path and _is_other(x)]
+    return sorted(others, key=lambda other: natural_key(str(other)))
+
+
+def is_photo(path: Path) -> bool:
+    """Return whether a file is a photo; it is opened only if its ending is no photo's."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return True
+    return suffix not in RAW and path.is_file() and MAGIC.match(_head(path)) is not None
+
+
+def _is_other(path: Path) -> bool:
+    return not is_photo(path) and path.suffix.lower() not in COMPANIONS
+
+
+def _head(path: Path) -> bytes:
+    """Return a file's first bytes, none if it can't be read: then it is named as no photo."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return b""
 
 
 def can_be_opened(path: Path) -> bool:
@@ -60,6 +130,48 @@ def can_be_opened(path: Path) -> bool:
     return path.is_file() or not path.exists()
 
 
+def stem(path: Path) -> str:
+    """Return a photo's name without its ending: `stem(Path('cat.0.jpg_large')) == 'cat.0'`."""
+    if path.suffix.lower() in SUFFIXES:
+        return path.stem
+    inner = INNER.fullmatch(path.name)
+    return inner[1] if inner else path.name
+
+
+def ending(path: Path) -> str:
+    """Return what `stem` takes away: `ending(Path('cat.0.jpg_large')) == '.jpg_large'`."""
+    return path.name.removeprefix(stem(path))
+
+
+def is_foreign(name: str) -> bool:
+    """Return whether a folder of this name holds no photos of the user's: one of FOREIGN."""
+    return name.lower() in FOREIGN
+
+
+def places(paths: list[Path], folder: Path) -> dict[str, int]:
+    """Return where files below `folder` lie, and how many: a folder, or the file if it is alone."""
+    count = Counter(path.parent for path in paths)
+    alone = {path.parent: path for path in paths}
+    return {
+        str(alone[x].relative_to(folder)) if n == 1 else f"{x.relative_to(folder)}{os.sep}": n
+        for x, n in sorted(count.items())
+    }
+
+
+def _files_named_by(path: Path) -> set[Path]:
+    files: set[Path] = set()
+    for match in [path] if os.path.lexists(path) else map(Path, _matches(path)):
+        files.update(_visible_files(match) if match.is_dir() else [match])
+    return files
+
+
+def _matches(path: Path) -> Iterator[str]:
+    """Yield what a pattern matches, but nothing in foreign folders that it does not name."""
+    for match in glob.iglob(str(path), recursive=True):
+        if not any(map(is_foreign, set(Path(match).parts) - set(path.parts))):
+            yield match
+
+
 def _visible_files(folder: Path) -> Iterator[Path]:
     seen = set()
     for parent, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
@@ -68,7 +180,7 @@ def _visible_files(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if name[0] != "." and name != "__MACOSX"]
+        folders[:] = [name for name in folders if name[0] != "." and not is_foreign(name)]
         yield from (Path(parent, name) for name in names if name[0] != ".")
 
 

@@ -17,7 +17,7 @@ from dogs_vs_cats.data import containers, jpeg, orientation
 from dogs_vs_cats.errors import PhotoError
 
 # Photos' formats. Pillow reads more, some of it by running other programs, such as EPS.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "WEBP", "TIFF", "JPEG2000", "AVIF")
 TILE = 1024  # pixels: the side of the squares in which 16-bit and float levels are scaled
 LIMIT = 178_956_970  # pixels: what has more is a decompression bomb to Pillow
 COEFFICIENTS = 1_000_000_000  # bytes, of a JPEG in several scans with more pixels than LIMIT

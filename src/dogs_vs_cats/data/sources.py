@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dogs_vs_cats import files
-from dogs_vs_cats.data import archives, groups_csv
+from dogs_vs_cats.data import archives, groups_csv, layout, photo_files
 from dogs_vs_cats.errors import UserError, did_you_mean
 from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.workspace import Workspace, as_folder_name
@@ -58,11 +58,16 @@ def parse(text: str, competition: str | None = None, microsoft_url: str | None =
     if not path.exists():
         raise UserError(
             f"SOURCE={text!r} isn't there. SOURCE is kaggle, microsoft, sample, or the path of a "
-            "folder or zip."
+            "folder, zip or tar."
             f"{did_you_mean(path.name, ['kaggle', 'microsoft', 'sample', *files.beside(text)])}"
         )
-    name = as_folder_name(path.stem if path.is_file() else path.name)
+    name = as_folder_name(_stem(path) if path.is_file() else path.name)
     return Source(name, "path", str(path), competition or "")
+
+
+def _stem(path: Path) -> str:
+    """Return a file's name without its ending, or endings: photos of photos.tar.gz."""
+    return archives.stem(path.name) if archives.is_archive(path) else path.stem
 
 
 def signature(source: Source, workspace: Workspace) -> str:
@@ -90,10 +95,13 @@ def fetch(source: Source, workspace: Workspace) -> Path:
         archives.unpack(zips[0], workspace.photos)
         return workspace.photos
     for path in zips:
-        archives.unpack(path, workspace.photos / path.stem)
-    for path in workspace.photos.iterdir():
-        if path.is_dir() and path.name not in {zip.stem for zip in zips}:
-            shutil.rmtree(path)
+        archives.unpack(path, workspace.photos / archives.stem(path.name))
+    for path in workspace.photos.iterdir():  # what is left of other archives
+        if path.name not in {archives.stem(zip.name) for zip in zips}:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     return workspace.photos
 
 
@@ -112,8 +120,8 @@ def _zips(source: Source, workspace: Workspace) -> list[Path]:
     path = Path(source.location)
     if path.is_file():
         return [path]
-    zips = [path / name for name in competitions.archive_names() if (path / name).is_file()]
-    roles = {zip.stem.rstrip("1") for zip in zips}
+    zips = _archives_in(path)
+    roles = {archives.stem(zip.name).rstrip("1") for zip in zips}
     for name in "train", "test", "test1":
         if zips and name.rstrip("1") not in roles and (path / name).is_dir():
             raise UserError(
@@ -121,6 +129,32 @@ def _zips(source: Source, workspace: Workspace) -> list[Path]:
                 f"zips or both unpacked. Unpack {zips[0].name}, or zip {name}/."
             )
     return zips
+
+
+def _archives_in(folder: Path) -> list[Path]:
+    """Return the archives in a folder that hold its photos.
+
+    Beside Kaggle's train.zip or test.zip they are those named as a part of a dataset (val.zip); in
+    a folder without photos they are all (cats.zip, dogs.zip). UserError if two would become one
+    folder.
+    """
+    found = [x for x in sorted(folder.iterdir()) if archives.is_archive(x) and x.is_file()]
+    if any(x.name in competitions.archive_names() for x in found):
+        named = [x for x in found if archives.stem(x.name).lower() in layout.PARTS]
+    elif next(photo_files.below(folder), None) is None:
+        samples = {f"{name}.zip" for name in competitions.sample_names()}
+        named = [x for x in found if x.name not in samples]
+    else:
+        return []
+    first: dict[str, Path] = {}
+    for path in named:
+        other = first.setdefault(archives.stem(path.name), path)
+        if other != path:
+            raise UserError(
+                f"{folder} has {other.name} and {path.name}, which would be one folder. Move "
+                "either away."
+            )
+    return named
 
 
 def listed_groups(
@@ -159,7 +193,7 @@ def _read_zipped(archive: Path, name: str) -> str:
     try:
         with zipfile.ZipFile(archive) as opened:
             return opened.read(name).decode("utf-8", errors="replace")
-    except (zipfile.BadZipFile, KeyError) as error:
+    except archives.DAMAGE as error:
         raise UserError(
             f"{archive} is damaged or has no {name}: {error}. Download it again, or remove it."
         ) from error

@@ -48,23 +48,23 @@ class Table:
     def __init__(self, paths: Sequence[Path], classes: list[str]) -> None:
         self.columns = columns(classes)[:-1]  # a problem is shown in place of the probability
         numbers = {name: max(22, len(name)) for name in self.columns}  # -1.2345678901234567e-89
-        photos = max(len("photo"), *(len(_printable(str(path))) for path in paths))
+        photos = max(len("photo"), *(len(printable(str(path))) for path in paths))
         self.widths = {**numbers, "photo": photos, "class": 0}
 
     def header(self) -> str:
         return self._line({name: name for name in self.columns})
 
     def line(self, row: Row) -> str:
-        photo = _printable(str(row["photo"]))
+        photo = printable(str(row["photo"]))
         if row["problem"]:
-            return f"{photo:<{self.widths['photo']}}  {_printable(str(row['problem']))}"
+            return f"{photo:<{self.widths['photo']}}  {printable(str(row['problem']))}"
         return self._line({**row, "photo": photo})
 
     def _line(self, row: Row) -> str:
         return "  ".join(f"{row[name]!s:<{self.widths[name]}}" for name in self.columns)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return `text`, quoted and escaped if a terminal would not show it as it is."""
     return text if text.isprintable() else repr(text)
 

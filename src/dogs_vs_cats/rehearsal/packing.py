@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dogs_vs_cats import files
+from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import competitions
 
@@ -45,7 +46,7 @@ def pack_photos(
     labelled: (id, path, class index) of each photo. `hidden_share` of each class become test
     photos, with ids "1" to "n" in a shuffled order; photos of one group (`groups` is as long as
     `labelled`) stay on one side. classes: their names in file names. The photos' bytes and
-    suffixes are kept. With `nested` the file to serve is all.zip, which holds the three others as
+    endings are kept. With `nested` the file to serve is all.zip, which holds the three others as
     the client's "download all" brings them. The same arguments make the same bytes. UserError if
     a class can't be on both sides.
     """
@@ -57,12 +58,13 @@ def pack_photos(
     names: dict[str, str] = {}
     for (photo, path, label), away in zip(labelled, hidden, strict=True):
         if not away:
-            names[photo] = f"train/{classes[label]}.{numbers[label]}{path.suffix}"
+            names[photo] = f"train/{classes[label]}.{numbers[label]}{photo_files.ending(path)}"
             trains.append((names[photo], path))
             numbers[label] += 1
     served = {name: folder / name for name in ("train.zip", "test.zip", "sample_submission.csv")}
     pack(trains, served["train.zip"])
-    pack([(f"test/{id}{p.suffix}", p) for id, (_, p, _) in enumerate(tests, 1)], served["test.zip"])
+    hidden_photos = enumerate((path for _, path, _ in tests), 1)
+    pack([(f"test/{id}{photo_files.ending(x)}", x) for id, x in hidden_photos], served["test.zip"])
     rows = "".join(f"{id},0.5\n" for id in range(1, len(tests) + 1))
     files.write_text(served["sample_submission.csv"], "id,label\n" + rows)
     if nested:
