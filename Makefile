@@ -131,7 +131,7 @@ ifndef PYTHON
 endif
 
 packages: switches
-	@$(RUN) scripts/packages.py --check $(EXTRAS)
+	@$(RUN) scripts/packages.py --check $(EXTRAS) $(if $(filter test lint,$(MAKECMDGOALS)),dev)
 
 data: $(READY) ## get the photos, decode and check them, split them into folds
 	@$(RUN) scripts/data.py $(FROM) $(SLUG) $(STAGE) $(STEP)

@@ -57,11 +57,18 @@ def main() -> None:
 
 def run_stage(script: str, environment: Mapping[str, str], *arguments: str) -> None:
     """Run a stage as make does; end with its status if it fails."""
-    done = subprocess.run(
-        [sys.executable, str(HERE / f"{script}.py"), *arguments], env=dict(environment), check=False
-    )
-    if done.returncode:
-        sys.exit(done.returncode)
+    command = [sys.executable, str(HERE / f"{script}.py"), *arguments]
+    with subprocess.Popen(command, env=dict(environment)) as stage:
+        try:
+            status = stage.wait()
+        except KeyboardInterrupt as error:
+            # Ctrl-C reaches the stage by itself. Unlike subprocess.run, wait until it cleaned up.
+            if isinstance(error, console.Terminated):
+                stage.terminate()
+            stage.wait()
+            raise
+    if status:
+        sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -5,22 +5,37 @@ import errno
 import io
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 from dogs_vs_cats.errors import UserError
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+STOPPED = "Stopped. Finished work is kept: run the same command again to go on."
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, or the terminal's end, as an exception; `signal` is its number."""
+
+    def __init__(self, signal: int):
+        super().__init__()
+        self.signal = signal
 
 
 def run(main: Callable[[], None]) -> None:
     """Call `main`; end with status 0, or 1 and one line on stderr, or 130 on Ctrl-C.
 
-    Only a UserError and an OSError become one line; anything else is a bug and keeps its
-    traceback. If the reader of stdout has gone, there is no line, but the work may not be
-    finished: the status is 141, as in a shell for a process that SIGPIPE ends.
+    SIGTERM and SIGHUP unwind `main` as Ctrl-C does, so that temporary files are removed; the status
+    is 128 and the signal's number, as in a shell. Only a UserError and an OSError become one line;
+    anything else is a bug and keeps its traceback. If the reader of stdout has gone, there is no
+    line, but the work may not be finished: the status is 141, as in a shell for a process that
+    SIGPIPE ends.
     """
     # Pillow warns of photos that are merely large or odd. Photos that can't be read are reported
     # by name.
@@ -30,22 +45,51 @@ def run(main: Callable[[], None]) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        _call(main)
+        with _signals_raised():
+            _call(main)
     except BrokenPipeError:
         # `make status | head`: Python flushes stdout once more at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
 
 
+@contextmanager
+def _signals_raised() -> Iterator[None]:
+    """Raise Terminated in the block on SIGTERM and SIGHUP; those that are ignored stay so.
+
+    Only the first one: make passes on a signal that the whole process group got already, and the
+    second must not end the clean-up after the first.
+    """
+    kinds = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    kinds = [kind for kind in kinds if signal.getsignal(kind) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        kinds = []  # only the main thread may have handlers
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        for kind in kinds:
+            signal.signal(kind, signal.SIG_IGN)
+        raise Terminated(number)
+
+    for kind in kinds:
+        signal.signal(kind, terminate)
+    try:
+        yield
+    finally:
+        for kind in kinds:
+            signal.signal(kind, signal.SIG_DFL)
+
+
 def _call(main: Callable[[], None]) -> None:
     """Call `main`; end with a status and one line if it fails. BrokenPipeError is raised."""
     try:
         main()
-        sys.stdout.flush()  # now, while a failure can still change the exit status
+        _flush()  # now, while a failure can still change the exit status
     except UserError as error:
         _stop(str(error), 1)
+    except Terminated as error:
+        _stop(STOPPED, 128 + error.signal)
     except KeyboardInterrupt:
-        _stop("Stopped. Finished work is kept: run the same command again to go on.", 130)
+        _stop(STOPPED, 130)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -105,7 +149,12 @@ def whole_number(text: str, least: int, most: int = 1_000_000) -> int:
     return int(text)
 
 
+def _flush() -> None:
+    if sys.stdout is not None:  # it is None where stdout is closed
+        sys.stdout.flush()
+
+
 def _stop(line: str, status: int) -> NoReturn:
-    sys.stdout.flush()
+    _flush()
     print(f"error: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(status)

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +16,12 @@ from dogs_vs_cats.errors import UserError, did_you_mean
 
 BACKENDS = ("tensorflow", "jax", "torch")
 DEVICES = Path("/dev")  # where the system has a file for each device
+PROJECT = Path(__file__).parents[2]
+# Packages that are published under several names.
+ALIASES = {
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-macos"),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+}
 
 
 def cpu_bfloat16() -> bool:
@@ -49,21 +56,79 @@ def backend() -> str:
 
 
 def versions(*packages: str, setup: str = "make setup") -> dict[str, str]:
-    """Return package -> version; UserError names the one that is not installed, and its `setup`."""
-    try:
-        return {package: metadata.version(package) for package in packages}
-    except metadata.PackageNotFoundError as error:
-        raise UserError(f"The package {error.name} is not installed. Run `{setup}`.") from error
+    """Return package -> version; UserError names one that is missing or too old, and its `setup`.
+
+    Too old is what is below the lower bound in pyproject.toml.
+    """
+    found = {}
+    for package in packages:
+        version = installed(package)
+        if version is None:
+            raise UserError(f"The package {package} is not installed. Run `{_here(setup)}`.")
+        if too_old(package, version):
+            raise UserError(
+                f"The package {package} {version} is installed, and {requirement(package)} is "
+                f"needed. Run `{_here(setup)}`."
+            )
+        found[package] = version
+    return found
+
+
+def installed(package: str) -> str | None:
+    """Return a package's version, under whichever of its names; None if it is not installed."""
+    for name in ALIASES.get(package, (package,)):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def requirement(package: str) -> str:
+    """Return what pyproject.toml asks of a package, such as "keras>=3.10"; "" if it isn't there."""
+    everything = [x for group in requirements().values() for x in group]
+    return next((x for x in everything if package_of(x) == package), "")
+
+
+@cache
+def requirements() -> dict[str, list[str]]:
+    """Return pyproject.toml's requirements: those of each extra, and under "" of all stages."""
+    with (PROJECT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    return {"": project["dependencies"], **project["optional-dependencies"]}
+
+
+def package_of(requirement: str) -> str:
+    """Return the name in a requirement: `package_of("keras>=3.10") == "keras"`."""
+    match = re.match(r"[\w.-]+", requirement)
+    assert match, requirement
+    return match[0]
+
+
+def too_old(package: str, version: str) -> bool:
+    """Return whether a version is below the lower bound in pyproject.toml."""
+    bound = re.search(r"[>=]=([\d.]+)", requirement(package))
+    return bound is not None and _numbers(version) < _numbers(bound[1])
+
+
+def _numbers(version: str) -> list[int]:
+    """Return the numbers of a release: `_numbers("2.10.0rc1") == [2, 10]`."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    numbers = list(map(int, match[0].split("."))) if match else []
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return numbers
+
+
+def _here(setup: str) -> str:
+    """Return a command of make for this interpreter, which need not be that of .venv."""
+    if not setup.startswith("make ") or Path(sys.prefix) == PROJECT / ".venv":
+        return setup
+    return f"{setup} PYTHON={shlex.quote(sys.executable)}"
 
 
 def backend_version() -> dict[str, str]:
     """Return the Keras backend's package and version; UserError if it is not installed."""
-    names = {"tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-macos")}
-    for name in names.get(backend(), ()):
-        try:
-            return {backend(): metadata.version(name)}
-        except metadata.PackageNotFoundError:
-            continue  # the next of the names that TensorFlow is published under
     return versions(backend(), setup=backend_setup())
 
 

@@ -284,6 +284,7 @@ def many_photos(folder: Path, count: int) -> None:
         photos.write(PLACE, pd.DataFrame(rows, columns=photos.COLUMNS))
         made = Dataset("", "log_loss", ["cat", "dog"], {}, count // 3, 0, False, 0, 0, {}, 0.0)
         Artifact(PLACE.data_stamp, {}, Dataset).record([], made)
+        photos.write_classes(PLACE, ["cat", "dog"])
         Path("data/current").write_text("source\n")
 
 

@@ -3,10 +3,12 @@
 import os
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 
 from dogs_vs_cats.kaggle import competition_files, competitions
+from dogs_vs_cats.rehearsal import server
 from dogs_vs_cats.rehearsal.faults import ALWAYS, Fault
 from dogs_vs_cats.rehearsal.packing import damage
 from support.kaggle_client import NAMES, SLUG, count, refused, whole, write_zip
@@ -190,3 +192,81 @@ def test_too_little_room_is_reported_before_anything_is_fetched(kaggle, tmp_path
         ["of free disk", "Free some space"], competition_files.download, SLUG, tmp_path / "data"
     )
     assert count(rehearsal, "/blobs/") == 0
+
+
+def served_zip(tmp_path: Path) -> tuple[dict[str, Path], bytes]:
+    """Return files for a competition of one small zip, and the bytes of the zip."""
+    path = write_zip(tmp_path / "all.zip", {"train/cat.0.jpg": b"x"})
+    return {"all.zip": path}, path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(302, ""), (302, "text/html"), (302, "application/json"), (301, ""), (303, ""), (307, "")],
+)
+def test_the_status_and_type_of_a_redirect_decide_nothing(
+    kaggle, tmp_path, monkeypatch, status, kind
+):
+    """Its body is empty, and the official client takes them all."""
+
+    def post(self) -> None:  # to which 307 leads, as it keeps the method
+        self._answer(self._download if self.path.startswith("/blobs/") else self._call)
+
+    monkeypatch.setattr(server, "REDIRECT", (status, kind))
+    monkeypatch.setattr(server._Handler, "do_POST", post)
+    files, data = served_zip(tmp_path)
+    kaggle.start(files=files)
+    (path,) = competition_files.download(SLUG, tmp_path / "data")
+    assert path.read_bytes() == data
+
+
+def test_a_redirect_that_stays_at_kaggle_is_followed_signed_in(kaggle, tmp_path, monkeypatch):
+    """To a relative address first, which takes the sign-in; from there to the file's store."""
+    files, data = served_zip(tmp_path)
+    rehearsal = kaggle.start(files=files)
+    asked = []
+
+    def get(self) -> None:
+        if self.path.endswith("/api/there/all.zip"):
+            asked.append(self.headers.get("Authorization", ""))
+            store = rehearsal.routes.blob_url("all.zip")
+            self._answer(lambda: self._send(302, b"", "text/plain", {"Location": store}))
+        else:
+            asked.append(self.headers.get("Authorization"))
+            self._answer(self._download)
+
+    monkeypatch.setattr(server._Handler, "do_GET", get)
+    rehearsal.routes._download_one = lambda asked: "/api/there/all.zip"
+    (path,) = competition_files.download(SLUG, tmp_path / "data")
+    assert path.read_bytes() == data
+    assert {x.split()[0] for x in asked if x} == {"Basic"}
+    assert asked[-1] is None, "the store is no part of Kaggle"
+
+
+def test_a_file_that_comes_without_a_redirect_is_taken(kaggle, tmp_path, monkeypatch):
+    files, data = served_zip(tmp_path)
+    kaggle.start(files=files)
+
+    def call(self, known=server._Handler._call) -> None:
+        if self.what.endswith("/DownloadDataFile"):
+            body = b"".join(self._body())
+            assert b"all.zip" in body
+            assert self.headers["Authorization"]
+            self._send(200, data, "application/octet-stream")
+        else:
+            known(self)
+
+    monkeypatch.setattr(server._Handler, "_call", call)
+    (path,) = competition_files.download(SLUG, tmp_path / "data")
+    assert path.read_bytes() == data
+
+
+def test_a_zip_that_its_store_calls_html_is_a_zip(kaggle, tmp_path, monkeypatch):
+    def send_header(self, name, value, known=server._Handler.send_header) -> None:
+        known(self, name, "text/html" if value == "application/zip" else value)
+
+    monkeypatch.setattr(server._Handler, "send_header", send_header)
+    files, data = served_zip(tmp_path)
+    kaggle.start(files=files)
+    (path,) = competition_files.download(SLUG, tmp_path / "data")
+    assert path.read_bytes() == data

@@ -65,6 +65,40 @@ def test_a_malformed_key_file_is_named(kaggle, tmp_path, content, received):
     assert whole(kaggle, competition_files.download(SLUG, tmp_path / "data"))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"KGAT_0123456789abcdef",
+        b'"KGAT_0123456789abcdef"\n',
+        b"\xef\xbb\xbfKGAT_0123456789abcdef\r\n",
+        "\ufeffKGAT_0123456789abcdef\r\n".encode("utf-16-le"),
+        b'{"token": "KGAT_0123456789abcdef"}',
+    ],
+)
+def test_a_token_in_the_key_file_is_said_to_belong_elsewhere(kaggle, tmp_path, content):
+    rehearsal = kaggle.start()
+    path = kaggle.sign_out() / "kaggle.json"
+    path.write_bytes(content)
+    line = refused(
+        ["~/.kaggle/kaggle.json is ", "belongs in ~/.kaggle/access_token", "Move it there"],
+        competition_files.download,
+        SLUG,
+        tmp_path / "data",
+    )
+    assert "0123" not in line, "a secret is never shown"
+    # What the message says, done, works.
+    path.unlink()
+    path.with_name("access_token").write_text(rehearsal.routes.token)
+    assert whole(kaggle, competition_files.download(SLUG, tmp_path / "data"))
+
+
+def test_a_key_file_in_the_place_of_a_token_is_said_to_belong_elsewhere(kaggle, tmp_path):
+    rehearsal = kaggle.start()
+    (kaggle.sign_out() / "access_token").write_text(key_file(rehearsal).replace(" ", ""))
+    words = ["~/.kaggle/access_token", "it holds what belongs in kaggle.json"]
+    refused(words, competition_files.download, SLUG, tmp_path / "data")
+
+
 def test_a_stale_token_that_shadows_a_good_key_file_is_named(kaggle, tmp_path):
     rehearsal = kaggle.start()
     folder = kaggle.sign_out()

@@ -33,6 +33,7 @@ CODE = (
     "data.orientation",
     "data.perceptual_hash",
     "data.photo_files",
+    "data.photo_names",
     "data.photos",
     "data.pixels",
     "data.sources",
@@ -155,10 +156,11 @@ def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
 
     order = competitions.facts(source.competition).classes if source.competition else ()
     found = layout.find(folder, order)
-    listed = sources.listed_groups(source, workspace, folder, [x.path for x in found.photos])
+    ids = [photo.id for photo in found.photos]
+    listed = sources.listed_groups(source, workspace, folder, [x.path for x in found.photos], ids)
     paths = [_relative(photo.path) for photo in found.photos]
     table = pd.DataFrame(inspection.inspect_all(list(map(Path, paths)), workspace.inspections))
-    table["id"] = [photo.id for photo in found.photos]
+    table["id"] = ids
     table["path"] = paths
     table["label"] = [photo.label or "" for photo in found.photos]
     table["fold"] = ""

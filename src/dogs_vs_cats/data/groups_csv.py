@@ -1,14 +1,14 @@
 """groups.csv: the user's list of photos that belong together, as of one patient or one animal.
 
-It has a row for each such photo, with the columns photo and group. A photo is given by the name
-of its file, or by as much of the end of its path as it takes to tell it from others.
+It has a row for each such photo, with the columns photo and group. A photo is given by its id, the
+name of its file, or as much of the end of its path as it takes to tell it from others.
 """
 
 import csv
-from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from dogs_vs_cats.data.photo_names import PhotoNames, same_form
 from dogs_vs_cats.errors import UserError
 
 NAME = "groups.csv"
@@ -26,25 +26,28 @@ def find(folders: list[Path]) -> Path | None:
     return paths[0] if paths else None
 
 
-def read(path: Path, folder: Path, photos: list[Path]) -> list[str]:
+def read(path: Path, folder: Path, photos: Sequence[Path], ids: Sequence[str]) -> list[str]:
     """Return the group of each of `photos`, which are paths below `folder`; "" for none.
+
+    ids: of the photos.
 
     UserError names the row of `path` whose photo is none of them, could be several, or is in two
     groups, or whose group is empty.
     """
-    positions = _positions(folder, photos)
+    paths = [str(photo.relative_to(folder)) for photo in photos]
+    names = PhotoNames(ids, paths, folder)
     groups = [""] * len(photos)
     for number, (name, text) in _rows(path):
-        group = text.strip()  # an invisible blank is no different group
+        group = same_form(text.strip())  # an invisible blank is no different group
         where = f"Row {number} of {path}"
-        matches = positions[PurePosixPath(name).parts]
+        matches = names.find(name)
         if not matches:
             raise UserError(
-                f"{where} is for {name!r}, which is no photo: neither a file name nor a path below "
-                f"{folder}. Correct it, or remove the row."
+                f"{where} is for {name!r}, which is no photo: neither an id nor a file name nor a "
+                f"path below {folder}. Correct it, or remove the row."
             )
         if len(matches) > 1:
-            several = " or ".join(str(photos[i].relative_to(folder)) for i in matches[:2])
+            several = " or ".join(paths[i] for i in matches[:2])
             raise UserError(f"{where} is for {name!r}, which may be {several}. Write its path.")
         if not group:
             raise UserError(
@@ -57,21 +60,6 @@ def read(path: Path, folder: Path, photos: list[Path]) -> list[str]:
             )
         groups[matches[0]] = group
     return groups
-
-
-def _positions(folder: Path, photos: list[Path]) -> dict[tuple[str, ...], list[int]]:
-    """Return the positions of the photos that a name may mean.
-
-    A name is any end of a path. A whole path means that photo alone.
-    """
-    positions = defaultdict(list)
-    whole = [photo.relative_to(folder).parts for photo in photos]
-    for i, parts in enumerate(whole):
-        for start in range(1, len(parts)):
-            positions[parts[start:]].append(i)
-    for i, parts in enumerate(whole):
-        positions[parts] = [i]
-    return positions
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -158,7 +158,7 @@ def _archives_in(folder: Path) -> list[Path]:
 
 
 def listed_groups(
-    source: Source, workspace: Workspace, folder: Path, photos: list[Path]
+    source: Source, workspace: Workspace, folder: Path, photos: list[Path], ids: list[str]
 ) -> list[str]:
     """Return the group that groups.csv gives each photo, "" for none.
 
@@ -171,7 +171,7 @@ def listed_groups(
     for parent in {photo.parent for photo in photos}:
         folders |= {x for x in (parent, *parent.parents) if x.is_relative_to(folder)}
     path = groups_csv.find(sorted(folders))
-    return groups_csv.read(path, folder, photos) if path else [""] * len(photos)
+    return groups_csv.read(path, folder, photos, ids) if path else [""] * len(photos)
 
 
 def sample_submission(source: Source, workspace: Workspace, folder: Path) -> str | None:

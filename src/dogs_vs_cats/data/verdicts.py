@@ -1,7 +1,8 @@
 """Verdicts: what the user decides about training photos with doubtful labels.
 
-data/<dataset>/verdicts.csv has a row for each such photo: photo, its id in photos.csv; verdict:
-keep, drop, or the name of its true class; why, a remark that may be blank. The file is the user's:
+data/<dataset>/verdicts.csv has a row for each such photo: photo, its id or path in photos.csv, or
+as much of the end of the path as it takes; verdict: keep, drop, or the name of its true class; why,
+a remark that may be blank. The file is the user's:
 nothing here writes or removes it. Heads are trained as it says, but always measured on the labels
 as they came: leaving out the photos they get wrong would make them look better.
 """
@@ -11,9 +12,11 @@ import difflib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dogs_vs_cats import files
+from dogs_vs_cats.data.photo_names import PhotoNames, same_form
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 
@@ -34,14 +37,23 @@ class Verdict:
     why: str
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A row of the file: the line that it begins in, the photo's name as it is written there."""
+
+    line: int
+    name: str
+    verdict: Verdict
+
+
 def changes(workspace: Workspace) -> dict[str, str]:
     """Return photo id -> verdict, for the photos that are not trained on as they came.
 
-    {} if there is no file. UserError if the file can't be parsed or has a photo twice; whether
-    its photos and classes exist is not checked. Standard library only.
+    {} if there is no file. UserError if the file can't be parsed, has a photo twice, or a name that
+    may be several; whether its photos and classes exist is not checked. Standard library only.
     """
     rows = _rows(workspace).items()
-    return {photo: verdict.verdict for photo, (_, verdict) in rows if verdict.verdict != KEEP}
+    return {photo: row.verdict.verdict for photo, row in rows if row.verdict.verdict != KEEP}
 
 
 def read(workspace: Workspace, table: "pd.DataFrame", classes: list[str]) -> dict[str, Verdict]:
@@ -54,24 +66,29 @@ def read(workspace: Workspace, table: "pd.DataFrame", classes: list[str]) -> dic
 
     rows = _rows(workspace)
     ids = set(photos.train(table)["id"]) if rows else set()
-    for photo, (line, row) in rows.items():
-        where = f"Line {line} of {workspace.verdicts}"
+    by_form = {same_form(name): name for name in classes}
+    decided = {}
+    for photo, row in rows.items():
+        verdict = row.verdict.verdict
+        verdict = verdict if verdict in classes else by_form.get(same_form(verdict), verdict)
+        where = f"Line {row.line} of {workspace.verdicts}"
         if photo not in ids:
             raise UserError(
-                f"{where} names {photo!r}, {_what_it_is(photo, table)}. It must be the id of a "
-                f"training photo, as in {workspace.table}.{_nearest(photo, ids)}"
+                f"{where} names {row.name!r}, {_what_it_is(photo, table)}. It must be the id or "
+                f"path of a training photo, as in {workspace.table}.{_nearest(row.name, ids)}"
             )
-        if row.verdict not in (KEEP, DROP, *classes):
+        if verdict not in (KEEP, DROP, *classes):
             raise UserError(
-                f"{where} says {row.verdict!r} of {photo!r}. A verdict is {KEEP}, {DROP} or a "
-                f"class: {', '.join(classes)}.{_nearest(row.verdict, [KEEP, DROP, *classes])}"
+                f"{where} says {verdict!r} of {row.name!r}. A verdict is {KEEP}, {DROP} or a "
+                f"class: {', '.join(classes)}.{_nearest(verdict, [KEEP, DROP, *classes])}"
             )
-        if row.verdict in (KEEP, DROP) and row.verdict in classes:
+        if verdict in (KEEP, DROP) and verdict in classes:
             raise UserError(
-                f"{where} says {row.verdict!r} of {photo!r}, which is ambiguous: it is also the "
+                f"{where} says {verdict!r} of {row.name!r}, which is ambiguous: it is also the "
                 "name of a class. Rename the class's folder, then run `make data` again."
             )
-    return {photo: verdict for photo, (_, verdict) in rows.items()}
+        decided[photo] = Verdict(verdict, row.verdict.why)
+    return decided
 
 
 def corrected_labels(
@@ -105,10 +122,41 @@ def counts(verdicts: dict[str, Verdict], table: "pd.DataFrame") -> dict[str, int
     return {"dropped": dropped, "relabelled": len(verdicts) - dropped - kept}
 
 
-def _rows(workspace: Workspace) -> dict[str, tuple[int, Verdict]]:
-    """Return photo -> the line that its row begins in, and its verdict."""
+def _rows(workspace: Workspace) -> dict[str, _Row]:
+    """Return photo id -> its row; a name that no labelled photo has stands for itself."""
+    parsed = _parsed(workspace)
+    ids, names = _names(workspace) if parsed else ([], None)
+    rows: dict[str, _Row] = {}
+    for row in parsed:
+        matches = names.find(row.name) if names else []
+        if len(matches) > 1:
+            raise UserError(
+                f"Line {row.line} of {workspace.verdicts} names {row.name!r}, which may be "
+                f"{' or '.join(ids[i] for i in matches[:2])}. Write its id."
+            )
+        photo = ids[matches[0]] if matches else row.name
+        if photo in rows:
+            raise UserError(
+                f"{workspace.verdicts} has two verdicts on {photo!r}, in lines {rows[photo].line} "
+                f"and {row.line}. Decide on one."
+            )
+        rows[photo] = row
+    return rows
+
+
+def _names(workspace: Workspace) -> tuple[list[str], PhotoNames | None]:
+    """Return the ids of the labelled photos, and their names; [] and None without photos.csv."""
+    if not workspace.table.exists():
+        return [], None
+    with workspace.table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("label") and row.get("path")]
+    ids = [row["id"] for row in rows]
+    return ids, PhotoNames(ids, [row["path"] for row in rows], Path())
+
+
+def _parsed(workspace: Workspace) -> list[_Row]:
     path = workspace.verdicts
-    rows: dict[str, tuple[int, Verdict]] = {}
+    rows = []
     start, has_header = 1, False
     text = files.read_text(path) if path.exists() else ""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -127,12 +175,7 @@ def _rows(workspace: Workspace) -> dict[str, tuple[int, Verdict]]:
                     "blank why still needs its comma, and one with a comma needs quotes around it."
                 )
             photo, verdict, why = row
-            if photo in rows:
-                raise UserError(
-                    f"{path} has two verdicts on {photo!r}, in lines {rows[photo][0]} and {line}. "
-                    "Decide on one."
-                )
-            rows[photo] = line, Verdict(verdict, why)
+            rows.append(_Row(line, photo, Verdict(verdict, why)))
     except csv.Error as error:
         raise UserError(
             f"{path} is no valid CSV from line {start} on: {error}. Look for a quote that is not "

@@ -73,23 +73,30 @@ def printable(text: str) -> str:
 def writer(path: Path, classes: list[str], kind: str) -> Iterator[Callable[[Row], object]]:
     """Yield a function that writes a row to a csv or json file, which appears whole at the end.
 
-    Probabilities are written in full: as text they are those of a submission. Odd bytes in file
-    names are kept; in JSON they are escaped lone surrogates. A link stays a link: its target is
-    written.
+    Probabilities are written in full: as text they are those of a submission. Both files are
+    UTF-8, whatever the terminal's encoding. A byte of a file name that isn't, is written as
+    \\xe9; in JSON it is an escaped lone surrogate. A link stays a link: its target is written.
     """
     with (
         files.whole(Path(os.path.realpath(path))) as beside,
-        beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        beside.open("w", encoding="utf-8", newline="") as file,
     ):
         if kind == "csv":
             table = csv.DictWriter(file, columns(classes), lineterminator="\n")
             table.writeheader()
-            yield table.writerow
+            yield lambda row: table.writerow({name: _utf8(x) for name, x in row.items()})
         else:
             # A list, one object a line.
             before = iter(["[\n"])
             yield lambda row: file.write(next(before, ",\n") + json.dumps(row))
             file.write(next(before, "") + "\n]\n")
+
+
+def _utf8(value: str | float | None) -> str | float | None:
+    """Return a value of a row; in a text, bytes that aren't UTF-8 are escaped: "\\xe9.jpg"."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def require_writable(paths: dict[str, Path | None]) -> None:

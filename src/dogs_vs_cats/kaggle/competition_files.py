@@ -3,6 +3,7 @@
 import functools
 import json
 import urllib.parse
+import urllib.request
 from pathlib import Path, PurePosixPath
 
 from dogs_vs_cats import files, progress
@@ -100,23 +101,27 @@ def _obtain(connection: Connection, name: str, size: int, folder: Path) -> Path:
         return path
     address = functools.partial(_address, connection, name)
     # Kaggle may send a CSV zipped, which only the address tells.
-    if _base(urllib.parse.urlsplit(address()).path) == zipped.name:
+    if _base(urllib.parse.urlsplit(address().full_url).path) == zipped.name:
         path, size = zipped, 0
     progress.say(f"kaggle: {path.name}" + (f", {files.size_text(size)}" if size else ""))
     return downloads.obtain(address, path, size or None)
 
 
-def _address(connection: Connection, name: str) -> str:
-    """Return the URL of a file, which Kaggle gives as a redirect.
+def _address(connection: Connection, name: str) -> urllib.request.Request:
+    """Return the request for a file, to whose place Kaggle redirects.
 
     The client would follow it and write the file itself, but an error page that comes while it
     resumes ends up in the middle of the file. So `downloads` fetches it instead.
     """
 
-    def call() -> str:
+    def call() -> urllib.request.Request:
         fields = {"competition_name": connection.slug, "file_name": name}
-        answer = session.request(connection, "download_data_file", follow=False, **fields)
-        answer.close()
-        return str(urllib.parse.urljoin(answer.request.url, answer.headers["Location"]))
+        found = session.file_request(connection, "download_data_file", **fields)
+        body = found.body.encode() if isinstance(found.body, str) else found.body
+        request = urllib.request.Request(found.url, body, method=found.method)
+        for header in ("Authorization", "Cookie", "Content-Type"):
+            if header in found.headers:  # for this host alone, should it redirect once more
+                request.add_unredirected_header(header, found.headers[header])
+        return request
 
     return session.repeat(connection, f"download {name}", call)

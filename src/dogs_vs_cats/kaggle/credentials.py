@@ -10,6 +10,7 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle.competitions import REDUX
 
 SETTINGS = "https://www.kaggle.com/settings"
+TOKEN = "KGAT_"  # what tokens begin with; the keys of kaggle.json are 32 hexadecimal digits
 EXPECTED = '{"username": "...", "key": "..."}'
 HELP = f"""Kaggle needs to know who you are. You do this once:
 
@@ -63,9 +64,9 @@ def find() -> Credentials | None:
     path = _key_file()
     problem = _problem(path) if path.exists() else ""
     if problem:
+        advice = f"It should be {EXPECTED}. Make a new one at {SETTINGS}, under API."
         raise UserError(
-            f"{_short(path)} is {problem}. It should be {EXPECTED}. Make a new one at {SETTINGS}, "
-            "under API."
+            f"{_short(path)} is {problem}. " + ("Move it there." if TOKEN in problem else advice)
         )
     return None
 
@@ -120,6 +121,8 @@ def _has_text(path: Path) -> bool:
     """Return whether a file has a token; UserError if its text can't be one."""
     try:
         text = path.read_text(encoding="ascii").strip()
+        if text.startswith("{"):
+            raise ValueError("it holds what belongs in kaggle.json")
         if len(text.split()) > 1:
             raise ValueError("it has several words")
     except FileNotFoundError:
@@ -158,9 +161,19 @@ def _variables() -> dict[str, str]:
 def _problem(path: Path) -> str:
     """Return what is wrong with a kaggle.json; "" if it and the variables are enough."""
     try:
-        content = json.loads(path.read_text())
+        data = path.read_bytes()
     except OSError as error:
         return f"a file that can't be read: {error.strerror}"
+    problem = _flaw(data)
+    if problem and TOKEN.encode() in data.replace(b"\0", b""):  # PowerShell writes UTF-16
+        return f"{problem}; the token in it, {TOKEN}..., belongs in ~/.kaggle/access_token, alone"
+    return problem
+
+
+def _flaw(data: bytes) -> str:
+    """Return why the bytes of a kaggle.json are not enough; "" if they are."""
+    try:
+        content = json.loads(data.decode())
     except ValueError as error:
         return f"not JSON: {error}"
     if not isinstance(content, dict):

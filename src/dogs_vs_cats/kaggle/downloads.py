@@ -4,13 +4,12 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from dogs_vs_cats import files, progress
 from dogs_vs_cats.kaggle import transfer
-from dogs_vs_cats.kaggle.transfer import DamagedError
+from dogs_vs_cats.kaggle.transfer import Address, DamagedError
 
 MICROSOFT = (
     "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/"
@@ -18,10 +17,10 @@ MICROSOFT = (
 )
 
 
-def obtain(address: Callable[[], str], path: Path, size: int | None = None) -> Path:
+def obtain(address: Address, path: Path, size: int | None = None) -> Path:
     """Return `path` once it holds a file that was checked whole; download it only if need be.
 
-    `address` returns the URL; it is called before each try, as signed URLs expire. `size` is the
+    `address` returns the URL or request; it is called before each try. `size` is the
     expected number of bytes. A file that was checked once is not read again. A damaged file is
     removed and fetched again, once; DamagedError (a UserError) if it is damaged then too.
     """
@@ -113,8 +112,8 @@ def check_zip(path: Path, size: int | None = None) -> None:
 def _check_plain(path: Path, size: int | None) -> None:
     received = path.stat().st_size
     with path.open("rb") as file:
-        start = file.read(512).lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html")):
+        start = file.read(512)
+    if transfer.is_web_page(start):
         raise DamagedError(transfer.web_page(path))
     if size is not None and received != size:
         raise DamagedError(transfer.wrong_size(path, received, size))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from dogs_vs_cats import environment
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import competitions, credentials, retries
 from dogs_vs_cats.kaggle.competitions import CompetitionFacts
@@ -22,6 +23,7 @@ from dogs_vs_cats.kaggle.retries import Limits
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 PAGES = 200  # of a list; a server that sends more is going in circles
+REDIRECTS = 30  # in a row, as in a browser
 T = TypeVar("T")
 
 
@@ -51,7 +53,7 @@ class PassingError(Exception):
 
 
 def connect(slug: str) -> Connection:
-    """Sign in; UserError if there are no credentials or Kaggle does not accept them."""
+    """Sign in; UserError if there are no credentials, or no client, or Kaggle refuses them."""
     if not SLUG.fullmatch(slug):
         raise UserError(
             f"{slug!r} is not the name of a competition. Write it as in "
@@ -60,6 +62,7 @@ def connect(slug: str) -> Connection:
     used = credentials.find()
     if used is None:
         raise credentials.missing()
+    environment.versions("kaggle")
     # The client would take an empty variable for a user without a name.
     for name in credentials.empty_variables():
         del os.environ[name]
@@ -212,19 +215,58 @@ def pages(connection: Connection, what: str, method: str, limit: int = PAGES) ->
         fields["page_token"] = page.next_page_token
 
 
-def request(connection: Connection, method: str, follow: bool = True, **fields: Any) -> Any:
+def request(connection: Connection, method: str, **fields: Any) -> Any:
     """Make one of the client's calls: `request(connection, "get_submission", ref=1)`.
 
-    The client names its request types after its methods: `ApiGetSubmissionRequest`. With `follow`
-    false, a redirect is returned as the answer.
+    The client names its request types after its methods: `ApiGetSubmissionRequest`.
     """
+    with connection.api.build_kaggle_client() as client:
+        return _call(client, method, fields)
+
+
+def _call(client: Any, method: str, fields: dict[str, Any]) -> Any:
     from kagglesdk.competitions.types import competition_api_service as types
 
     message = getattr(types, f"Api{method.title().replace('_', '')}Request")()
     for name, value in fields.items():
         setattr(message, name, value)  # refuses a field that it doesn't have
+    return getattr(client.competitions.competition_api_client, method)(message)
+
+
+class _Redirected(Exception):  # noqa: N818 - it is the answer
+    """Where a call was redirected to: a requests.PreparedRequest."""
+
+    def __init__(self, request: Any):
+        super().__init__(request.url)
+        self.request = request
+
+
+def file_request(connection: Connection, method: str, **fields: Any) -> Any:
+    """Return the requests.PreparedRequest that gets the file of one of the client's calls.
+
+    Kaggle answers such a call with a redirect, which is followed as the client does, but only while
+    it stays at Kaggle, signed in. The client never sees it: not asked to follow it, it would read
+    its body if that calls itself JSON. A call that is answered with the file itself is the request.
+    """
     with connection.api.build_kaggle_client() as client:
-        if not follow:
-            session = client.http_client()._session
-            session.send = functools.partial(session.send, allow_redirects=False)
-        return getattr(client.competitions.competition_api_client, method)(message)
+        session = client.http_client()._session
+        session.send = functools.partial(_stop_at_file, session.send)
+        try:
+            with _call(client, method, fields) as answer:
+                return answer.request
+        except _Redirected as redirected:
+            return redirected.request
+
+
+def _stop_at_file(send: Callable[..., Any], request: Any, **options: Any) -> Any:
+    """Send a request; return an answer that is no redirect, or raise _Redirected."""
+    for _ in range(REDIRECTS):
+        answer = send(request, allow_redirects=False, **options)
+        if answer.next is None:
+            return answer
+        answer.close()
+        request = answer.next
+        # requests takes the sign-in away on the way to another host.
+        if "Authorization" not in request.headers:
+            break
+    raise _Redirected(request)

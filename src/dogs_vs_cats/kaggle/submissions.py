@@ -262,10 +262,10 @@ def _parse(answer: Any) -> Submission:
     )
 
 
-def _number(text: str) -> float | None:
+def _number(text: str | float | None) -> float | None:
     """Return a score, which Kaggle sends as text; None where there is none."""
     try:
-        return float(text) if text else None
+        return None if text in ("", None) else float(text)
     except ValueError as error:
         raise UserError(
             f"Kaggle sent {text!r} as a score, which is no number. Try again later."

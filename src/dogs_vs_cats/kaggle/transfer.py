@@ -18,6 +18,8 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import retries
 from dogs_vs_cats.kaggle.retries import Limits
 
+# Returns a file's URL, or the whole request for it; signed URLs expire, so it may be asked again.
+Address = Callable[[], str | urllib.request.Request]
 BLOCK = 1 << 16  # bytes read at a time
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 MB = 1_000_000
@@ -38,6 +40,11 @@ class _BrokenError(Exception):
         self.wait = wait
 
 
+def is_web_page(start: bytes) -> bool:
+    """Return whether a file's first bytes are those of HTML."""
+    return start.lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
 def web_page(path: Path) -> str:
     """Return what is wrong with a file that is HTML."""
     return f"{path.name} is a web page (HTML), such as a login or error page."
@@ -48,7 +55,7 @@ def wrong_size(path: Path, received: int, expected: int) -> str:
     return f"{path.name} has {received:,} bytes instead of {expected:,}."
 
 
-def fetch(address: Callable[[], str], path: Path, size: int | None = None) -> None:
+def fetch(address: Address, path: Path, size: int | None = None) -> None:
     """Download to `path`, which appears when it has all its bytes.
 
     Until then they are in `<name>.part`; a later call resumes there if the server still has the
@@ -61,37 +68,48 @@ def fetch(address: Callable[[], str], path: Path, size: int | None = None) -> No
     path.parent.mkdir(parents=True, exist_ok=True)
     began, tries = time.monotonic(), 0
     while True:
-        url = address()
+        request = _request(address(), path)
         before = files.size_of(part)
         tries += 1
         try:
-            _try(url, part, path, size, limits)
+            _try(request, part, path, size, limits)
             break
         except _BrokenError as error:
             if files.size_of(part) >= before + MB:
                 began, tries = time.monotonic(), 1  # progress: a flaky line is no reason to stop
             if not retries.pause(limits, tries, began, f"{path.name}: {error}", error.wait):
+                host = urllib.parse.urlsplit(request.full_url).netloc
                 raise UserError(
-                    f"Could not download {path.name} from {urllib.parse.urlsplit(url).netloc}: "
-                    f"{error}. Run the same command again: it goes on where it ended."
+                    f"Could not download {path.name} from {host}: {error}. Run the same command "
+                    "again: it goes on where it ended."
                 ) from error
     os.replace(part, path)
     _sidecar(part).unlink(missing_ok=True)
 
 
-def _try(url: str, part: Path, path: Path, size: int | None, limits: Limits) -> None:
-    """Bring `part` to its full length with one request; _BrokenError if that failed."""
+def _request(address: str | urllib.request.Request, path: Path) -> urllib.request.Request:
+    """Return an address as a request of ours; UserError if it is no web address."""
+    url = address if isinstance(address, str) else address.full_url
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise UserError(f"{url[:100]!r} is no web address to download {path.name} from.")
+    request = urllib.request.Request(address) if isinstance(address, str) else address
+    request.add_header("User-Agent", "dogs-vs-cats")
+    request.add_header("Accept-Encoding", "identity")
+    return request
+
+
+def _try(
+    request: urllib.request.Request, part: Path, path: Path, size: int | None, limits: Limits
+) -> None:
+    """Bring `part` to its full length with one request; _BrokenError if that failed."""
     known = _known(part)
     start = files.size_of(part) if known else 0
-    headers = {"User-Agent": "dogs-vs-cats", "Accept-Encoding": "identity"}
     if known and start == known["size"]:
         return
     if known and start:
-        headers |= {"Range": f"bytes={start}-", "If-Range": known["validator"]}
+        request.add_header("Range", f"bytes={start}-")
+        request.add_header("If-Range", known["validator"])
     try:
-        request = urllib.request.Request(url, headers=headers)
         answer = _opener().open(request, timeout=limits.timeout)
     except urllib.error.HTTPError as error:
         raise _refused(error, part, path) from error
@@ -99,7 +117,7 @@ def _try(url: str, part: Path, path: Path, size: int | None, limits: Limits) -> 
         raise _BrokenError(_reason(error, limits)) from error
     with answer:
         total = _total(answer, start, part, known)
-        if answer.headers.get_content_type() == "text/html":
+        if answer.headers.get_content_type() == "text/html" and _begins_as_page(answer, limits):
             raise DamagedError(web_page(path))
         if size is not None and total is not None and total != size:
             raise DamagedError(wrong_size(path, total, size))
@@ -107,6 +125,14 @@ def _try(url: str, part: Path, path: Path, size: int | None, limits: Limits) -> 
             start = 0  # the whole file comes, whatever range was asked for
         files.require_free(path.parent, (total or 0) - start, path.name)
         _receive(answer, part, start, total, limits)
+
+
+def _begins_as_page(answer: Any, limits: Limits) -> bool:
+    """Return whether what comes is HTML. Its type alone proves nothing: a store may err."""
+    try:
+        return is_web_page(answer.peek(512))
+    except (OSError, http.client.HTTPException) as error:
+        raise _BrokenError(_reason(error, limits)) from error
 
 
 def _opener() -> urllib.request.OpenerDirector:

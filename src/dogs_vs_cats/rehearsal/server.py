@@ -22,6 +22,9 @@ CALL = re.compile(r"(?:/api)?/v1/[\w.]+Service/(\w+)")
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 CHUNK = 1 << 16
 HTML = b"<!DOCTYPE html><html><head><title>Kaggle</title></head><body>Sign in</body></html>\n"
+# Status and type of the redirect to a file, whose body is empty. The client follows it whichever
+# they are; the type is "" for none. This one misleads whoever reads the body.
+REDIRECT = (302, "application/json")
 STORE_ERROR = b"<?xml version='1.0'?><Error><Code>InternalError</Code></Error>\n"
 
 
@@ -119,7 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes, kind: str, headers: dict | None = None) -> None:
         self.send_response(status)
-        for name, value in {"Content-Type": kind, **(headers or {})}.items():
+        typed = {"Content-Type": kind} if kind else {}
+        for name, value in {**typed, **(headers or {})}.items():
             self.send_header(name, str(value))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -157,7 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(400, f"The request isn't JSON: {error}") from error
         answer = self.server.routes.call(self.what, request)
         if isinstance(answer, str):
-            self._send(302, b"", "text/plain", {"Location": answer})
+            status, kind = REDIRECT
+            self._send(status, b"", kind, {"Location": answer})
         else:
             self._send(200, json.dumps(answer).encode(), "application/json")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dogs_vs_cats import environment
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features.weights import Tensors
 
@@ -38,6 +39,8 @@ def _pair(group: Any) -> tuple[np.ndarray, ...]:
 
 
 def _read_onnx(path: Path, layers: Iterable[str]) -> Tensors:
+    environment.versions("onnx")
+
     import onnx
     from onnx import numpy_helper
 
