@@ -3,7 +3,6 @@
 import os
 
 from dogs_vs_cats import console
-from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import dataset, sources
 from dogs_vs_cats.data.dataset import Dataset
 from dogs_vs_cats.kaggle import credentials
@@ -21,18 +20,25 @@ def main() -> None:
         "--keep-current", action="store_true", help="do not make it the one later stages take"
     )
     args = parser.parse_args()
-    # For the stages after this one: what they refuse is refused before a download.
-    recipe_files.read(args.recipe)
-    engines.require(args.engine, args.precision)
     source = sources.parse(args.source, args.competition, os.environ.get("MICROSOFT_URL"))
     workspace = Workspace(check_dataset_name(args.dataset or source.name))
     fresh = dataset.artifact(source, workspace).fresh()
+    if not fresh:
+        require_choices(args.recipe, args.engine, args.precision)
     if source.kind == "kaggle" and not fresh and not workspace.downloads.exists():
         require_credentials()
     made = fresh or dataset.build(source, workspace)
     if not args.keep_current:
         remember_dataset(workspace.dataset)
     report(workspace, made, "up to date" if fresh else str(workspace.table))
+
+
+def require_choices(recipe: str, engine: str, precision: str) -> None:
+    """Raise UserError for what the stages after this one would refuse, before a download."""
+    from dogs_vs_cats.config import engines, recipe_files
+
+    recipe_files.read(recipe)
+    engines.require(engine, precision)
 
 
 def require_credentials() -> None:

@@ -77,7 +77,10 @@ def test_tensorflow_is_demanded_and_installed_for_its_own_backend_alone(
     assert (" jax" in line) == (backend == "jax")
 
 
-def test_a_package_that_is_too_old_is_named_with_what_is_needed_and_the_command(stand_in):
+def test_a_package_that_is_too_old_is_named_with_what_is_needed_and_the_command(
+    stand_in, monkeypatch
+):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
     text = OLD.format(old={"keras": "3.1.0", "pandas": "1.5.3"})
     keras, pandas = map(environment.requirement, ("keras", "pandas"))
     check = stand_in(text, "--check")

@@ -16,7 +16,7 @@ from dogs_vs_cats.errors import UserError, did_you_mean
 
 BACKENDS = ("tensorflow", "jax", "torch")
 DEVICES = Path("/dev")  # where the system has a file for each device
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).resolve().parents[2]
 # Packages that are published under several names.
 ALIASES = {
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-macos"),

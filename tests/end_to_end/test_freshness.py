@@ -21,6 +21,7 @@ def edited(made, tmp_path, monkeypatch):
     copy_of(made, tmp_path / "work")
     shutil.copytree(PROJECT / "src", tmp_path / "src")
     shutil.copytree(PROJECT / "scripts", tmp_path / "scripts")
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "src" / "dogs_vs_cats"
 

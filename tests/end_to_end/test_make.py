@@ -130,7 +130,10 @@ def test_a_make_within_another_takes_its_variables(python, here):
     [
         (["features", "tran"], "There is no target 'tran'. Did you mean train? "),
         (["submit", "RECIPE=", "bset"], "There is no target 'bset'."),
-        (["setup", "EXTRAS=opnvino"], "EXTRAS='opnvino' is not among heic hub jax onnx openvino try."),
+        (
+            ["setup", "EXTRAS=opnvino"],
+            "EXTRAS='opnvino' is not among heic hub jax onnx openvino try.",
+        ),
     ],
 )
 def test_other_unknown_words_are_refused_before_anything_runs(python, words, line):

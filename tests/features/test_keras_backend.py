@@ -156,6 +156,7 @@ def test_a_missing_backend_says_what_installs_it(here, monkeypatch, backend):
     def none(package: str) -> str:
         raise environment.metadata.PackageNotFoundError(package)
 
+    monkeypatch.delenv("PYTHON", raising=False)  # of `make test PYTHON=...`
     monkeypatch.setenv("KERAS_BACKEND", backend)
     monkeypatch.setattr(environment.metadata, "version", none)
     with pytest.raises(UserError) as caught:
