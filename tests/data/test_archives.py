@@ -204,7 +204,8 @@ def test_links_on_the_disk_are_replaced_and_what_they_lead_to_is_kept(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/train").symlink_to(far)
     (tmp_path / "out/test").symlink_to(far)
-    (tmp_path / "out/a.jpg").symlink_to(far / "mine.jpg")
+    for name in "a.jpg", ".part":
+        (tmp_path / "out" / name).symlink_to(far / "mine.jpg")
     photos = {**PAIR, "a.jpg": b"cat"}
     content = raw_zip(*({"name": name.encode(), "data": data} for name, data in photos.items()))
     assert unpacked_to(tmp_path, content) == photos

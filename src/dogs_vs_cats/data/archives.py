@@ -352,6 +352,7 @@ def _write(member: Member, path: Path, name: str) -> None:
     # Renamed when complete, but not synced one by one: the next time the archive is unpacked,
     # every file is checked, and every photo is decoded anyway.
     temporary = path.with_name(PART)
+    temporary.unlink(missing_ok=True)  # it may be a link that leads out of the folder
     try:
         with _one_line(
             lambda error: (
