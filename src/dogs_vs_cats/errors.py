@@ -1,4 +1,4 @@
-"""The two errors that are shown to people, and how a message ends that suggests a correction."""
+"""The two errors that are shown to people, and parts of their messages."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,6 +10,11 @@ class UserError(Exception):
 
 class PhotoError(OSError):
     """A photo that can't be read. The text is the reason, without the file's name."""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of another library's message, its type's name where there is none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def did_you_mean(text: str, choices: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dogs_vs_cats import progress
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.errors import UserError, first_line
 
 PAGE = "https://www.kaggle.com/models"
 
@@ -24,8 +24,7 @@ def download(handle: str, name: str) -> Path:
     try:
         return Path(kagglehub.model_download(handle))
     except (OSError, ValueError, *refused, exceptions.UnauthenticatedError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise UserError(
-            f"{name} can't be downloaded ({reason}). Download {page} elsewhere, and give its "
-            f'folder in the recipe: backbone = "hub:path/to/{model[-1]}".'
+            f"{name} can't be downloaded ({first_line(error)}). Download {page} elsewhere, and "
+            f'give its folder in the recipe: backbone = "hub:path/to/{model[-1]}".'
         ) from error

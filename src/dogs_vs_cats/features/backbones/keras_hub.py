@@ -17,7 +17,7 @@ import numpy as np
 from dogs_vs_cats.config import presets
 from dogs_vs_cats.config.backbones import Backbone
 from dogs_vs_cats.config.recipes import FeatureSettings
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.errors import UserError, first_line
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.weights import Weights
 from dogs_vs_cats.kaggle import models
@@ -170,12 +170,8 @@ def _unfit(name: str, folder: Path, size: int, error: Exception) -> UserError:
         )
     return UserError(
         f"{name} in {folder} can't be used as a backbone of photos "
-        f"({_first_line(error)}). Choose another preset, or download it again."
+        f"({first_line(error)}). Choose another preset, or download it again."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _keras_hub(threads: int | None = None) -> Any:
