@@ -93,8 +93,22 @@ class KerasHead:
     kind: Annotated[str, one_of(("keras",))] = "keras"
 
 
+class _FittedOnce:
+    """A head in which nothing is random, fitted in one pass."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """One head: a seed would change nothing."""
+        return (0,)
+
+    @property
+    def epochs(self) -> int:
+        """How often a progress bar counts each photo."""
+        return 1
+
+
 @dataclass(frozen=True)
-class LogisticHead:
+class LogisticHead(_FittedOnce):
     """[head] with kind = "logistic": scikit-learn's logistic regression on standardised features.
 
     C: how much each photo counts against large weights; larger fits the photos more closely.
@@ -103,32 +117,12 @@ class LogisticHead:
     C: Annotated[float, rules.number_above_0(1e6)]
     kind: Annotated[str, one_of(("logistic",))] = "logistic"
 
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """One head: nothing in it is random."""
-        return (0,)
-
-    @property
-    def epochs(self) -> int:
-        """How often a progress bar counts each photo."""
-        return 1
-
 
 @dataclass(frozen=True)
-class ZeroShotHead:
+class ZeroShotHead(_FittedOnce):
     """[head] with kind = "zero-shot": ImageNet's own classes, summed and calibrated."""
 
     kind: Annotated[str, one_of(("zero-shot",))] = "zero-shot"
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """One head: nothing in it is random."""
-        return (0,)
-
-    @property
-    def epochs(self) -> int:
-        """How often a progress bar counts each photo."""
-        return 1
 
 
 # kind of [head] -> its settings. A recipe without `kind` has the first.
