@@ -18,6 +18,7 @@ TRAIN = ("train", "training", "training_set", "train_set")
 VALIDATION = ("validation", "val", "validation_set", "val_set")  # labelled photos like train's
 TEST = (*competitions.test_folders(), "test_set")
 PARTS = (*TRAIN, *VALIDATION, *TEST)
+KNOWN_CLASSES = frozenset().union(*competitions.class_sets())  # of all competitions: cat, dog
 SEED = 2017  # of the order of test photos with labels
 RENAME = "If that folder is a class, give it another name."
 KNOWN = (
@@ -46,16 +47,19 @@ class Layout:
     """The photos below a folder.
 
     photos: labelled photos by class and number, then test photos by id. classes: their names, in
-    the order of their indices. left_out: how many image files are neither labelled nor test photos.
-    left_out_places: where these are, and others: where files that are no photos are, each as of
-    `photo_files.places`.
+    the order of their indices. left_out_places: where image files are that are neither labelled nor
+    test photos; others: where files are that are no photos; each as of `photo_files.places`.
     """
 
     photos: list[Photo]
     classes: list[str]
-    left_out: int
     left_out_places: dict[str, int] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> int:
+        """How many image files are neither labelled nor test photos."""
+        return sum(self.left_out_places.values())
 
 
 def find(folder: Path, order: Sequence[str] = ()) -> Layout:
@@ -91,7 +95,7 @@ def find(folder: Path, order: Sequence[str] = ()) -> Layout:
     used = {photo.path for photo in photos}
     left_out = [path for path in paths if path not in used]
     places = photo_files.places(left_out, folder)
-    return Layout(photos, classes, len(left_out), places, others)
+    return Layout(photos, classes, places, others)
 
 
 def _classes(labelled: list[Photo], order: Sequence[str]) -> list[str]:
@@ -231,14 +235,13 @@ def _key(name: str) -> str:
     Only the classes of known competitions are known in any case and in the plural.
     """
     name = unicodedata.normalize("NFC", name)  # a Mac writes another form
-    known = set().union(*competitions.class_sets())
     lower = name.lower()
-    return next((x for x in (lower, lower.removesuffix("s")) if x in known), name)
+    return next((x for x in (lower, lower.removesuffix("s")) if x in KNOWN_CLASSES), name)
 
 
 def _class_name(name: str) -> str:
     """Return the class of a folder: its name as it is, but cats for CATS."""
-    return name.lower() if _key(name) in set().union(*competitions.class_sets()) else name
+    return name.lower() if _key(name) in KNOWN_CLASSES else name
 
 
 def _class_folders(folder: Path, candidates: list[Path], files: Files) -> dict[Path, Files]:
