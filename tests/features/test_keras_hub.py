@@ -52,7 +52,7 @@ def settings(folder: Path, size: int = 32, pooling: str = "tokens") -> FeatureSe
 def features(wanted: FeatureSettings, photos: np.ndarray, precision: str = "float32") -> np.ndarray:
     keras_hub.require(wanted)
     files = weights.load(wanted.backbone, weights_folder())
-    found = np.asarray(extractor.model(wanted.as_pooled(), precision, files)(photos))
+    found = np.asarray(extractor.model(wanted, precision, files)(photos))
     assert found.shape == (len(photos), wanted.dimension())
     return found
 

@@ -106,7 +106,7 @@ def load(
     else:
         keras_backend.require(engine.device)
     network = _network(recipe, precision)
-    pooling = (recipe.retrain or recipe.features.as_pooled()).pooling
+    pooling = (recipe.retrain or recipe.features).pooling
     loaded = [FoldHead(heads.fold_of(path), heads.load(path), pooling) for path in paths]
     return Heatmaps(network, loaded)
 
@@ -136,7 +136,9 @@ def pooled(maps: np.ndarray, pooling: str) -> np.ndarray:
     if pooling == "flatten":
         return maps.reshape(len(maps), -1)
     average = maps.mean(axis=(1, 2))
-    return average if pooling == "avg" else np.concatenate([average, maps.max((1, 2))], axis=1)
+    if pooling in ("avg", "tokens"):
+        return average
+    return np.concatenate([average, maps.max((1, 2))], axis=1)
 
 
 def channel_weights(gradient: np.ndarray, shape: tuple[int, ...], pooling: str) -> np.ndarray:

@@ -3,9 +3,8 @@
 recipe_files.py reads them. Standard library alone.
 """
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from dogs_vs_cats.config import backbones, rules
 from dogs_vs_cats.config.rules import one_of, some_of, whole_number
@@ -43,14 +42,6 @@ class FeatureSettings:
             "pooling": self.pooling,
             "size": self.size,
         }
-
-    def as_pooled(self) -> Self:
-        """Return the settings as the extractor takes them.
-
-        Maps of tokens have the class token at every place (features/backbones/keras_hub.py), so
-        `tokens` is a mean over places.
-        """
-        return dataclasses.replace(self, pooling="avg") if self.pooling == "tokens" else self
 
     def dimension(self) -> int:
         """Return how many numbers a photo becomes."""

@@ -40,7 +40,7 @@ def averaged(recipe: Recipe, heads: list[Head], weights: Weights, photos: Any) -
     views = [VIEWS[name] for name in recipe.features.test_views]
     # All views are one batch, so that the file has the network once.
     batch = ops.concatenate([photos[:, :, ::-1] if view.mirrored else photos for view in views])
-    features = extractor.model(recipe.features.as_pooled(), "float32", weights)(batch)
+    features = extractor.model(recipe.features, "float32", weights)(batch)
     # Heads know features as they are cached, in float16. A cast alone would not round them, as
     # tf2onnx removes casts there and back.
     features = ops.cast(rounded(features), "float16")

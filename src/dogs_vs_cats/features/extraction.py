@@ -204,7 +204,7 @@ def extractor_of(
 
         base = cache.folder(workspace, settings, engine)
         extractor = openvino_extractor.build(
-            settings.as_pooled(),
+            settings,
             engine,
             base,
             lambda: quantisation_samples.batches(workspace, settings.size, threads),
@@ -216,6 +216,6 @@ def extractor_of(
         from dogs_vs_cats.features import weights
 
         tensors = weights.load(settings.backbone, weights_folder())
-        extractor = keras_extractor.build(settings.as_pooled(), engine, tensors, threads)
+        extractor = keras_extractor.build(settings, engine, tensors, threads)
     extractor.run(np.zeros((batch, settings.size, settings.size, 3), np.uint8))
     return extractor

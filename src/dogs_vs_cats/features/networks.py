@@ -81,13 +81,14 @@ def pool(maps: Any, pooling: str) -> Any:
     """Return float32 features (n, dimension) of symbolic maps (n, side, side, depth).
 
     `none` and `flatten` keep every number, `avg` a mean a channel, `avgmax` the means, then the
-    maxima.
+    maxima. `tokens` is a mean too: maps of tokens have the class token at every place
+    (backbones/keras_hub.py).
     """
     layers = keras_backend.start().layers
     if pooling in ("none", "flatten"):
         return layers.Flatten(dtype="float32")(maps)
     average = layers.GlobalAveragePooling2D(dtype="float32")(maps)
-    if pooling == "avg":
+    if pooling in ("avg", "tokens"):
         return average
     maximum = layers.GlobalMaxPooling2D(dtype="float32")(maps)
     return layers.Concatenate(dtype="float32")([average, maximum])
