@@ -41,7 +41,7 @@ endif
 EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
           $(filter try,$(MAKECMDGOALS)) $(if $(filter export,$(MAKECMDGOALS)),onnx) \
           $(if $(filter bench,$(MAKECMDGOALS)),$(if $(filter-out tensorflow,$(KERAS_BACKEND)),,openvino))
-KNOWN := heic hub jax onnx openvino try
+KNOWN := faiss heic hub jax onnx openvino try
 SLIP := $(firstword $(filter-out $(KNOWN),$(EXTRAS)))
 ifdef SLIP
   $(error EXTRAS='$(EXTRAS)' is not among $(KNOWN).$(call like,$(SLIP),$(KNOWN)))
@@ -113,7 +113,7 @@ endif
 	  $(if $(filter 1,$(GPU)),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
 	@touch .venv/ready
 
-.venv/openvino .venv/jax .venv/onnx .venv/try .venv/hub .venv/heic: .venv/%: requirements-%.txt | .venv/ready
+.venv/openvino .venv/jax .venv/onnx .venv/try .venv/hub .venv/heic .venv/faiss: .venv/%: requirements-%.txt | .venv/ready
 	@echo "setup: packages for $* into .venv"
 	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r $<
 	@touch $@

@@ -60,6 +60,7 @@ def report(workspace: Workspace, made: Dataset, state: str) -> None:
             f"data: {made.grouped_photos:,} training photos are {why} others: folds never split "
             "them"
         )
+    report_doubts(workspace, made)
     report_left_out("image file", "neither labelled nor test photos", made.left_out)
     report_left_out("file", "no photos, by ending and first bytes", made.no_photos)
     if made.problems:
@@ -73,6 +74,23 @@ def report(workspace: Workspace, made: Dataset, state: str) -> None:
         print(
             f"warning: {made.unreadable_test_photos:,} of them are test photos: each keeps its row "
             "and gets the prior probability"
+        )
+
+
+def report_doubts(workspace: Workspace, made: Dataset) -> None:
+    """Print what may be false among near-duplicates: their loose links and their large groups."""
+    if made.doubtful_links is not None:
+        print(
+            f"data: hashes of near-duplicates differ in at most {made.threshold} of 256 bits, in "
+            f"{made.doubtful_links:,} pairs in more than 12: docs/scale.md says how many may be "
+            "false"
+        )
+    photos = sum(made.photos_per_class.values()) + made.test_photos - made.unreadable_test_photos
+    for group, count in list(made.large_groups.items())[:SHOWN]:
+        print(
+            f"data: group {group} has {count:,} photos, {count / photos:.1%} of all. Look at some "
+            f"of them (column group of {workspace.table}): different pictures that hardly differ, "
+            "such as blank frames, are better left out"
         )
 
 

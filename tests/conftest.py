@@ -154,6 +154,7 @@ LONGEST = (
 
 
 HOW_TO_INSTALL = {
+    "faiss": "make setup EXTRAS=faiss",
     "flask": "make setup EXTRAS=try",
     "jax": "make setup KERAS_BACKEND=jax",
     "keras_hub": "make setup EXTRAS=hub",

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dogs_vs_cats.data.layout import Layout
+    from dogs_vs_cats.data.near_duplicates import Groups
 
+LARGE = 0.01  # the share of the photos above which a group is reported,
+AT_LEAST = 20  # if it has more photos than this
 CODE = (
     "data.archives",
     "data.containers",
@@ -30,6 +33,7 @@ CODE = (
     "data.jpeg",
     "data.layout",
     "data.near_duplicates",
+    "data.nearest_hashes",
     "data.orientation",
     "data.perceptual_hash",
     "data.photo_files",
@@ -55,7 +59,10 @@ class Dataset:
     groups.csv. grouped_photos: labelled photos that share a group with others. problems: id -> why
     the photo can't be read. seconds: how long making it took. left_out: where image files are that
     are neither labelled nor test photos; no_photos: where files are that are none; folder or file
-    -> how many.
+    -> how many. threshold: bits that hashes of near-duplicates differ in at most. doubtful_links:
+    links between photos whose hashes differ in more than 12 bits; None for 50,000 photos or fewer,
+    where false ones are not to be expected. large_groups: group -> photos, for those of more than
+    1% of all photos, and more than 20, that are no group of groups.csv.
     """
 
     competition: str
@@ -71,6 +78,9 @@ class Dataset:
     seconds: float
     left_out: dict[str, int] = field(default_factory=dict)
     no_photos: dict[str, int] = field(default_factory=dict)
+    threshold: int = 48
+    doubtful_links: int | None = None
+    large_groups: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,11 +88,12 @@ class Tables:
     """The contents of a dataset's files; the columns of `photos` are those of photos.csv.
 
     answers: (id, label) of test photos whose labels are known, None if there are none. layout:
-    that of the source.
+    that of the source. groups: of all photos that can be read, before test photos were set aside.
     """
 
     photos: "pd.DataFrame"
     layout: "Layout"
+    groups: "Groups"
     answers: "pd.DataFrame | None"
     sample_submission: str | None
     listed_photos: int
@@ -167,8 +178,14 @@ def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
     table["group"] = table["id"]
     table["listed"] = listed
     readable = table["problem"] == ""
-    columns = [table.loc[readable, x].tolist() for x in ("id", "sha256", "hashes", "listed")]
-    table.loc[readable, "group"] = near_duplicates.group(*columns)
+    groups = near_duplicates.group(
+        table.loc[readable, "id"].tolist(),
+        table.loc[readable, "sha256"].tolist(),
+        table.loc[readable, "hashes"].tolist(),
+        table.loc[readable, "listed"].tolist(),
+        near_duplicates.threshold(int(readable.sum())),
+    )
+    table.loc[readable, "group"] = groups.names
     answers = None
     answered = [(photo.id, photo.answer) for photo in found.photos if photo.answer is not None]
     if answered:
@@ -176,11 +193,11 @@ def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
     elif (table["label"] != "").all():
         table, answers = test_split.set_aside(table)
     train = (table["problem"] == "") & (table["label"] != "")
-    labels, groups = table.loc[train, "label"].tolist(), table.loc[train, "group"].tolist()
-    table.loc[train, "fold"] = [str(x) for x in folds.split(labels, groups, folds.FOLDS)]
+    labels, names = table.loc[train, "label"].tolist(), table.loc[train, "group"].tolist()
+    table.loc[train, "fold"] = [str(x) for x in folds.split(labels, names, folds.FOLDS)]
     sample = sources.sample_submission(source, workspace, folder)
     sample = sample if answers is None else None
-    return Tables(table, found, answers, sample, sum(map(bool, listed)))
+    return Tables(table, found, groups, answers, sample, sum(map(bool, listed)))
 
 
 def _relative(path: Path) -> str:
@@ -208,7 +225,7 @@ def _write(workspace: Workspace, tables: Tables) -> list[Path]:
 
 
 def _describe(source: Source, tables: Tables, seconds: float) -> Dataset:
-    from dogs_vs_cats.data import photos
+    from dogs_vs_cats.data import nearest_hashes, photos
 
     problems = tables.photos[tables.photos["problem"] != ""]
     train = photos.train(tables.photos)
@@ -230,4 +247,20 @@ def _describe(source: Source, tables: Tables, seconds: float) -> Dataset:
         seconds=seconds,
         left_out=tables.layout.left_out_places,
         no_photos=tables.layout.others,
+        threshold=tables.groups.threshold,
+        doubtful_links=tables.groups.doubtful if len(tables.photos) > nearest_hashes.MANY else None,
+        large_groups=_large_groups(tables.photos),
     )
+
+
+def _large_groups(table: "pd.DataFrame") -> dict[str, int]:
+    """Return group -> photos, the largest first; not those that groups.csv alone makes.
+
+    table: photos.csv and, as `listed`, each photo's name in groups.csv, "" for none.
+    """
+    photos = table[table["problem"] == ""].groupby("group")["listed"]
+    sizes = photos.size().sort_values(ascending=False, kind="stable")
+    large = sizes[sizes > max(LARGE * sizes.sum(), AT_LEAST)]
+    own = photos.nunique() == 1
+    own &= photos.first() != ""
+    return {group: int(n) for group, n in large.items() if not own[group]}

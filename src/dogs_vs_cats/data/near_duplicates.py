@@ -3,15 +3,16 @@
 They are linked if they are the same picture, or if groups.csv says that they belong together.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dogs_vs_cats import progress
+from dogs_vs_cats.data import nearest_hashes
 
 # How many of their 256 bits two hashes may differ in. Measured on 3,003 photos of the competition:
 # of 2,100 copies (saved at JPEG quality 30, at half or a quarter of the size, squashed to
@@ -19,7 +20,36 @@ from dogs_vs_cats import progress
 # originals. Of all pairs of different photos, 9 million with mirror images, four are within 12:
 # true duplicates. The next nearest are 78 apart. tests/data/test_near_duplicates.py measures again.
 THRESHOLD = 48
-BLOCK = 256  # rows compared at once: 256 x 40,000 x 8 bytes is 80 MB
+SURE = 12  # bits: true duplicates that were not made for the test are within them
+# False links among a million photos at THRESHOLD, at most, and the factor that each pair of bits
+# less divides them by. docs/scale.md says how both were estimated.
+FALSE_LINKS, FACTOR = 0.8, 2.2
+BATCH = 1_000_000  # links that are gathered before groups are merged
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The group of each photo.
+
+    names: (n,) the id of the group's first photo. threshold: bits that linked hashes differ in at
+    most. doubtful: how many links are of hashes that differ in more than SURE bits; photos with
+    equal hashes count once.
+    """
+
+    names: list[str]
+    threshold: int
+    doubtful: int
+
+
+def threshold(photos: int) -> int:
+    """Return the bits that hashes of the same picture may differ in, among so many photos.
+
+    It is THRESHOLD up to a million photos. The pairs grow with the square of the photos: with
+    more of them it falls, so that at most one false link is to be expected.
+    """
+    false_links = FALSE_LINKS * (photos / 1e6) ** 2
+    steps = math.ceil(math.log(max(false_links, 1), FACTOR))
+    return max(THRESHOLD - 2 * steps, SURE)  # distances are even: half of a hash's bits are set
 
 
 def group(
@@ -27,52 +57,56 @@ def group(
     sha256s: Sequence[str],
     hashes: Sequence[tuple[str, str]],
     listed: Sequence[str] = (),
-) -> list[str]:
-    """Return the group of each photo, named after the group's first photo.
+    threshold: int = THRESHOLD,
+) -> Groups:
+    """Return the groups of photos.
 
     Two photos are linked if their files are identical, if their hashes, or the hash of one and
-    the mirror image's hash of the other, differ in at most THRESHOLD bits, or if `listed` has the
-    same name for both ("" is no name). A group is all photos linked directly or through others.
+    the mirror image's hash of the other, differ in at most `threshold` bits, or if `listed` has
+    the same name for both ("" is no name). A group is all photos linked directly or through others.
     """
     if not ids:
-        return []
-    rows, columns = _alike(hashes)
-    for names in sha256s, listed:
-        first: dict[str, int] = {}
-        for i, name in enumerate(names):
-            if name:
-                rows.append(i)
-                columns.append(first.setdefault(name, i))
-    links = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(len(ids), len(ids)))
-    _, labels = connected_components(links, directed=False)
-    _, leaders = np.unique(labels, return_index=True)
-    return [ids[leaders[label]] for label in labels]
+        return Groups([], threshold, 0)
+    firsts = [_first(names) for names in (hashes, sha256s, listed) if names]
+    everyone = np.arange(len(ids))
+    labels = _merged(everyone, np.tile(everyone, len(firsts)), np.concatenate(firsts))
+    # However many copies a picture has, it is compared with others once.
+    different = np.unique(firsts[0])
+    pictures = [hashes[i] for i in different.tolist()]
+    waiting, count, doubtful = [], 0, 0
+    for rows, columns, bits in nearest_hashes.pairs(pictures, threshold):
+        doubtful += int((bits > SURE).sum())
+        rows, columns = different[rows], different[columns]
+        apart = labels[rows] != labels[columns]
+        waiting.append((rows[apart], columns[apart]))
+        count += int(apart.sum())
+        if count > BATCH:
+            labels, waiting, count = _merged(labels, *_joined(waiting)), [], 0
+    labels = _merged(labels, *_joined(waiting))
+    _, leaders, number = np.unique(labels, return_index=True, return_inverse=True)
+    return Groups([ids[leader] for leader in leaders[number].tolist()], threshold, doubtful)
 
 
-def _alike(hashes: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
-    """Return the row numbers of the two photos of each pair that looks alike."""
-    words = np.array([[_words(text) for text in pair] for pair in hashes], np.uint64)  # (n, 2, 4)
-    plain, mirrored = words[:, 0], words[:, 1]
-    rows: list[int] = []
-    columns: list[int] = []
-    with progress.bar(len(hashes), "comparing photos") as bar:
-        for start in range(0, len(hashes), BLOCK):
-            block = plain[start : start + BLOCK]
-            for others in plain[start:], mirrored[start:]:
-                i, j = np.nonzero(_distances(block, others) <= THRESHOLD)
-                rows += (i + start).tolist()
-                columns += (j + start).tolist()
-            bar.update(len(block))
-    return rows, columns
+def _first(names: Sequence[Hashable]) -> NDArray[np.int64]:
+    """Return (n,): where each name occurs first; "" is no name, and its own first."""
+    seen: dict[Hashable, int] = {}
+    places = (seen.setdefault(name, i) if name else i for i, name in enumerate(names))
+    return np.fromiter(places, np.int64, len(names))
 
 
-def _distances(some: NDArray[np.uint64], others: NDArray[np.uint64]) -> Any:
-    """Return (n, m) uint16: in how many bits hashes (n, 4) and (m, 4) uint64 differ."""
-    return sum(
-        np.bitwise_count(some[:, None, word] ^ others[None, :, word]).astype(np.uint16)
-        for word in range(some.shape[1])
-    )
+def _joined(
+    links: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rows, columns = zip(*links, strict=True) if links else ((), ())
+    none = np.empty(0, np.int64)
+    return np.concatenate([none, *rows]), np.concatenate([none, *columns])
 
 
-def _words(text: str) -> list[int]:
-    return [int(text[i : i + 16], 16) for i in range(0, len(text), 16)]
+def _merged(
+    labels: NDArray[np.int64], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return (n,) the labels, from 0 to n - 1, with one for all that links (rows, columns) join."""
+    links = labels[rows], labels[columns]
+    graph = coo_array((np.ones(len(rows), bool), links), shape=(len(labels), len(labels)))
+    merged: NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
+    return merged[labels]

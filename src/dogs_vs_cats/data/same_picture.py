@@ -22,7 +22,8 @@ def groups(workspace: Workspace, table: "pd.DataFrame") -> dict[str, str]:
     are those of near-duplicates. With one, the photos are compared again by the hashes that
     `make data` recorded, and photos whose file is missing or has changed since are left out.
     """
-    if table.empty or not dataset.read(workspace).listed_photos:
+    made = dataset.read(workspace)
+    if table.empty or not made.listed_photos:
         return dict(zip(table["id"], table["group"], strict=True))
     from dogs_vs_cats.data import inspection, near_duplicates
 
@@ -32,4 +33,6 @@ def groups(workspace: Workspace, table: "pd.DataFrame") -> dict[str, str]:
     shown = shown[same]
     hashes = [x.hashes for x in itertools.compress(inspections, same) if x.hashes is not None]
     ids = shown["id"].tolist()
-    return dict(zip(ids, near_duplicates.group(ids, shown["sha256"].tolist(), hashes), strict=True))
+    sha256s = shown["sha256"].tolist()
+    same_pictures = near_duplicates.group(ids, sha256s, hashes, threshold=made.threshold)
+    return dict(zip(ids, same_pictures.names, strict=True))

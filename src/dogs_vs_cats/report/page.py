@@ -31,6 +31,7 @@ CODE = (
     "data.inspection",
     "data.jpeg",
     "data.near_duplicates",
+    "data.nearest_hashes",
     "data.orientation",
     "data.perceptual_hash",
     "data.photos",

@@ -20,6 +20,7 @@ from dogs_vs_cats.workspace import SUBMISSIONS, Workspace
 STAMP = "submission.json"
 CODE = (
     "data.near_duplicates",
+    "data.nearest_hashes",
     "data.perceptual_hash",
     "data.same_picture",
     "features.join",
