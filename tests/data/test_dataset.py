@@ -1,6 +1,7 @@
 """make data: a source becomes one table, or one line says why not."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import random
@@ -420,3 +421,32 @@ def test_the_sample_submission_is_found_zipped_or_not_and_refused_if_damaged(her
     (source / "sample_submission.csv").write_text("id,label\n2,0.5\n")
     run("data", "--source", "source")
     assert kept.read_text() == "id,label\n2,0.5\n"
+
+
+def test_a_large_group_is_named_unless_groups_csv_alone_makes_it(here, run):
+    source = kaggle_folder(here / "source", each=40)
+    for number in range(40, 65):
+        (source / f"train/dog.{number}.jpg").write_bytes(encoded(picture(1), quality=30 + number))
+    printed = run("data", "--source", str(source))
+    assert "group dog.0 has 26 photos, 23.6% of all. Look at some of them" in printed
+    rows = "".join(f"dog.{n}.jpg,one series\n" for n in (0, *range(40, 65)))
+    (source / "groups.csv").write_text("photo,group\n" + rows)
+    assert "of all. Look at" not in run("data", "--source", str(source))
+
+
+def test_many_photos_without_faiss_are_compared_slowly_and_doubtful_links_counted(
+    here, run, monkeypatch
+):
+    from dogs_vs_cats.data import nearest_hashes
+
+    honest = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda x: None if x == "faiss" else honest(x))
+    source = kaggle_folder(here / "source")
+    picture(1).crop((1, 1, 59, 43)).save(source / "train/dog.99.jpg")
+    assert "256 bits" not in run("data", "--source", str(source))
+    (source / "train/dog.98.jpg").write_bytes(encoded(picture(77)))
+    monkeypatch.setattr(nearest_hashes, "MANY", 20)
+    printed = run("data", "--source", str(source))
+    assert "31 different photos are compared, all with all" in printed
+    assert "`make setup EXTRAS=faiss`" in printed
+    assert "differ in at most 48 of 256 bits, in 1 pairs in more than 12" in printed
