@@ -1,5 +1,6 @@
 """make data: a source becomes one table, or one line says why not."""
 
+import dataclasses
 import hashlib
 import importlib.util
 import json
@@ -18,7 +19,7 @@ import pandas as pd
 import pytest
 
 from dogs_vs_cats import files
-from dogs_vs_cats.data import dataset, photos, sources
+from dogs_vs_cats.data import dataset, photos, same_picture, sources
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 from support.commands import PROJECT, called
@@ -450,3 +451,18 @@ def test_many_photos_without_faiss_are_compared_slowly_and_doubtful_links_counte
     assert "31 different photos are compared, all with all" in printed
     assert "`make setup EXTRAS=faiss`" in printed
     assert "differ in at most 48 of 256 bits, in 1 pairs in more than 12" in printed
+
+
+def test_near_duplicates_apart_from_groups_csv_are_judged_as_make_data_judged_them(
+    here, run, monkeypatch
+):
+    source = kaggle_folder(here / "source")
+    picture(1).crop((1, 1, 59, 43)).save(source / "train/dog.99.jpg")
+    (source / "groups.csv").write_text("photo,group\ndog.0.jpg,p\ndog.99.jpg,p\n")
+    run("data", "--source", str(source))
+    workspace = Workspace("source")
+    rows = photos.read(workspace)
+    assert same_picture.groups(workspace, rows)["dog.99"] == "dog.0"
+    stricter = dataclasses.replace(dataset.read(workspace), threshold=2)
+    monkeypatch.setattr(dataset, "read", lambda _: stricter)
+    assert same_picture.groups(workspace, rows)["dog.99"] == "dog.99"
