@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dogs_vs_cats.data.layout import Layout
 
 CODE = (
+    "data.archive_members",
     "data.archives",
     "data.containers",
     "data.dataset",
