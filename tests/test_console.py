@@ -83,3 +83,15 @@ def test_a_name_is_suggested_if_it_is_like_what_was_typed():
     assert did_you_mean("bset", names) == " Did you mean 'best'?"
     assert did_you_mean("SEED ", names) == " Did you mean 'Seed'?"
     assert did_you_mean("zero-shot", names) == did_you_mean("", names) == ""
+
+
+def test_of_many_files_left_out_the_first_places_are_named_and_the_rest_counted(capsys):
+    places = {"a/": 1000, "two\nlines": 1} | {f"{n}.mov": 1 for n in range(8)}
+    console.report_left_out("data", "file", "no photos", places)
+    console.report_left_out("data", "file", "no photos", places | {"b.mov": 1, "c/": 2})
+    console.report_left_out("data", "file", "no photos", {})
+    ten = f"a/ (1,000), 'two\\nlines', {', '.join(f'{n}.mov' for n in range(8))}"
+    assert capsys.readouterr().out == (
+        f"data: 1,009 files left out as no photos: {ten}\n"
+        f"data: 1,012 files left out as no photos: {ten}, and 2 more\n"
+    )

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from dogs_vs_cats.errors import UserError
 
+SHOWN = 10  # items of a long list that are named
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 STOPPED = "Stopped. Finished work is kept: run the same command again to go on."
 
@@ -147,6 +148,28 @@ def whole_number(text: str, least: int, most: int = 1_000_000) -> int:
     if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}.")
     return int(text)
+
+
+def printable(text: str) -> str:
+    """Return `text`, quoted and escaped if a terminal would not show it as it is."""
+    return text if text.isprintable() else repr(text)
+
+
+def report_left_out(stage: str, what: str, why: str, places: dict[str, int]) -> None:
+    """Print how many files a stage leaves out, and where. places: folder or file -> how many."""
+    if not places:
+        return
+    count = sum(places.values())
+    shown = [
+        printable(place) + (f" ({n:,})" if n > 1 else "")
+        for place, n in list(places.items())[:SHOWN]
+    ]
+    rest = len(places) - len(shown)
+    shown += [f"and {rest:,} more"] if rest else []
+    print(
+        f"{stage}: {count:,} {what}{'s' * (count > 1)} left out as {why}: {', '.join(shown)}",
+        flush=True,
+    )
 
 
 def _flush() -> None:

@@ -15,7 +15,8 @@ from dogs_vs_cats.kaggle import competitions
 KAGGLE_NAME = re.compile(r"([A-Za-z]+)\.(\d+)")  # cat.0.jpg, without its ending
 # The parts that a dataset is split into, by the names of their folders in lower case.
 TRAIN = ("train", "training", "training_set", "train_set")
-VALIDATION = ("validation", "valid", "val", "validation_set", "val_set")  # labelled photos like train's
+# Labelled photos like those of train/.
+VALIDATION = ("validation", "valid", "val", "validation_set", "val_set")
 TEST = (*competitions.test_folders(), "test_set")
 PARTS = (*TRAIN, *VALIDATION, *TEST)
 KNOWN_CLASSES = frozenset().union(*competitions.class_sets())  # of all competitions: cat, dog
