@@ -92,21 +92,6 @@ def exported(made) -> Path:
     return prepared("exported", export)
 
 
-@pytest.fixture
-def quick(monkeypatch) -> None:
-    """Convert in this process, where TensorFlow is started: `exported` converts as users do."""
-
-    def convert(saved: Path, target: Path) -> None:
-        import tf2onnx.convert
-
-        options = ["convert", "--saved-model", str(saved), "--output", str(target)]
-        monkeypatch.setattr(sys, "argv", options)
-        tf2onnx.convert.main()
-
-    monkeypatch.setenv("TF2ONNX_CATCH_ERRORS", "FALSE")
-    monkeypatch.setattr(onnx_export, "_convert", convert)
-
-
 def engine() -> engines.Engine:
     return engines.choose("keras", "auto")
 
@@ -213,7 +198,9 @@ def test_heads_trained_again_are_exported_again(done):
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("texts", [{"deep": NARROW}, {"flat": FLAT, "shallow": SHALLOW}])
-def test_other_recipes_and_blends_of_one_size_are_one_file_too(here, quick, monkeypatch, texts):
+def test_other_recipes_and_blends_of_one_size_are_one_file_too(
+    here, quick_export, monkeypatch, texts
+):
     monkeypatch.setattr(folds, "FOLDS", 2)
     kaggle_folder(here / "source")
     workspace = train_recipes(**texts)
@@ -228,7 +215,7 @@ def test_other_recipes_and_blends_of_one_size_are_one_file_too(here, quick, monk
         assert parity.float32 < parity.trained
 
 
-def test_three_classes_are_exported_in_the_order_of_the_class_table(here, quick):
+def test_three_classes_are_exported_in_the_order_of_the_class_table(here, quick_export):
     for number, name in enumerate(("ant", "bee", "cow")):
         for each in range(10):
             write(Path("source") / name / f"{each}.jpg", 100 * number + each)
@@ -289,7 +276,7 @@ def test_the_file_rounds_features_to_float16_as_they_are_cached(done):
     assert np.array_equal(found, found.astype(np.float16))
 
 
-def test_a_broken_mirror_is_refused_and_no_file_is_kept(work, quick, monkeypatch):
+def test_a_broken_mirror_is_refused_and_no_file_is_kept(work, quick_export, monkeypatch):
     monkeypatch.setattr(
         onnx_graph, "VIEWS", dict.fromkeys(("plain", "mirror"), View("plain", False))
     )
