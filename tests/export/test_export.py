@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from dogs_vs_cats import environment
+from dogs_vs_cats import console, environment
 from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.views import View
 from dogs_vs_cats.data import dataset, folds, pixels, sources
@@ -26,7 +27,7 @@ from dogs_vs_cats.inference import predictor
 from dogs_vs_cats.modeling import blend, training
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.workspace import Workspace, current_workspace, remember_dataset
-from support.commands import DEEP, LOGISTIC, PROJECT, TINY, command
+from support.commands import DEEP, LOGISTIC, PROJECT, TINY, called, command
 from support.pictures import kaggle_folder, picture, write
 from support.prepared import copy_of, prepared
 
@@ -282,6 +283,21 @@ def test_a_broken_mirror_is_refused_and_no_file_is_kept(work, quick_export, monk
     )
     with pytest.raises(UserError, match=r"^ONNX Runtime and the pipeline differ by 0\.\d+ "):
         onnx_export.build(work, recipe_files.read("shallow.toml"), engine())
+    assert list(Path("exports/source").iterdir()) == []
+    assert not Path("models/source/shallow/export.json").exists()
+
+
+def test_a_stopped_export_leaves_no_file(work, quick, monkeypatch):
+    seen = []
+
+    def stop(number: int) -> None:
+        seen.extend(Path("exports").rglob(".shallow.*"))
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(os, "fsync", stop)
+    status, _, errors = called("export", "--recipe", "shallow.toml")
+    assert (status, errors) == (128 + signal.SIGTERM, f"error: {console.STOPPED}\n")
+    assert len(seen) == 1
     assert list(Path("exports/source").iterdir()) == []
     assert not Path("models/source/shallow/export.json").exists()
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import platform
 import re
 import struct
 import tarfile
@@ -119,6 +120,11 @@ def of_tar(opened: tarfile.TarFile, name: str) -> list[Member]:
 
     name: the tar's, for messages. UserError as of `of_zip`; DAMAGE of `archives` if it is damaged.
     """
+    if not hasattr(tarfile, "data_filter"):
+        raise UserError(
+            f"{name} is a tar, which Python unpacks safely from 3.11.4 on, and this is "
+            f"{platform.python_version()}. {YOURSELF}"
+        )
     infos = {info.name: info for info in opened.getmembers()}
     assert opened.fileobj is not None
     opened.fileobj.seek(opened.offset)
