@@ -46,7 +46,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 class _Descriptor(io.FileIO):
-    """A standard stream's bytes; once its reader has gone, as in `make data | head -1`, nobody's."""
+    """A stream's bytes. Once its reader has gone, as in `make data | head -1`, they are dropped."""
 
     def write(self, data: Any) -> int | None:
         try:

@@ -287,6 +287,7 @@ def test_a_broken_mirror_is_refused_and_no_file_is_kept(work, quick_export, monk
     assert not Path("models/source/shallow/export.json").exists()
 
 
+@pytest.mark.matrix
 def test_a_stopped_export_leaves_no_file(work, quick, monkeypatch):
     seen = []
 
