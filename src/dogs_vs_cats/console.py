@@ -48,7 +48,7 @@ def run(main: Callable[[], None]) -> None:
 class _Descriptor(io.FileIO):
     """A stream's bytes. Once its reader has gone, as in `make data | head -1`, they are dropped."""
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError as error:
