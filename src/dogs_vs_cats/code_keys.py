@@ -24,9 +24,17 @@ SAME_BYTES: dict[str, str] = {
     "415be2d4ba1e0e8b5a1a2fdc2a698354424f8ceb343398161ca5e339bce647c8": (
         "d5db57a991afa251959ea1eae7a6665705b1a2f3d9e7ed43895d2981e17a1108"
     ),
+    # data.inspection
+    "8d467c600d5242126bb4e1e2a9060bc45308211977d752749ce020b13140af08": (
+        "4e2e03d1f5f3e8694aedcbc10d0b8354dd08c4bfe1b647c3693959acbdb2f26d"
+    ),
     # data.photos
-    "e7efff34d01eb91f5498b68230abccaf2da93895fdb30ad49c85c668b307b34e": (
+    "075991febcde68cb3fbc1a214aa637bb63ab614dd497dbe6484ce608b4b41fd8": (
         "9423f53fb2240101f6ca81b5e0c4ba099974955440d977b8515892174294fa96"
+    ),
+    # data.same_picture
+    "006627a8608d84550d7c763304e39833fd6e7a93aa7629ea41668afa47b6c8a2": (
+        "5f29f96e732180a263f3dbda81b1a5820e512b6efbbdf9ee6da911d47fc2e498"
     ),
     # features.cache
     "8df4de6c8ee95728ba68f4844063d59e3a2149c371e95b29e835f65ff13d74fd": (

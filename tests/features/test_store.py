@@ -10,9 +10,9 @@ import pytest
 
 from dogs_vs_cats import files
 from dogs_vs_cats.config.views import VIEWS
+from dogs_vs_cats.data.digests import from_hex
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import held_rows, store
-from dogs_vs_cats.features.digests import from_hex
 
 WIDTH = 5
 PLAIN = VIEWS["plain"].geometry()

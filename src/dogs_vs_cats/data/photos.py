@@ -59,18 +59,24 @@ def parts(workspace: Workspace, columns: Sequence[str]) -> Iterator[pd.DataFrame
     UserError if it is not as `make data` wrote it, but neither ids nor groups are looked through.
     """
     # A spreadsheet may have put a byte order mark before it, and other ends of lines.
-    with workspace.table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        if file.readline().rstrip("\r\n") != ",".join(COLUMNS):
+    with workspace.table.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        if file.readline().rstrip("\n") != ",".join(COLUMNS):
             raise _changed(workspace)
-        tables = pd.read_csv(
-            file, names=COLUMNS, usecols=columns, dtype=str, keep_default_na=False, chunksize=PART
-        )
-        with tables:
-            for table in tables:
-                for column in NUMBERS:
-                    if column in columns:
-                        table[column] = table[column].replace("", "-1").astype(int)
-                yield table
+    with pd.read_csv(
+        workspace.table,
+        header=0,
+        names=COLUMNS,
+        usecols=columns,
+        dtype=str,
+        keep_default_na=False,
+        encoding="utf-8",
+        encoding_errors="surrogateescape",
+        chunksize=PART,
+    ) as tables:
+        for table in tables:
+            for column in (x for x in NUMBERS if x in columns):
+                table[column] = table[column].replace("", "-1").astype(int)
+            yield table
 
 
 def _changed(workspace: Workspace) -> UserError:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from dogs_vs_cats.features import digests
+from dogs_vs_cats.data import digests
 from dogs_vs_cats.features.storage_type import DTYPE
 
 CHUNK = 64  # rows: two to five seconds of VGG16 on two cores

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dogs_vs_cats.data import photos
-from dogs_vs_cats.features import cache, digests, pipeline
+from dogs_vs_cats.data import digests, photos
+from dogs_vs_cats.features import cache, pipeline
 from dogs_vs_cats.workspace import Workspace
 
 if TYPE_CHECKING:

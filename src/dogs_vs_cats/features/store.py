@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from dogs_vs_cats import files
+from dogs_vs_cats.data import digests as digest_files
+from dogs_vs_cats.data.digests import Lookup
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.features import digests as digest_files
 from dogs_vs_cats.features import held_rows
-from dogs_vs_cats.features.digests import Lookup
 from dogs_vs_cats.features.held_rows import (
     ARRAY,
     BEFORE,

@@ -22,6 +22,11 @@ def from_hex(texts: Iterable[str]) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def to_hex(digests: np.ndarray) -> list[str]:
+    """Return the digests (n, 32) as strings."""
+    return digests.tobytes().hex("\n", 32).split()
+
+
 def _from_text(text: str) -> np.ndarray:
     return np.frombuffer(bytes.fromhex(text), np.uint8).reshape(-1, 32)
 
