@@ -36,6 +36,10 @@ SAME_BYTES: dict[str, str] = {
     "006627a8608d84550d7c763304e39833fd6e7a93aa7629ea41668afa47b6c8a2": (
         "5f29f96e732180a263f3dbda81b1a5820e512b6efbbdf9ee6da911d47fc2e498"
     ),
+    # features.quantisation_samples
+    "32cb697ac6ffef9736a5d5bae360b9304e6aafdd051c3e57d1b963de744b3baa": (
+        "77e7f0d7dab8c11f06b1c7c21cc486a97639311832632de4880b9534872a5a42"
+    ),
     # features.cache
     "8df4de6c8ee95728ba68f4844063d59e3a2149c371e95b29e835f65ff13d74fd": (
         "518c26a1bbf53402c5552e0cd119609213c7412d2db574e72913ec9c55f93dda"

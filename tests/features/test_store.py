@@ -278,7 +278,7 @@ def test_killed_at_any_line_a_change_loses_at_most_a_chunk(tmp_path, straight, n
         assert whole(folder) == whole(straight / name)
         check(folder, numbers)
         shutil.rmtree(folder.parent)
-        step += 7
+        step += 13
     assert step > 100
 
 
