@@ -8,12 +8,12 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 
 PLACE = Workspace("source")
-TEXT = """id,path,label,group,fold,width,height,sha256,problem
+TEXT = '''id,path,label,group,fold,width,height,sha256,problem
 cat.1,a.jpg,cat,cat.1,0,5,6,aa,
 cat.2,"b, ü.jpg",cat,cat.1,0,7,8,bb,
 dog.1,c.jpg,dog,dog.1,,0,0,cc,"broken: ""x"""
 1,d.jpg,,1,,9,10,dd,
-"""
+'''
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_a_name_that_is_not_utf8_and_an_empty_table_are_kept():
     [
         ("id,path", "name,path"),
         ("cat.2,", "cat.1,"),
-        ("cat.2,\"b, ü.jpg\",cat,cat.1,0", "cat.2,\"b, ü.jpg\",cat,cat.1,3"),
+        (",cat,cat.1,0,7", ",cat,cat.1,3,7"),
     ],
 )
 @pytest.mark.parametrize("rows", [1, 100])
