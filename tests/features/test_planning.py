@@ -2,7 +2,6 @@
 
 import hashlib
 from contextlib import closing
-from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -79,13 +78,13 @@ def test_jobs_are_taken_as_they_are_needed(tmp_path):
     path = write(tmp_path / "0.jpg", 0)
     taken = []
 
-    def endless():
-        for number in count():
+    def jobs():
+        for number in range(1000):
             taken.append(number)
             yield pipeline.Job(None, path, {"plain": number})
 
     extractor = Extractor(lambda images: np.zeros((len(images), 4), np.float32), 1)
-    with closing(pipeline.computed(extractor, endless(), 32, 2, 1, Times())) as results:
+    with closing(pipeline.computed(extractor, jobs(), 32, 2, 1, Times())) as results:
         needs = [next(results)[0] for _ in range(6)]
     assert needs == list(range(6))
     assert len(taken) <= 6 + 2 * (pipeline.AHEAD + 2)

@@ -170,6 +170,7 @@ CHANGES = {
     "fewer chunks": [*range(150)],
     "changed and added": [1000, *range(1, 300), 1001],
     "removed and changed": [*range(200), 1000, *range(201, 260)],
+    "one photo of each chunk changed": [n + 1000 * (n % 64 == 9) for n in range(300)],
 }
 
 
@@ -204,6 +205,7 @@ def written(monkeypatch) -> list[int]:
         ("fewer chunks", [2]),
         ("changed and added", [0, 4]),
         ("removed and changed", [3, 4]),
+        ("one photo of each chunk changed", [0, 1, 2, 3, 4]),
     ],
 )
 def test_a_change_of_photos_writes_only_their_chunks(tmp_path, straight, monkeypatch, name, chunks):
@@ -282,8 +284,35 @@ def test_killed_at_any_line_a_change_loses_at_most_a_chunk(tmp_path, straight, n
     assert step > 100
 
 
+@pytest.mark.parametrize("files_written", [1, 2])
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_as_lists_of_photos_are_replaced_nothing_is_lost(
+    tmp_path, straight, monkeypatch, files_written, after
+):
+    folder, name = tmp_path / "s", "one photo of each chunk changed"
+    shutil.copytree(straight / "before", folder)
+    left, write = files_written, store.digest_files.write
+
+    def dying(*arguments):
+        nonlocal left
+        left -= 1
+        if left or after:
+            write(*arguments)
+        if not left:
+            raise Kill
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.digest_files, "write", dying)
+        with pytest.raises(Kill):
+            fill(folder, CHANGES[name])
+    trusted_or_refused(folder, CHANGES[name])
+    assert fill(folder, CHANGES[name]) == 5
+    assert whole(folder) == whole(straight / name)
+
+
 def trusted_or_refused(folder, numbers) -> None:
     """A store of either photos is whole, or it is not taken for one."""
+    assert not (folder.parent / "s.partial" / "stamp.json").exists()
     listed = numbers
     if folder.exists():
         rows = held_rows.digests.read(folder / "rows.csv")
