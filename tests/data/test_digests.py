@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dogs_vs_cats.data import digests
+from dogs_vs_cats.errors import UserError
 
 TEXTS = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(200)]
 
@@ -29,9 +30,10 @@ def test_another_file_is_refused(tmp_path, text):
         digests.read(tmp_path / "rows.csv")
 
 
-def test_a_text_that_is_no_digest_is_refused():
-    with pytest.raises(ValueError, match="no sha256"):
-        digests.from_hex([*TEXTS, "ab"])
+@pytest.mark.parametrize("text", ["ab", "x" * 64, " " * 32 + "a" * 32, "a" * 64 + "\n"])
+def test_a_text_that_is_no_digest_is_refused(text):
+    with pytest.raises(UserError, match="not 64 hex digits"):
+        digests.from_hex([*TEXTS, text])
 
 
 def test_every_row_is_found_and_no_other():

@@ -1,5 +1,6 @@
 """Digests: the sha256 of many photos as one array (n, 32) uint8, a quarter of what strings take."""
 
+import re
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -7,17 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from dogs_vs_cats import files
+from dogs_vs_cats.errors import UserError
 
 HEADER = "sha256\n"
+HEX = re.compile("[0-9a-f]{64}")
 PART = 1 << 16  # rows read or written at once
 
 
 def from_hex(texts: Iterable[str]) -> np.ndarray:
-    """Return (n, 32) uint8; ValueError if one is no sha256 in hex."""
+    """Return (n, 32) uint8; UserError if one is no sha256 in hex."""
     texts, parts = iter(texts), [np.empty((0, 32), np.uint8)]
     while part := list(islice(texts, PART)):
-        if any(len(text) != 64 for text in part):
-            raise ValueError(f"{next(x for x in part if len(x) != 64)!r} is no sha256.")
+        wrong = next((text for text in part if not HEX.fullmatch(text)), None)
+        if wrong is not None:
+            raise UserError(
+                f"A photo's sha256 is {wrong!r}, not 64 hex digits. Run `make data` again."
+            )
         parts.append(_from_text("".join(part)))
     return np.concatenate(parts)
 
