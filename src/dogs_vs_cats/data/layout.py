@@ -29,7 +29,7 @@ KNOWN = (
 Files = dict[Path, list[Path]]  # folder -> its photo files
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
     """A photo file.
 
