@@ -80,7 +80,7 @@ help: ## this page
 	@echo
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 	  awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
-	@echo "Variables, as in: make submit RECIPE=best"
+	@echo "Variables, as in: make submit RECIPE=champion"
 	@echo "  SOURCE=kaggle    where photos come from: kaggle, microsoft, sample, a folder or zip"
 	@echo "  COMPETITION=name dogs-vs-cats-redux-kernels-edition (scored late), or dogs-vs-cats"
 	@echo "  DATASET=name     which dataset (default: that of the last make data)"
@@ -192,7 +192,7 @@ demo: $(READY) hub ## the whole road in some minutes, on drawings; no account ne
 	@echo "With the real photos:"
 	@echo "  make data                     from Kaggle (it says how to get in), or"
 	@echo "  make data SOURCE=microsoft    the same photos without an account"
-	@echo "  make submit                   then try: make submit RECIPE=best"
+	@echo "  make submit                   then try: make submit RECIPE=champion"
 
 check: $(READY) ## check any submission: make check CSV=path
 	@$(RUN) scripts/check.py $(if $(CSV),--csv="$$CSV") $(PICK)

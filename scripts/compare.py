@@ -13,9 +13,10 @@ def main() -> None:
     from dogs_vs_cats.report import frontier
 
     recipes = compare.trained(workspace)
-    for line in compare.lines(workspace, recipes):
+    compared = compare.rows(recipes)
+    for line in compare.lines(workspace, recipes, compared):
         print(f"compare: {line}")
-    path = frontier.write(workspace, compare.rows(recipes))
+    path = frontier.write(workspace, compared)
     if path:
         print(f"compare: {path}: log loss against CPU time a photo, the frontier joined")
 

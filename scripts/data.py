@@ -8,8 +8,6 @@ from dogs_vs_cats.data.dataset import Dataset
 from dogs_vs_cats.kaggle import credentials
 from dogs_vs_cats.workspace import Workspace, check_dataset_name, remember_dataset
 
-SHOWN = 10  # unreadable photos, and places of files left out, that are named
-
 
 def main() -> None:
     parser = console.arguments(__doc__, dataset="a name for it (default: after the source)")
@@ -61,13 +59,14 @@ def report(workspace: Workspace, made: Dataset, state: str) -> None:
             "them"
         )
     report_doubts(workspace, made)
-    report_left_out("image file", "neither labelled nor test photos", made.left_out)
-    report_left_out("file", "no photos, by ending and first bytes", made.no_photos)
+    unused, no_photos = "neither labelled nor test photos", "no photos, by ending and first bytes"
+    console.report_left_out("data", "image file", unused, made.left_out)
+    console.report_left_out("data", "file", no_photos, made.no_photos)
     if made.problems:
         print(f"data: {len(made.problems):,} photos can't be read and are set aside:")
-        for photo, problem in list(made.problems.items())[:SHOWN]:
+        for photo, problem in list(made.problems.items())[: console.SHOWN]:
             print(f"data:   {photo}: {problem}")
-        rest = len(made.problems) - SHOWN
+        rest = len(made.problems) - console.SHOWN
         if rest > 0:
             print(f"data:   and {rest:,} more: column problem of {workspace.table}")
     if made.unreadable_test_photos:
@@ -86,25 +85,12 @@ def report_doubts(workspace: Workspace, made: Dataset) -> None:
             "false"
         )
     photos = sum(made.photos_per_class.values()) + made.test_photos - made.unreadable_test_photos
-    for group, count in list(made.large_groups.items())[:SHOWN]:
+    for group, count in list(made.large_groups.items())[: console.SHOWN]:
         print(
             f"data: group {group} has {count:,} photos, {count / photos:.1%} of all. Look at some "
             f"of them (column group of {workspace.table}): different pictures that hardly differ, "
             "such as blank frames, are better left out"
         )
-
-
-def report_left_out(what: str, why: str, places: dict[str, int]) -> None:
-    """Print how many files are left out, and where. places: folder or file -> how many."""
-    if places:
-        count = sum(places.values())
-        shown = [
-            (place if place.isprintable() else repr(place)) + (f" ({n:,})" if n > 1 else "")
-            for place, n in list(places.items())[:SHOWN]
-        ]
-        rest = len(places) - len(shown)
-        shown += [f"and {rest:,} more"] if rest else []
-        print(f"data: {count:,} {what}{'s' * (count > 1)} left out as {why}: {', '.join(shown)}")
 
 
 if __name__ == "__main__":

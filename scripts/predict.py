@@ -11,8 +11,6 @@ from dogs_vs_cats.inference import output
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.workspace import current_workspace
 
-SHOWN = 10  # files left out that are named
-
 
 def main() -> None:
     parser = console.arguments(__doc__)
@@ -32,13 +30,8 @@ def main() -> None:
     count = f"{len(paths):,} photo{'s' * (len(paths) > 1)}"
     progress.say(f"predict: {workspace.dataset}, {recipe.name}: {count}")
     others = photo_files.others_named_by(args.photos)
-    if others:
-        names = ", ".join(output.printable(str(path)) for path in others[:SHOWN])
-        more = f", and {len(others) - SHOWN:,} more" if len(others) > SHOWN else ""
-        progress.say(
-            f"predict: {len(others):,} file{'s' * (len(others) > 1)} left out as no photos, by "
-            f"ending and first bytes: {names}{more}"
-        )
+    why = "no photos, by ending and first bytes"
+    console.report_left_out("predict", "file", why, {str(path): 1 for path in others})
 
     from dogs_vs_cats.inference import predictor
 

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,24 @@ def train_tiny(folder: Path) -> None:
 def trained(made, here) -> Path:
     """A copy of the workspace that is `made`, worked in."""
     return copy_of(made, here)
+
+
+@pytest.fixture
+def quick_export(monkeypatch) -> None:
+    """Let an export convert in this process, where TensorFlow is started.
+
+    `exported` of export/test_export.py converts in a process of its own, as users do.
+    """
+
+    def convert(saved: Path, target: Path) -> None:
+        import tf2onnx.convert
+
+        options = ["convert", "--saved-model", str(saved), "--output", str(target)]
+        monkeypatch.setattr(sys, "argv", options)
+        tf2onnx.convert.main()
+
+    monkeypatch.setenv("TF2ONNX_CATCH_ERRORS", "FALSE")
+    monkeypatch.setattr("dogs_vs_cats.export.onnx_export._convert", convert)
 
 
 @pytest.fixture(scope="session")

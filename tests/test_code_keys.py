@@ -1,5 +1,6 @@
 """Keys of code: they change when code changes that can decide bytes, and at no other time."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -82,7 +83,7 @@ def test_the_key_is_that_of_all_modules_in_any_order():
 def test_every_python_gives_the_same_key(version):
     python = shutil.which(f"python{version}")
     source = Path(code_keys.__file__).parents[1]
-    modules = ["files", "code_keys", "data.pixels", "features.store"]
+    modules = ["files", "code_keys", "data.pixels", "features.store", "features.storage_type"]
     code = f"from dogs_vs_cats import code_keys; print(code_keys.code_key(*{modules}))"
     done = python and subprocess.run(
         [python, "-c", code],
@@ -95,3 +96,29 @@ def test_every_python_gives_the_same_key(version):
     if not done or done.returncode:
         pytest.skip(f"no Python {version} here")
     assert done.stdout.strip() == code_keys.code_key(*modules)
+
+
+def test_a_module_that_gives_the_same_bytes_keeps_the_key_of_the_one_it_replaced(monkeypatch):
+    before = code_keys.code_key("files")
+    monkeypatch.setattr(code_keys, "SAME_BYTES", {digest_of("data.pixels"): digest_of("files")})
+    code_keys._module_key.cache_clear()
+    assert code_keys.code_key("data.pixels") == before
+    code_keys._module_key.cache_clear()
+
+
+def test_no_entry_is_left_over_of_modules_that_were_edited_since():
+    modules = [".".join(x.parts) for x in relative_modules()]
+    assert not code_keys.SAME_BYTES.keys() - set(map(digest_of, modules))
+
+
+def relative_modules() -> list[Path]:
+    return [
+        path.relative_to(code_keys.PACKAGE).with_suffix("")
+        for path in code_keys.PACKAGE.rglob("*.py")
+        if path.stem != "__init__"
+    ]
+
+
+def digest_of(module: str) -> str:
+    source = (code_keys.PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    return hashlib.sha256(code_keys.canonical(source).encode()).hexdigest()

@@ -41,17 +41,30 @@ def ended(flush: bool, rest: str, reader: bool = False) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("flush", [True, False])
-def test_without_a_reader_of_stdout_the_status_is_141_and_no_line_is_printed(here, flush):
-    """`make predict CSV=out.csv | head -1`: the CSV may not be written."""
-    for rest in "pass", "raise UserError('a is missing.')":
-        assert ended(flush, rest) == (141, "")
-
-
-def test_with_a_reader_the_status_says_how_the_work_ended(here):
-    assert ended(False, "pass", reader=True) == (0, "")
+@pytest.mark.parametrize("reader", [True, False])
+def test_the_status_says_how_the_work_ended_with_and_without_a_reader_of_stdout(
+    here, flush, reader
+):
+    """`make predict CSV=out.csv | head -1`: the CSV is written."""
+    more = "print('more', flush=True); open('written', 'w')"
+    assert ended(flush, more, reader) == (0, "")
+    assert (here / "written").exists()
     line = "error: a is missing.\n"
-    assert ended(False, "raise UserError('a is missing.')", reader=True) == (1, line)
-    assert ended(False, "raise KeyboardInterrupt", reader=True)[0] == 130
+    assert ended(flush, "raise UserError('a is missing.')", reader) == (1, line)
+    assert ended(flush, "raise KeyboardInterrupt", reader) == (130, f"error: {console.STOPPED}\n")
+
+
+def test_output_that_can_not_be_written_is_one_line(here):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT.format(flush=False, rest="pass")],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("error: Can't write the output: No space left on device.")
 
 
 @pytest.mark.parametrize(
@@ -83,3 +96,15 @@ def test_a_name_is_suggested_if_it_is_like_what_was_typed():
     assert did_you_mean("bset", names) == " Did you mean 'best'?"
     assert did_you_mean("SEED ", names) == " Did you mean 'Seed'?"
     assert did_you_mean("zero-shot", names) == did_you_mean("", names) == ""
+
+
+def test_of_many_files_left_out_the_first_places_are_named_and_the_rest_counted(capsys):
+    places = {"a/": 1000, "two\nlines": 1} | {f"{n}.mov": 1 for n in range(8)}
+    console.report_left_out("data", "file", "no photos", places)
+    console.report_left_out("data", "file", "no photos", places | {"b.mov": 1, "c/": 2})
+    console.report_left_out("data", "file", "no photos", {})
+    ten = f"a/ (1,000), 'two\\nlines', {', '.join(f'{n}.mov' for n in range(8))}"
+    assert capsys.readouterr().out == (
+        f"data: 1,009 files left out as no photos: {ten}\n"
+        f"data: 1,012 files left out as no photos: {ten}, and 2 more\n"
+    )

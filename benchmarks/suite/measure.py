@@ -28,7 +28,15 @@ from dogs_vs_cats import environment, files
 from dogs_vs_cats.config import engines
 from dogs_vs_cats.config.recipes import FeatureSettings, KerasHead
 from dogs_vs_cats.data import photos, pixels
-from dogs_vs_cats.features import cache, extraction, keras_backend, rows, store, timings
+from dogs_vs_cats.features import (
+    cache,
+    extraction,
+    keras_backend,
+    rows,
+    storage_type,
+    store,
+    timings,
+)
 from dogs_vs_cats.modeling import evaluation, heads, training
 from dogs_vs_cats.workspace import Workspace
 
@@ -147,7 +155,7 @@ def _random_rows(count: int, settings: FeatureSettings) -> rows.Rows:
     rng = np.random.default_rng(0)
     dimension = settings.dimension()
     labels = np.arange(count) % 2
-    array = rng.normal(size=(count, dimension)).astype(store.DTYPE)
+    array = rng.normal(size=(count, dimension)).astype(storage_type.DTYPE)
     array[:, 0] += labels
     views = dict.fromkeys(settings.views("train"), array)
     return rows.Rows(views, dict.fromkeys(views, np.arange(count)), labels)
@@ -203,8 +211,10 @@ def _write_features(path: Path, count: int, dimension: int) -> np.ndarray:
     """Write `count` rows of noise that depends on the class; return the (count,) int classes."""
     labels = np.arange(count) % 2
     rng = np.random.default_rng(0)
-    files.require_free(path.parent, count * dimension * store.DTYPE.itemsize, "random features")
-    array = np.lib.format.open_memmap(path, "w+", store.DTYPE, (count, dimension))
+    files.require_free(
+        path.parent, count * dimension * storage_type.DTYPE.itemsize, "random features"
+    )
+    array = np.lib.format.open_memmap(path, "w+", storage_type.DTYPE, (count, dimension))
     for start in range(0, count, store.CHUNK):
         part = labels[start : start + store.CHUNK]
         block = rng.integers(-512, 512, (len(part), dimension), np.int16) / np.float32(256)

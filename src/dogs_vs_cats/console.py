@@ -12,10 +12,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dogs_vs_cats.errors import UserError
 
+SHOWN = 10  # items of a long list that are named
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 STOPPED = "Stopped. Finished work is kept: run the same command again to go on."
 
@@ -33,24 +34,49 @@ def run(main: Callable[[], None]) -> None:
 
     SIGTERM and SIGHUP unwind `main` as Ctrl-C does, so that temporary files are removed; the status
     is 128 and the signal's number, as in a shell. Only a UserError and an OSError become one line;
-    anything else is a bug and keeps its traceback. If the reader of stdout has gone, there is no
-    line, but the work may not be finished: the status is 141, as in a shell for a process that
-    SIGPIPE ends.
+    anything else is a bug and keeps its traceback. The work goes on where nobody reads stdout or
+    stderr any more, or it can't show a character.
     """
     # Pillow warns of photos that are merely large or odd. Photos that can't be read are reported
     # by name.
     warnings.filterwarnings("ignore", module="PIL")
+    sys.stdout, sys.stderr = _lasting(sys.stdout), _lasting(sys.stderr)
+    with _signals_raised():
+        _call(main)
+
+
+class _Descriptor(io.FileIO):
+    """A stream's bytes. Once its reader has gone, as in `make data | head -1`, they are dropped."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())  # for native libraries and child processes too
+            os.close(null)
+            if isinstance(error, BrokenPipeError):
+                return super().write(data)
+            error.filename = "the output"
+            raise
+
+
+def _lasting(stream: Any) -> Any:
+    """Return stdout or stderr so that no print to it fails; None stands for a closed one."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
     # A file name may hold bytes that the terminal's encoding can't show.
-    for stream in sys.stdout, sys.stderr:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        with _signals_raised():
-            _call(main)
-    except BrokenPipeError:
-        # `make status | head`: Python flushes stdout once more at exit, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    stream.reconfigure(errors="backslashreplace")
+    if stream not in (sys.__stdout__, sys.__stderr__):  # a test's
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Descriptor(stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+    )
 
 
 @contextmanager
@@ -80,18 +106,16 @@ def _signals_raised() -> Iterator[None]:
 
 
 def _call(main: Callable[[], None]) -> None:
-    """Call `main`; end with a status and one line if it fails. BrokenPipeError is raised."""
+    """Call `main`; end with a status and one line if it fails."""
     try:
         main()
-        _flush()  # now, while a failure can still change the exit status
+        sys.stdout.flush()  # now, while a failure can still change the exit status
     except UserError as error:
         _stop(str(error), 1)
     except Terminated as error:
         _stop(STOPPED, 128 + error.signal)
     except KeyboardInterrupt:
         _stop(STOPPED, 130)
-    except BrokenPipeError:
-        raise
     except OSError as error:
         if error.errno in DISK_FULL:
             _stop(
@@ -149,12 +173,29 @@ def whole_number(text: str, least: int, most: int = 1_000_000) -> int:
     return int(text)
 
 
-def _flush() -> None:
-    if sys.stdout is not None:  # it is None where stdout is closed
-        sys.stdout.flush()
+def printable(text: str) -> str:
+    """Return `text`, quoted and escaped if a terminal would not show it as it is."""
+    return text if text.isprintable() else repr(text)
+
+
+def report_left_out(stage: str, what: str, why: str, places: dict[str, int]) -> None:
+    """Print how many files a stage leaves out, and where. places: folder or file -> how many."""
+    if not places:
+        return
+    count = sum(places.values())
+    shown = [
+        printable(place) + (f" ({n:,})" if n > 1 else "")
+        for place, n in list(places.items())[:SHOWN]
+    ]
+    rest = len(places) - len(shown)
+    shown += [f"and {rest:,} more"] if rest else []
+    print(
+        f"{stage}: {count:,} {what}{'s' * (count > 1)} left out as {why}: {', '.join(shown)}",
+        flush=True,
+    )
 
 
 def _stop(line: str, status: int) -> NoReturn:
-    _flush()
+    sys.stdout.flush()
     print(f"error: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(status)

@@ -52,6 +52,12 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.split("  ") if cell.strip()]
 
 
+def comparison() -> list[str]:
+    """Return the lines that `make compare` prints of the trained recipes."""
+    recipes = compare.trained(PLACE)
+    return compare.lines(PLACE, recipes, compare.rows(recipes))
+
+
 def test_recipes_are_sorted_by_log_loss_with_what_they_cost(here, run):
     write_trained("fast", hard(400) * 0.8)
     write_trained("best", hard(400))
@@ -92,7 +98,7 @@ def test_a_difference_is_paired_by_photo_not_by_row(here):
     gap, error = compare.difference(two, one)
     assert gap == pytest.approx(0.02, rel=0.05)
     assert error < 0.001
-    assert "more than noise" in compare.lines(PLACE, compare.trained(PLACE))[3]
+    assert "more than noise" in comparison()[3]
 
 
 def test_noise_is_called_noise_and_a_group_counts_once(here):
@@ -113,7 +119,7 @@ def test_noise_is_called_noise_and_a_group_counts_once(here):
 def test_twins_and_clones_are_not_worse(here):
     write_trained("one", hard(50))
     write_trained("two", hard(50))
-    lines = compare.lines(PLACE, compare.trained(PLACE))
+    lines = comparison()
     assert "0.0000 ± 0.0000" in lines[3]
     assert "may be noise" in lines[3]
 
@@ -138,7 +144,7 @@ def test_recipes_of_different_photos_are_refused_by_name(here):
     write_trained("best", hard(50))
     write_trained("third", hard(52))
     with pytest.raises(UserError, match=r"^Only recipes trained on the same photos") as error:
-        compare.lines(PLACE, compare.trained(PLACE))
+        comparison()
     assert "best, fast: 50 photos; third: 52 photos" in str(error.value)
     assert "dog.50" in str(error.value)
 
@@ -147,7 +153,7 @@ def test_another_label_makes_another_photo(here):
     write_trained("fast", hard(50))
     write_trained("third", hard(50), labels=np.array([1, *(np.arange(1, 50) % 2)]))
     with pytest.raises(UserError, match=r"they differ in dog\.0"):
-        compare.lines(PLACE, compare.trained(PLACE))
+        comparison()
 
 
 def test_other_groups_or_folds_make_another_photo_too(here):
@@ -155,11 +161,11 @@ def test_other_groups_or_folds_make_another_photo_too(here):
     write_trained("fast", hard(50))
     write_trained("third", hard(50), each=2)
     with pytest.raises(UserError, match="class, group and fold of each"):
-        compare.lines(PLACE, compare.trained(PLACE))
+        comparison()
     shutil.rmtree(PLACE.model("third"))
     write_trained("third", hard(50), turn=1)
     with pytest.raises(UserError, match="class, group and fold of each"):
-        compare.lines(PLACE, compare.trained(PLACE))
+        comparison()
 
 
 def test_recipes_that_are_behind_are_named(here):
@@ -176,7 +182,7 @@ def test_recipes_that_are_behind_are_named(here):
     assert compare.stale(PLACE, compare.trained(PLACE)) == []
     given("best", {"photos": "others"})
     assert compare.stale(PLACE, compare.trained(PLACE)) == ["best", "both"]
-    last = compare.lines(PLACE, compare.trained(PLACE))[-1]
+    last = comparison()[-1]
     assert last == "made from other photos, groups or members than there are now: best, both"
 
 
@@ -186,20 +192,20 @@ def test_a_recipe_whose_stamp_was_broken_by_hand_is_not_trained(here, broken):
     write_trained("best", hard(50))
     (PLACE.model("best") / "stamp.json").write_text(broken)
     assert [one.name for one in compare.trained(PLACE)] == ["fast"]
-    assert sum("fast" in line for line in compare.lines(PLACE, compare.trained(PLACE))[:-1]) == 2
+    assert sum("fast" in line for line in comparison()[:-1]) == 2
     (PLACE.model("fast") / "stamp.json").write_text(broken)
     with pytest.raises(UserError, match="There is no trained recipe in models/d: run `make train`"):
-        compare.lines(PLACE, compare.trained(PLACE))
+        comparison()
 
 
 def test_no_recipes_and_old_predictions_are_refused(here):
     with pytest.raises(UserError, match="There is no trained recipe in models/d: run `make train`"):
-        compare.lines(PLACE, compare.trained(PLACE))
+        comparison()
     write_trained("fast", hard(50))
     path = PLACE.model("fast") / "out-of-fold.csv"
     path.write_text("id,fold,label,p_cat,p_dog\ncat.0,0,cat,0.9,0.1\n")
     with pytest.raises(UserError, match="RECIPE=fast"):
-        compare.lines(PLACE, compare.trained(PLACE))
+        comparison()
 
 
 def test_both_tables_fit_a_terminal(here):
@@ -217,7 +223,7 @@ def test_both_tables_fit_a_terminal(here):
         timings.add(cache, 12345.0, {"train-plain": 10, "test-plain": 5})
         (cache / "train-plain").mkdir()
         (cache / "train-plain" / "features.npy").write_bytes(bytes(250_000_000))
-    lines = compare.lines(PLACE, compare.trained(PLACE))
+    lines = comparison()
     assert any("250.0 MB, 12,345 s" in line for line in lines)
     assert max(map(len, lines)) <= 100 - len("compare: ")
 

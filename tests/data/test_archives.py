@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import platform
 import random
 import struct
 import tarfile
@@ -321,6 +322,16 @@ def test_a_tar_is_unpacked_however_it_is_compressed(tmp_path, nested, mode):
     for end in len(content) // 4, len(content) // 2:
         with pytest.raises(UserError, match=r"cut short|is damaged"):
             unpacked_to(tmp_path, content[:end], TARS[mode])
+
+
+def test_a_python_without_safe_unpacking_names_what_a_tar_needs(tmp_path, monkeypatch):
+    """As 3.11.2, which Debian 12 has."""
+    monkeypatch.delattr(tarfile, "data_filter")
+    monkeypatch.setattr(platform, "python_version", lambda: "3.11.2")
+    content = raw_tar(*((name, data, {}) for name, data in PAIR.items()))
+    with pytest.raises(UserError, match=r"from 3\.11\.4 on, and this is 3\.11\.2\. Unpack it"):
+        unpacked_to(tmp_path, content, "photos.tar")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_tar_that_ends_too_early_or_has_a_damaged_header_loses_no_photo_in_silence(tmp_path):

@@ -104,7 +104,7 @@ def test_a_test_set_in_class_folders_is_predicted_and_its_labels_kept_aside(here
 
 def test_what_is_left_out_is_said_again_on_every_run(here, run):
     source = class_folder(here / "pets/train").parent
-    for name in "valid/Cat/1.jpg", "valid/Cat/2.jpg", "beach.jpg":
+    for name in "more/Cat/1.jpg", "more/Cat/2.jpg", "beach.jpg":
         write(source / name, 1)
     (source / "train/Dog/two\nlines.mov").write_bytes(b"x")
     lines = [run("data", "--source", "pets"), run("data", "--source", "pets")]
@@ -112,7 +112,7 @@ def test_what_is_left_out_is_said_again_on_every_run(here, run):
     for printed in lines:
         assert (
             "data: 3 image files left out as neither labelled nor test photos: beach.jpg, "
-            "valid/Cat/ (2)\n"
+            "more/Cat/ (2)\n"
         ) in printed
         assert (
             "data: 1 file left out as no photos, by ending and first bytes: "

@@ -24,7 +24,7 @@ def test_the_order_of_listing_does_not_matter(tmp_path, monkeypatch):
     folder = kaggle_folder(tmp_path)
     expected = find(folder)
     below = photo_files.below
-    monkeypatch.setattr(photo_files, "below", lambda place: reversed(list(below(place))))
+    monkeypatch.setattr(photo_files, "below", lambda place: tuple(x[::-1] for x in below(place)))
     assert find(folder) == expected
 
 
@@ -60,7 +60,7 @@ NUMBERED = {
     "one word": ("benign/slice.1 benign/slice.2 malignant/slice.11", 0),
     "one folder otherwise": ("benign/b.1 malignant/m.1 malignant/m.2 unsure/u1", 0),
     "a number twice": ("benign/slice.1 malignant/slice.1", 0),
-    "further down": ("a/train/benign/ge.1 a/train/malignant/ge.2 a/valid/benign/ge.3", 1),
+    "further down": ("a/train/benign/ge.1 a/train/malignant/ge.2 a/valid/benign/ge.3", 0),
     "the same word in other cases": ("Cat/cat.0 Dog/dog.0 Dog/DOG.1", 0),
     "a loose file": ("benign/1 malignant/2 cover.1", 1),
     "loose files of one word": ("benign/1 malignant/2 cover.1 cover.2", 2),
@@ -72,7 +72,7 @@ def test_numbered_files_in_class_folders_are_of_their_folders_class(tmp_path, ca
     names, left_out = NUMBERED[case]
     paths = [f"{name}.png" for name in names.split()]
     files(tmp_path, *paths)
-    inside = [path for path in paths if "/" in path and "valid" not in path]
+    inside = [path for path in paths if "/" in path]
     assert labels(tmp_path) == {path: Path(path).parent.name.lower() for path in inside}
     assert counted(tmp_path) == (sorted({Path(p).parent.name.lower() for p in inside}), left_out)
 
@@ -111,8 +111,10 @@ def test_folders_beside_kaggles_train_add_no_class(tmp_path):
 
 
 def test_kaggles_files_that_are_left_out_do_not_rule_the_class_folders_of_train(tmp_path):
-    files(tmp_path, "train/tabby/1.jpg", "train/husky/1.jpg", "valid/cat.1.jpg", "valid/dog.1.jpg")
-    assert counted(tmp_path) == (["husky", "tabby"], 2)
+    for part in "valid", "more":
+        files(tmp_path, f"{part}/cat.1.jpg", f"{part}/dog.1.jpg")
+    files(tmp_path, "train/tabby/1.jpg", "train/husky/1.jpg")
+    assert counted(tmp_path) == (["husky", "tabby"], 4)
 
 
 @pytest.mark.parametrize("test", ["test", "test1"])
@@ -189,8 +191,12 @@ def test_class_folders_wherever_they_are(tmp_path):
 
 def test_kaggles_cats_in_a_folder_of_their_own_are_still_cats(tmp_path):
     """train/cats/cat.0.jpg, as books on the subject sort them: its CSV is the competition's."""
-    files(tmp_path, "train/cats/cat.0.jpg", "train/dogs/dog.0.jpg", "valid/dogs/dog.1.jpg")
-    expected = {"train/cats/cat.0.jpg": "cat", "train/dogs/dog.0.jpg": "dog"}
+    expected = {
+        "train/cats/cat.0.jpg": "cat",
+        "train/dogs/dog.0.jpg": "dog",
+        "valid/dogs/dog.1.jpg": "dog",
+    }
+    files(tmp_path, *expected, "more/dogs/dog.2.jpg")
     assert labels(tmp_path) == expected
     files(tmp_path, "train/dogs/rex.jpg", "train/cats/x.1.y.jpg")
     others = {"train/dogs/rex.jpg": "dog", "train/cats/x.1.y.jpg": "cat"}
@@ -249,6 +255,12 @@ PARTS = {
         "pets/test/dog/1.jpg": None,
         "pets/test/owl/1.jpg": "-",
         "pets/val/owl/1.jpg": "-",
+    },
+    "valid, in class folders": {
+        "train/a/1.jpg": "a",
+        "train/b/1.jpg": "b",
+        "Valid/a/1.jpg": "a",
+        "Valid/c/1.jpg": "-",
     },
     "training_set and test_set": {
         "training_set/training_set/cats/cat.1.jpg": "cat",
@@ -320,16 +332,16 @@ def test_the_id_of_a_labelled_test_photo_does_not_tell_its_class(tmp_path, monke
     assert sorted(answers) == ["a"] * 4 + ["b"] * 4
     assert answers not in (sorted(answers), sorted(answers, reverse=True))
     below = photo_files.below
-    monkeypatch.setattr(photo_files, "below", lambda place: reversed(list(below(place))))
+    monkeypatch.setattr(photo_files, "below", lambda place: tuple(x[::-1] for x in below(place)))
     assert find(tmp_path) == found
 
 
 def test_what_is_left_out_is_counted_and_named(tmp_path):
-    names = "train/a/1.jpg train/b/1.jpg valid/a/1.jpg valid/a/2.jpg valid/b/1.jpg beach.jpg"
+    names = "train/a/1.jpg train/b/1.jpg more/a/1.jpg more/a/2.jpg more/b/1.jpg beach.jpg"
     files(tmp_path, *names.split(), "train/a/film.mov", "train/a/notes.txt", "train/a/raw.dng")
     found = find(tmp_path)
     assert found.left_out == 4
-    assert found.left_out_places == {"beach.jpg": 1, "valid/a/": 2, "valid/b/1.jpg": 1}
+    assert found.left_out_places == {"beach.jpg": 1, "more/a/": 2, "more/b/1.jpg": 1}
     assert found.others == {"train/a/": 2}
 
 

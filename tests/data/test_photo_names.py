@@ -7,8 +7,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from test_archives import raw_zip
 
-from dogs_vs_cats.data import groups_csv, verdicts
+from dogs_vs_cats.data import archives, groups_csv, verdicts
 from dogs_vs_cats.data.photo_names import PhotoNames
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
@@ -169,3 +170,71 @@ def test_any_cell_is_understood_or_refused_in_one_line(here):
             said.append("verdicts.csv" in str(error))
     assert min(understood.values()) > 30, understood
     assert all(said)
+
+
+# Of each encoding, characters with bytes that are letters, accents or slashes in another one.
+LETTERS = {
+    "cp437": "\u00e4\u00e9\u00c5\u00df\u03c0",
+    "gbk": "\u72d7\u732b\u56fe\u8868\u4e00",
+    "shift-jis": "\u72ac\u732b\u8868\u5341\u30bd",
+    "utf-8": "\u732b\u00e9\u0301",
+}
+
+
+def zipped(noise: random.Random) -> dict[bytes, str]:
+    """Return names of photos in a zip, as bytes, and the encoding of each."""
+    names = {}
+    for _ in range(6):
+        encoding = noise.choice(list(LETTERS))
+        parts = ["".join(noise.choices(LETTERS[encoding], k=noise.randint(1, 3))) for _ in "ab"]
+        names[f"{noise.choice('/' + chr(92)).join(parts)}.jpg".encode(encoding)] = encoding
+    return names
+
+
+def test_names_from_a_zip_in_any_encoding_are_those_photos(here):
+    """As unpacked, in groups.csv and verdicts.csv, whatever the slash and the Unicode form."""
+    import pandas as pd
+
+    folder, understood = Path("source"), 0
+    refused: list[str] = []
+    others: list[str] = []
+    for seed in range(12):
+        noise = random.Random(seed)
+        names = zipped(noise)
+        Path("a.zip").write_bytes(raw_zip(*({"name": raw, "data": raw} for raw in names)))
+        archives.unpack(Path("a.zip"), folder)
+        photos = sorted(path for path in folder.rglob("*") if path.is_file())
+        raws = [path.read_bytes() for path in photos]
+        assert sorted(raws) == sorted(names), "no two are merged"
+        paths = [str(path.relative_to(folder)) for path in photos]
+        ids = [path.removesuffix(".jpg") for path in paths]
+        rows = [(*row, "cat", "") for row in zip(ids, paths, strict=True)]
+        table = pd.DataFrame(rows, columns=["id", "path", "label", "problem"])
+        WORKSPACE.data.mkdir(parents=True, exist_ok=True)
+        table.to_csv(WORKSPACE.table, index=False)
+        for at, raw in enumerate(raws):
+            one = [x if i == at else "" for i, x in enumerate("x" * len(raws))]
+            forms = [ids[at], paths[at], photos[at].name]
+            forms += [unicodedata.normalize("NFD", x) for x in forms]
+            forms += [x.replace("/", "\\") for x in forms]
+            for form in noise.sample(forms, 4):
+                Path("groups.csv").write_text(f'photo,group\n"{form}",x\n', encoding="utf-8")
+                WORKSPACE.verdicts.write_text(f'{HEADER}"{form}",drop,\n', encoding="utf-8")
+                try:
+                    assert groups_csv.read(Path("groups.csv"), folder, photos, ids) == one
+                    assert list(verdicts.read(WORKSPACE, table, CLASSES)) == [ids[at]]
+                    understood += 1
+                except UserError as error:
+                    refused.append(str(error))
+            # In the zip's own encoding it is another text, or none.
+            for written in "utf-8", names[raw]:
+                text = f'photo,group\n"{raw.decode(names[raw])}",x\n'
+                Path("groups.csv").write_bytes(text.encode(written))
+                try:
+                    assert groups_csv.read(Path("groups.csv"), folder, photos, ids) == one
+                except UserError as error:
+                    others.append(str(error))
+    assert all("which may be" in line for line in refused)
+    assert understood > 10 * len(refused), (understood, len(refused))
+    assert others
+    assert all("which is no photo" in x or "is not UTF-8" in x for x in others)

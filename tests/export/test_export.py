@@ -5,16 +5,18 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnx
 import pytest
 from PIL import Image
 
-from dogs_vs_cats import environment
+from dogs_vs_cats import console, environment
 from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.views import View
 from dogs_vs_cats.data import dataset, folds, pixels, sources
@@ -25,7 +27,7 @@ from dogs_vs_cats.inference import predictor
 from dogs_vs_cats.modeling import blend, training
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.workspace import Workspace, current_workspace, remember_dataset
-from support.commands import DEEP, LOGISTIC, PROJECT, TINY, command
+from support.commands import DEEP, LOGISTIC, PROJECT, TINY, called, command
 from support.pictures import kaggle_folder, picture, write
 from support.prepared import copy_of, prepared
 
@@ -49,11 +51,14 @@ SHALLOW = LOGISTIC.replace('"block5_pool"', '"block2_pool"')
 
 @pytest.fixture(scope="module")
 def made() -> Path:
-    """A folder, to copy, where tiny.toml and shallow.toml are trained on pictures."""
+    """A folder, to copy, where tiny.toml and shallow.toml are trained on pictures.
+
+    In two folds: a file with two heads is converted and loaded sooner than one with five.
+    """
 
     def train_both(folder: Path) -> None:
         kaggle_folder(folder / "source")
-        with contextlib.chdir(folder):
+        with contextlib.chdir(folder), mock.patch.object(folds, "FOLDS", 2):
             train_recipes(tiny=TINY, shallow=SHALLOW)
 
     return prepared("exportable", train_both)
@@ -86,21 +91,6 @@ def exported(made) -> Path:
         (folder / "stderr").write_text(done.stderr)
 
     return prepared("exported", export)
-
-
-@pytest.fixture
-def quick(monkeypatch) -> None:
-    """Convert in this process, where TensorFlow is started: `exported` converts as users do."""
-
-    def convert(saved: Path, target: Path) -> None:
-        import tf2onnx.convert
-
-        options = ["convert", "--saved-model", str(saved), "--output", str(target)]
-        monkeypatch.setattr(sys, "argv", options)
-        tf2onnx.convert.main()
-
-    monkeypatch.setenv("TF2ONNX_CATCH_ERRORS", "FALSE")
-    monkeypatch.setattr(onnx_export, "_convert", convert)
 
 
 def engine() -> engines.Engine:
@@ -209,7 +199,9 @@ def test_heads_trained_again_are_exported_again(done):
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("texts", [{"deep": NARROW}, {"flat": FLAT, "shallow": SHALLOW}])
-def test_other_recipes_and_blends_of_one_size_are_one_file_too(here, quick, monkeypatch, texts):
+def test_other_recipes_and_blends_of_one_size_are_one_file_too(
+    here, quick_export, monkeypatch, texts
+):
     monkeypatch.setattr(folds, "FOLDS", 2)
     kaggle_folder(here / "source")
     workspace = train_recipes(**texts)
@@ -224,7 +216,7 @@ def test_other_recipes_and_blends_of_one_size_are_one_file_too(here, quick, monk
         assert parity.float32 < parity.trained
 
 
-def test_three_classes_are_exported_in_the_order_of_the_class_table(here, quick):
+def test_three_classes_are_exported_in_the_order_of_the_class_table(here, quick_export):
     for number, name in enumerate(("ant", "bee", "cow")):
         for each in range(10):
             write(Path("source") / name / f"{each}.jpg", 100 * number + each)
@@ -285,12 +277,28 @@ def test_the_file_rounds_features_to_float16_as_they_are_cached(done):
     assert np.array_equal(found, found.astype(np.float16))
 
 
-def test_a_broken_mirror_is_refused_and_no_file_is_kept(work, quick, monkeypatch):
+def test_a_broken_mirror_is_refused_and_no_file_is_kept(work, quick_export, monkeypatch):
     monkeypatch.setattr(
         onnx_graph, "VIEWS", dict.fromkeys(("plain", "mirror"), View("plain", False))
     )
     with pytest.raises(UserError, match=r"^ONNX Runtime and the pipeline differ by 0\.\d+ "):
         onnx_export.build(work, recipe_files.read("shallow.toml"), engine())
+    assert list(Path("exports/source").iterdir()) == []
+    assert not Path("models/source/shallow/export.json").exists()
+
+
+@pytest.mark.matrix
+def test_a_stopped_export_leaves_no_file(work, quick, monkeypatch):
+    seen = []
+
+    def stop(number: int) -> None:
+        seen.extend(Path("exports").rglob(".shallow.*"))
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(os, "fsync", stop)
+    status, _, errors = called("export", "--recipe", "shallow.toml")
+    assert (status, errors) == (128 + signal.SIGTERM, f"error: {console.STOPPED}\n")
+    assert len(seen) == 1
     assert list(Path("exports/source").iterdir()) == []
     assert not Path("models/source/shallow/export.json").exists()
 

@@ -112,6 +112,14 @@ def test_each_setting_engine_and_precision_has_its_own_folder(source):
     assert cache.folder(PLACE, again, ENGINE) in folders, "views are beside each other"
 
 
+def test_the_photos_that_int8_ranges_are_from_are_the_first_by_sha256(source, monkeypatch):
+    everything = quantisation_samples.chosen(PLACE)
+    assert len(everything) > 20
+    monkeypatch.setattr(quantisation_samples, "COUNT", 7)
+    monkeypatch.setattr(quantisation_samples, "AT_ONCE", 9)
+    assert list(quantisation_samples.chosen(PLACE).items()) == list(everything.items())[:7]
+
+
 @pytest.mark.extra("openvino", "nncf")
 def test_the_photos_that_int8_ranges_are_from_are_part_of_its_key(source):
     bfloat16 = dataclasses.replace(INT8, precision="bfloat16")

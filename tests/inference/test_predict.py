@@ -4,12 +4,14 @@ import csv
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dogs_vs_cats import console
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
@@ -213,6 +215,22 @@ def test_odd_names_come_back_as_they_are(trained):
     assert Path("odd.csv").read_bytes().decode("utf-8")
     # A name that looks like a pattern is a name where there is such a file.
     assert [x.name for x in photo_files.named_by("odd/[1].jpg")] == ["[1].jpg"]
+
+
+def test_a_stopped_run_keeps_the_old_csv_and_no_hidden_file(trained, monkeypatch):
+    Path("out.csv").write_text("old")
+    seen = []
+
+    def stop(number: int) -> None:
+        seen.extend(Path().glob(".out.*"))
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(os, "fsync", stop)
+    status, _, err = predict("source/test", "--csv", "out.csv")
+    assert (status, err) == (128 + signal.SIGTERM, f"error: {console.STOPPED}\n")
+    assert len(seen) == 1
+    assert not seen[0].exists()
+    assert Path("out.csv").read_text() == "old"
 
 
 def test_what_is_named_is_found_once_and_in_natural_order(here, monkeypatch):

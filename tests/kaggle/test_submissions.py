@@ -54,6 +54,26 @@ def test_the_days_limit_is_reported_before_anything_is_uploaded(kaggle, csv):
     assert len(rehearsal.submissions) == 1
 
 
+def test_a_client_that_can_not_ask_for_the_days_limit_submits_all_the_same(
+    kaggle, csv, monkeypatch
+):
+    """As those before kagglesdk 0.1.35, which kaggle 2.0 may come with."""
+    from kagglesdk.competitions.types import competition_api_service as types
+
+    def connect(slug: str) -> session.Connection:
+        connection = signed_in(slug)  # the newer client imports it
+        monkeypatch.delattr(types, "ApiGetSubmissionLimitsRequest", raising=False)
+        return connection
+
+    signed_in = session.connect
+    monkeypatch.setattr(session, "connect", connect)
+    rehearsal = kaggle.start(daily_limit=1)
+    ref = submissions.submit(SLUG, csv, "first")
+    assert rehearsal.submissions[0].ref == ref
+    refused(["400", "Submission not allowed"], submissions.submit, SLUG, csv, "second")
+    assert len(rehearsal.submissions) == 1
+
+
 @pytest.mark.parametrize("status", [400, 429])
 def test_a_limit_that_shows_only_on_submitting_is_reported_in_kaggles_words(kaggle, csv, status):
     fault = Fault("day-limit", on="CreateSubmission", times=ALWAYS, status=status)

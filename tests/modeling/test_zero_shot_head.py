@@ -186,7 +186,7 @@ def test_other_classes_are_refused_before_anything_is_computed(here, run, refuse
 
 @pytest.mark.matrix
 @pytest.mark.extra("openvino", "onnxruntime", "tf2onnx")
-def test_the_rest_of_the_road_carries_it(classifier, run):
+def test_the_rest_of_the_road_carries_it(classifier, run, quick_export):
     """The page with its heat maps, own photos, a blend, a comparison, ONNX and OpenVINO."""
     prepare(run)
     given = ("--recipe", "zero.toml", "--precision", "float32")

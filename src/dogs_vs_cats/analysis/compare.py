@@ -94,14 +94,14 @@ class ComparedRecipe:
         ]
 
 
-def lines(workspace: Workspace, recipes: list[TrainedRecipe]) -> list[str]:
-    """Return the lines of `make compare`: a recipe each, the lowest log loss first.
+def lines(
+    workspace: Workspace, recipes: list[TrainedRecipe], compared: list[ComparedRecipe]
+) -> list[str]:
+    """Return the lines of `make compare`: a recipe each, in the order of `compared`, their `rows`.
 
     Two tables, of figures and of costs: one would be wider than a terminal. Stale recipes are
-    included, and named. UserError if the recipes were trained on different photos.
+    included, and named.
     """
-    _require_same_photos(recipes)
-    compared = rows(recipes)
     cells = [HEADER, *(row.cells() for row in compared)]
     figures = _table([row[: len(FIGURES)] for row in cells])
     taken = _table([[row[0], *row[len(FIGURES) :]] for row in cells])
@@ -150,7 +150,11 @@ def outdated(workspace: Workspace, recipes: list[TrainedRecipe]) -> list[str]:
 
 
 def rows(recipes: list[TrainedRecipe]) -> list[ComparedRecipe]:
-    """Return a row for each recipe, the lowest log loss first; all trained on the same photos."""
+    """Return a row for each recipe, the lowest log loss first.
+
+    UserError if the recipes were trained on different photos.
+    """
+    _require_same_photos(recipes)
     ordered = sorted(recipes, key=lambda recipe: (recipe.result.metrics.log_loss, recipe.name))
     by_name = {recipe.name: recipe for recipe in recipes}
     spent = {recipe.name: _cpu(recipe, by_name) for recipe in recipes}

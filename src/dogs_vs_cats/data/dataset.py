@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 LARGE = 0.01  # the share of the photos above which a group is reported,
 AT_LEAST = 20  # if it has more photos than this
 CODE = (
+    "data.archive_members",
     "data.archives",
     "data.containers",
     "data.dataset",
@@ -163,31 +164,34 @@ def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
     """Return the contents of the dataset's files, for the photos below `folder`."""
     import pandas as pd
 
-    from dogs_vs_cats.data import folds, inspection, layout, near_duplicates, test_split
+    from dogs_vs_cats.data import digests, folds, journal, layout, near_duplicates, test_split
 
     order = competitions.facts(source.competition).classes if source.competition else ()
     found = layout.find(folder, order)
     ids = [photo.id for photo in found.photos]
     listed = sources.listed_groups(source, workspace, folder, [x.path for x in found.photos], ids)
-    paths = [_relative(photo.path) for photo in found.photos]
-    table = pd.DataFrame(inspection.inspect_all(list(map(Path, paths)), workspace.inspections))
-    table["id"] = ids
-    table["path"] = paths
-    table["label"] = [photo.label or "" for photo in found.photos]
+    here = os.path.join(os.getcwd(), "")
+    paths = [_relative(photo.path, here) for photo in found.photos]
+    labels = [photo.label or "" for photo in found.photos]
+    answered = [(photo.id, photo.answer) for photo in found.photos if photo.answer is not None]
+    found.photos.clear()  # columns take less: a path as such has 400 bytes
+    seen = journal.inspect_all(paths, workspace.inspections)
+    table = pd.DataFrame({"id": ids, "path": paths, "label": labels, "listed": listed})
     table["fold"] = ""
     table["group"] = table["id"]
-    table["listed"] = listed
+    table["width"], table["height"] = seen.width, seen.height
+    table["sha256"] = digests.to_hex(seen.sha256)
+    table["problem"] = [seen.problems.get(row, "") for row in range(len(table))]
     readable = table["problem"] == ""
     groups = near_duplicates.group(
         table.loc[readable, "id"].tolist(),
         table.loc[readable, "sha256"].tolist(),
-        table.loc[readable, "hashes"].tolist(),
+        journal.HashTexts(seen.hashes[readable]),
         table.loc[readable, "listed"].tolist(),
         near_duplicates.threshold(int(readable.sum())),
     )
     table.loc[readable, "group"] = groups.names
     answers = None
-    answered = [(photo.id, photo.answer) for photo in found.photos if photo.answer is not None]
     if answered:
         answers = pd.DataFrame(answered, columns=["id", "label"])
     elif (table["label"] != "").all():
@@ -200,10 +204,12 @@ def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
     return Tables(table, found, groups, answers, sample, sum(map(bool, listed)))
 
 
-def _relative(path: Path) -> str:
-    """Return a photo's path as photos.csv has it: relative if it is below the current folder."""
-    path = Path(os.path.abspath(path))
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+def _relative(path: Path, here: str) -> str:
+    """Return a photo's path as photos.csv has it: relative if it is below the current folder.
+
+    here: that folder, with a slash at its end.
+    """
+    return os.path.abspath(path).removeprefix(here)
 
 
 def _write(workspace: Workspace, tables: Tables) -> list[Path]:

@@ -15,7 +15,8 @@ from dogs_vs_cats.kaggle import competitions
 KAGGLE_NAME = re.compile(r"([A-Za-z]+)\.(\d+)")  # cat.0.jpg, without its ending
 # The parts that a dataset is split into, by the names of their folders in lower case.
 TRAIN = ("train", "training", "training_set", "train_set")
-VALIDATION = ("validation", "val", "validation_set", "val_set")  # labelled photos like train's
+# Labelled photos like those of train/.
+VALIDATION = ("validation", "valid", "val", "validation_set", "val_set")
 TEST = (*competitions.test_folders(), "test_set")
 PARTS = (*TRAIN, *VALIDATION, *TEST)
 KNOWN_CLASSES = frozenset().union(*competitions.class_sets())  # of all competitions: cat, dog
@@ -28,7 +29,7 @@ KNOWN = (
 Files = dict[Path, list[Path]]  # folder -> its photo files
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
     """A photo file.
 
@@ -71,12 +72,12 @@ def find(folder: Path, order: Sequence[str] = ()) -> Layout:
     read the layout. OSError names a folder that can't be read.
     """
     files: Files = defaultdict(list)
-    paths = list(photo_files.below(folder))
+    paths, others = photo_files.below(folder)
     for path in filter(photo_files.can_be_opened, paths):
         files[path.parent].append(path)
-    others = photo_files.places(list(photo_files.others_below(folder)), folder)
+    no_photos = photo_files.places(others, folder)
     if not files:
-        only = f", only {next(iter(others))}" if others else ""
+        only = f", only {next(iter(no_photos))}" if no_photos else ""
         raise UserError(f"{folder} holds no photos{only}. {KNOWN}")
     tests = _test_photos(files)
     labelled, answered = _labelled_photos(folder, files)
@@ -95,7 +96,7 @@ def find(folder: Path, order: Sequence[str] = ()) -> Layout:
     used = {photo.path for photo in photos}
     left_out = [path for path in paths if path not in used]
     places = photo_files.places(left_out, folder)
-    return Layout(photos, classes, places, others)
+    return Layout(photos, classes, places, no_photos)
 
 
 def _classes(labelled: list[Photo], order: Sequence[str]) -> list[str]:

@@ -4,7 +4,6 @@ A group in photos.csv may be the user's: photos of one patient belong in one fol
 different pictures.
 """
 
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,13 +24,12 @@ def groups(workspace: Workspace, table: "pd.DataFrame") -> dict[str, str]:
     made = dataset.read(workspace)
     if table.empty or not made.listed_photos:
         return dict(zip(table["id"], table["group"], strict=True))
-    from dogs_vs_cats.data import inspection, near_duplicates
+    from dogs_vs_cats.data import digests, journal, near_duplicates
 
     shown = table[[Path(path).exists() for path in table["path"]]]
-    inspections = inspection.inspect_all(list(map(Path, shown["path"])), workspace.inspections)
-    same = [x.sha256 == sha256 for x, sha256 in zip(inspections, shown["sha256"], strict=True)]
-    shown = shown[same]
-    hashes = [x.hashes for x in itertools.compress(inspections, same) if x.hashes is not None]
+    seen = journal.inspect_all(shown["path"].tolist(), workspace.inspections)
+    same = (seen.sha256 == digests.from_hex(shown["sha256"])).all(axis=1)
+    shown, hashes = shown[same], journal.HashTexts(seen.hashes[same])
     ids = shown["id"].tolist()
     sha256s = shown["sha256"].tolist()
     same_pictures = near_duplicates.group(ids, sha256s, hashes, threshold=made.threshold)

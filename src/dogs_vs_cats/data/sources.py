@@ -141,7 +141,7 @@ def _archives_in(folder: Path) -> list[Path]:
     found = [x for x in sorted(folder.iterdir()) if archives.is_archive(x) and x.is_file()]
     if any(x.name in competitions.archive_names() for x in found):
         named = [x for x in found if archives.stem(x.name).lower() in layout.PARTS]
-    elif next(photo_files.below(folder), None) is None:
+    elif not photo_files.has_photos(folder):
         samples = {f"{name}.zip" for name in competitions.sample_names()}
         named = [x for x in found if x.name not in samples]
     else:

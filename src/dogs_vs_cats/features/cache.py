@@ -33,7 +33,7 @@ CODE = (
     "data.pixels",
     "features.networks",
     "features.extractor",
-    "features.store",
+    "features.storage_type",
 )
 CODE_OPENVINO = ("features.openvino_extractor",)
 CODE_INT8 = ("features.quantisation_samples",)

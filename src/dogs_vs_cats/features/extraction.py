@@ -14,14 +14,22 @@ from dogs_vs_cats.config import presets
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.config.views import VIEWS
-from dogs_vs_cats.data import photos
-from dogs_vs_cats.features import cache, pipeline, quantisation_samples, store, timings
+from dogs_vs_cats.features import (
+    cache,
+    held_rows,
+    pipeline,
+    planning,
+    quantisation_samples,
+    storage_type,
+    store,
+    timings,
+)
 from dogs_vs_cats.features.cache import CachedFeatures
 from dogs_vs_cats.features.extractor import Extractor
+from dogs_vs_cats.features.planning import Key, Photos
 from dogs_vs_cats.features.timings import Times
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
-Key = tuple[str, str]  # role, view
 Drafts = dict[Key, store.Draft]
 
 
@@ -81,9 +89,9 @@ def _build(
 ) -> FeaturesBuilt:
     """Fill the stale stores; a kill leaves drafts that the next run goes on with."""
     folders = {key: artifact.stamp.parent for key, artifact in stale.items()}
-    digests, paths = _photos(workspace)
+    readable = planning.readable(workspace)
     dimension = settings.dimension()
-    _say_size(base, folders, digests, dimension)
+    _say_size(base, folders, readable, dimension)
     inputs = cache.made_from(workspace, settings, engine)
     files.write_text(base / "key.json", json.dumps(inputs, indent=1) + "\n")
     drafts: Drafts = {}
@@ -92,12 +100,12 @@ def _build(
     try:
         for (role, view), path in folders.items():
             geometry = VIEWS[view].geometry()
-            drafts[role, view] = store.Draft(path, digests[role], dimension, geometry)
-        computed = _fill(workspace, drafts, paths, settings, engine, run, times, meter)
+            drafts[role, view] = store.Draft(path, readable[role].digests, dimension, geometry)
+        computed = _fill(workspace, drafts, readable, settings, engine, run, times, meter)
         started = time.monotonic()
         for key, draft in drafts.items():
             draft.finish()
-            array = folders[key] / store.ARRAY
+            array = folders[key] / held_rows.ARRAY
             stale[key].record([array], CachedFeatures(len(draft.digests), array.stat().st_size))
         times.write += time.monotonic() - started
         times.total += time.monotonic() - started
@@ -108,30 +116,19 @@ def _build(
     return FeaturesBuilt(base, {folders[k].name: n for k, n in computed.items()}, times)
 
 
-def _photos(workspace: Workspace) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Return role -> the sha256 of its photos, and sha256 -> path, of those that can be read."""
-    table = photos.read(workspace)
-    roles = {"train": photos.train(table), "test": photos.test(table)}
-    roles = {role: rows[rows["problem"] == ""] for role, rows in roles.items()}
-    digests = {role: list(dict.fromkeys(rows["sha256"])) for role, rows in roles.items()}
-    paths = {row.sha256: row.path for rows in roles.values() for row in rows.itertuples()}
-    return digests, paths
-
-
 def _say_size(
-    base: Path, folders: dict[Key, Path], digests: dict[str, list[str]], dimension: int
+    base: Path, folders: dict[Key, Path], readable: dict[str, Photos], dimension: int
 ) -> None:
     """Print the size on the disk before the work; UserError if there is no room for it."""
-    rows = sum(len(digests[role]) for role, _ in folders)
-    size = rows * dimension * store.DTYPE.itemsize
-    count = sum(len(digests[role]) for role in {role for role, _ in folders})
+    rows = sum(len(readable[role].digests) for role, _ in folders)
+    size = rows * dimension * storage_type.DTYPE.itemsize
+    count = sum(len(readable[role].digests) for role in {role for role, _ in folders})
     progress.say(
         f"features: {count:,} photos, {rows:,} views of them, {dimension:,} numbers each: "
         f"{files.size_text(size)} on disk in {base}",
     )
-    # What an unfinished run wrote is in place; a finished store is replaced only at the end.
     written = sum(
-        files.size_of(path.with_name(path.name + ".partial")) for path in folders.values()
+        store.size_in_place(path, readable[role].digests) for (role, _), path in folders.items()
     )
     files.require_free(base, max(0, size - written), "the features")
 
@@ -139,7 +136,7 @@ def _say_size(
 def _fill(
     workspace: Workspace,
     drafts: Drafts,
-    paths: dict[str, str],
+    readable: dict[str, Photos],
     settings: FeatureSettings,
     engine: Engine,
     run: Run,
@@ -158,7 +155,7 @@ def _fill(
         extractor = extractor_of(workspace, settings, engine, batch, run.threads)
     times.start = time.monotonic() - started
     size = sum(len(draft.digests) for draft in drafts.values())
-    jobs = _jobs(drafts, missing, paths)
+    jobs = planning.jobs(missing, readable)
     started = time.monotonic()
     results = pipeline.computed(extractor, jobs, settings.size, batch, run.threads, times)
     with progress.bar(size, "features", " views", done=size - total) as bar, closing(results):
@@ -172,20 +169,6 @@ def _fill(
     times.total = time.monotonic() - started
     times.waited = max(0.0, times.total - times.compute / extractor.streams)
     return counts
-
-
-def _jobs(
-    drafts: Drafts, missing: dict[Key, list[int]], paths: dict[str, str]
-) -> list[pipeline.Job]:
-    """Return a job for each photo with missing rows, in the order in which stores are filled.
-
-    One role after the other; a photo that is in both is computed for each.
-    """
-    needs: dict[tuple[str, str], dict[str, tuple[str, str, int]]] = {}
-    for (role, view), draft in drafts.items():
-        for row in missing[role, view]:
-            needs.setdefault((role, draft.digests[row]), {})[view] = role, view, row
-    return [pipeline.Job(digest, Path(paths[digest]), x) for (_, digest), x in needs.items()]
 
 
 def extractor_of(

@@ -6,10 +6,11 @@ writes what is computed.
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Job:
 
 def computed(
     extractor: Extractor,
-    jobs: list[Job],
+    jobs: Iterable[Job],
     size: int,
     batch: int,
     threads: int | None,
@@ -57,6 +58,7 @@ def computed(
 ) -> Generator[Features, None, None]:
     """Yield the features of each view of each job, with what they are needed for.
 
+    Jobs are taken as they are needed, AHEAD batches before their features are yielded.
     Batches of jobs in their order, in a batch view by view, in a view job by job. `times` is
     added to. A photo that is no longer what it was raises UserError; where there is
     `on_unreadable`, it is called instead, before a later photo's features are yielded, and the
@@ -127,7 +129,7 @@ def _whole(extractor: Extractor, images: np.ndarray, batch: int) -> np.ndarray:
 
 
 def decoded(
-    jobs: list[Job],
+    jobs: Iterable[Job],
     size: int,
     batch: int,
     threads: int | None,
@@ -147,13 +149,15 @@ def decoded(
         return crops, time.thread_time() - begun
 
     pool = ThreadPoolExecutor(threads or environment.cores())
-    groups = [jobs[i : i + batch] for i in range(0, len(jobs), batch)]
-    ahead: deque[list[Future[tuple[Crops, float]]]] = deque()
+    groups = _batches(jobs, batch)
+    ahead: deque[tuple[list[Job], list[Future[tuple[Crops, float]]]]] = deque()
     try:
-        for number, group in enumerate(groups):
-            for later in groups[number + len(ahead) : number + AHEAD]:
-                ahead.append([pool.submit(decode, job) for job in later])
-            good, photos = _read(group, ahead.popleft(), times, on_unreadable)
+        while True:
+            for group in islice(groups, AHEAD - len(ahead)):
+                ahead.append((group, [pool.submit(decode, job) for job in group]))
+            if not ahead:
+                return
+            good, photos = _read(*ahead.popleft(), times, on_unreadable)
             names = dict.fromkeys(crop for job in good for crop in job.crops())
             crops = {name: np.empty((len(good), size, size, 3), np.uint8) for name in names}
             for i, photo in enumerate(photos):
@@ -163,6 +167,12 @@ def decoded(
                 yield good, crops
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _batches(jobs: Iterable[Job], batch: int) -> Iterator[list[Job]]:
+    jobs = iter(jobs)
+    while group := list(islice(jobs, batch)):
+        yield group
 
 
 def _read(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 COUNT = 300  # photos: NNCF's own default
 BATCH = 10  # photos
+AT_ONCE = 100 * COUNT  # photos that are held while the table is read
 
 
 def chosen(workspace: Workspace) -> dict[str, str]:
@@ -19,12 +20,17 @@ def chosen(workspace: Workspace) -> dict[str, str]:
 
     A stable pseudo-random sample: it hardly changes when other photos are added or removed.
     """
+    paths: dict[str, str] = {}
     with workspace.table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        paths = {
-            row["sha256"]: row["path"]
-            for row in csv.DictReader(file)
-            if row["label"] and not row["problem"]
-        }
+        for row in csv.DictReader(file):
+            if row["label"] and not row["problem"]:
+                paths[row["sha256"]] = row["path"]
+            if len(paths) > AT_ONCE:
+                paths = _first(paths)
+    return _first(paths)
+
+
+def _first(paths: dict[str, str]) -> dict[str, str]:
     return {digest: paths[digest] for digest in sorted(paths)[:COUNT]}
 
 

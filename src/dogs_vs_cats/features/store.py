@@ -2,50 +2,58 @@
 
 A folder a role and view: features.npy (n, dimension) float16, which `np.load(mmap_mode="r")`
 opens; rows.csv, the sha256 of the photo of each row; chunks.jsonl, the sha256 of each chunk of
-rows; view.json, the geometry of the view. It is filled in a folder beside it, chunk by chunk, each
-recorded only after its bytes are on the disk, and renamed when all are there: a run that is killed
-loses at most one chunk.
+rows and of the list of its photos; view.json, the geometry of the view. It is filled in a folder
+beside it, chunk by chunk, each recorded only after its bytes are on the disk, and renamed when all
+are there: a run that is killed loses at most one chunk. Where photos were changed or added at the
+end, that folder is the finished store itself, of which only their chunks are written anew.
 """
 
-import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 
 from dogs_vs_cats import files
+from dogs_vs_cats.data import digests as digest_files
+from dogs_vs_cats.data.digests import Lookup
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.features import held_rows
+from dogs_vs_cats.features.held_rows import (
+    ARRAY,
+    BEFORE,
+    CHUNKS,
+    ROWS,
+    VIEW,
+    Array,
+    Geometry,
+    HeldRows,
+    chunk_of,
+)
+from dogs_vs_cats.features.storage_type import DTYPE, narrowed
 
-CHUNK = 64  # rows: two to five seconds of VGG16 on two cores
-DTYPE = np.dtype("<f2")
-ARRAY = "features.npy"
-ROWS = "rows.csv"
-CHUNKS = "chunks.jsonl"
-VIEW = "view.json"
-
-Geometry = dict[str, Any]  # of a view, as `View.geometry` returns it
+CHUNK = held_rows.CHUNK
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Verified features. array: (n, dimension) float16, memory-mapped; rows: sha256 -> row."""
+    """Verified features. array: (n, dimension) float16, memory-mapped; lookup: finds its rows."""
 
     array: np.ndarray
-    rows: dict[str, int]
+    lookup: Lookup
 
     def rows_of(self, digests: list[str], ids: list[str]) -> np.ndarray:
         """Return (n,) int: the row of each photo; UserError names the first that has none."""
-        for digest, photo in zip(digests, ids, strict=True):
-            if digest not in self.rows:
-                raise UserError(
-                    f"Of {len(ids):,} photos, id {photo} has no features. Run `make features` "
-                    "again."
-                )
-        return np.array([self.rows[digest] for digest in digests], dtype=np.int64)
+        rows = self.lookup.rows(digest_files.from_hex(digests))
+        if len(absent := np.flatnonzero(rows < 0)):
+            raise UserError(
+                f"Of {len(ids):,} photos, id {ids[absent[0]]} has no features. Run `make "
+                "features` again."
+            )
+        return rows
 
 
 def load(folder: Path, geometry: Geometry) -> Stored:
@@ -54,17 +62,16 @@ def load(folder: Path, geometry: Geometry) -> Stored:
     If a chunk is damaged, the store's stamp is removed, so that `make features` redoes just that
     chunk, and UserError says so.
     """
-    part = _Part.read(folder, geometry)
-    good = part.good if part else set()
-    chunks = -(-len(part.digests) // CHUNK) if part else 0
-    if part is None or len(good) < chunks:
+    held = HeldRows.read(folder, geometry)
+    whole = held.whole(held.listed) if held else np.zeros(1, bool)
+    if held is None or not whole.all() or held.array.count != len(held.listed):
         stamp(folder).unlink(missing_ok=True)
-        bad = next((i for i in range(chunks) if i not in good), 0)
+        bad = int(np.argmin(whole)) if len(whole) else 0
         raise UserError(
             f"The features in {folder} are not as they were written, from row {bad * CHUNK} on. "
             "Run `make features` again: it recomputes only what is damaged."
         )
-    return Stored(part.array, {digest: row for row, digest in enumerate(part.digests)})
+    return Stored(np.load(folder / ARRAY, mmap_mode="r"), Lookup(held.listed))
 
 
 def stamp(folder: Path) -> Path:
@@ -72,152 +79,159 @@ def stamp(folder: Path) -> Path:
     return folder / "stamp.json"
 
 
-def narrowed(features: np.ndarray) -> np.ndarray:
-    """Return features as they are stored, in float16; UserError if a number does not fit."""
-    with np.errstate(over="ignore"):  # an overflow is an error of our own, just below
-        narrow = features.astype(DTYPE)
-    if not np.isfinite(narrow).all():
-        raise UserError(
-            f"A feature of {np.max(features)} is beyond float16, which ends at 65,504. Choose a "
-            "later tap, or another pooling."
-        )
-    return narrow
+def size_in_place(folder: Path, digests: np.ndarray) -> int:
+    """Return the bytes on the disk that a draft of the photos `digests` (n, 32) goes on with.
+
+    What an unfinished run wrote is in place; so is a finished store of which some chunks change.
+    """
+    partial = _partial(folder)
+    if partial.exists():
+        return files.size_of(partial)
+    try:
+        same = held_rows.stays(digest_files.read(folder / ROWS), digests)
+    except (OSError, ValueError):
+        return 0
+    return files.size_of(folder) if same else 0
 
 
-@dataclass(frozen=True)
-class _Part:
-    """What a folder holds, finished or not. good: the chunks whose bytes are verified."""
-
-    array: np.ndarray
-    digests: list[str]
-    good: set[int]
-
-    @staticmethod
-    def read(folder: Path, geometry: Geometry) -> "_Part | None":
-        """Return what can be used of a folder; None if it holds nothing, or another view."""
-        try:
-            digests = (folder / ROWS).read_text(encoding="ascii").split()[1:]
-            array = np.load(folder / ARRAY, mmap_mode="r")
-            lines = (folder / CHUNKS).read_text(encoding="ascii").splitlines()
-            shown = json.loads((folder / VIEW).read_text(encoding="ascii"))
-        except (OSError, ValueError, EOFError):
-            return None  # there is none, or its header is damaged
-        if (
-            shown != geometry
-            or array.ndim != 2
-            or len(array) != len(digests)
-            or array.dtype != DTYPE
-        ):
-            return None
-        recorded = {}
-        for line in lines:
-            try:
-                entry = json.loads(line)
-                recorded[entry["chunk"]] = entry["sha256"]
-            except (ValueError, KeyError, TypeError):
-                continue  # a line cut off by a kill: that chunk is computed again
-        good = {i for i, sha256 in recorded.items() if _sha256(_chunk(array, i)) == sha256}
-        return _Part(array, digests, good)
-
-    def known(self) -> dict[str, int]:
-        """Return sha256 -> row of the photos in good chunks."""
-        rows = range(len(self.digests))
-        return {self.digests[row]: row for row in rows if row // CHUNK in self.good}
-
-
-def _chunk(array: np.ndarray, index: int) -> np.ndarray:
-    return array[index * CHUNK : (index + 1) * CHUNK]
-
-
-def _sha256(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+def _partial(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".partial")
 
 
 class Draft:
     """A store that is being filled: a row of `dimension` numbers for each of the photos `digests`.
 
-    Rows that an earlier run computed for the same view, for these or other photos, are taken over.
-    `put` the rows that are `missing`, then `finish`. For one process at a time: the caller holds a
-    lock.
+    digests: (n, 32) uint8, as of `digests`. Rows that an earlier run computed for the same view,
+    for these or other photos, are taken over. `put` the rows that are `missing`, then `finish`. For
+    one process at a time: the caller holds a lock.
     """
 
     def __init__(
-        self, folder: Path, digests: list[str], dimension: int, geometry: Geometry
+        self, folder: Path, digests: np.ndarray, dimension: int, geometry: Geometry
     ) -> None:
         self.folder = folder
         self.digests = digests
         self.shape = (len(digests), dimension)
         self.geometry = geometry
-        self._partial = folder.with_name(folder.name + ".partial")
+        self._partial = _partial(folder)
         self._old = folder.with_name(folder.name + ".old")
+        self._salvage = folder.with_name(folder.name + ".salvage")
+        self._header = _header(self.shape)
         self._buffers: dict[int, tuple[np.ndarray, set[int]]] = {}
-        part = _Part.read(self._partial, geometry)
-        if part is None or part.digests != digests or part.array.shape != self.shape:
-            self._begin(part)
-            part = None
-        sources = [_Part.read(x, geometry) for x in (folder, self._old, self._salvage)]
-        self._sources = [
-            (source, source.known())
-            for source in sources
-            if source is not None and source.array.shape[1] == dimension
-        ]
-        self._done = part.good if part else set()
+        held = self._begin()
+        self._done = held.whole(digests)
+        self._locate(held)
         self._file = (self._partial / ARRAY).open("rb+")
-        self._offset = _header_size(self._file)
         self._record = (self._partial / CHUNKS).open("a", encoding="ascii")
         self._record.write("\n")  # a line cut off by a kill must not swallow the next one
         self._take_over()
 
-    @property
-    def _salvage(self) -> Path:
-        return self.folder.with_name(self.folder.name + ".salvage")
+    def _begin(self) -> HeldRows:
+        """Return what is in the partial store, which is made for these photos if it is not yet."""
+        held = HeldRows.read(self._partial, self.geometry)
+        if held is None or not self._can_take(held):
+            self._clear(held)
+            held = HeldRows.read(self.folder, self.geometry)
+            if held is not None and self._can_take(held):
+                # From here on it is no finished store. A kill leaves a partial one, of its photos.
+                stamp(self.folder).unlink(missing_ok=True)
+                self.folder.rename(self._partial)
+                held = replace(held, array=replace(held.array, path=self._partial / ARRAY))
+            else:
+                held = self._create()
+        if held.array.count != len(self.digests) or not np.array_equal(held.listed, self.digests):
+            self._replace(held)
+        return held
 
-    def _begin(self, part: _Part | None) -> None:
-        """Make an empty partial store; an unfinished one for other photos is kept aside."""
-        if part is not None and _Part.read(self._salvage, self.geometry) is None:
+    def _can_take(self, held: HeldRows) -> bool:
+        """Return whether a folder's rows can stay in place while others become those of photos."""
+        array = held.array
+        same = (array.dimension, array.offset) == (self.shape[1], len(self._header))
+        return same and held_rows.stays(held.digests, self.digests)
+
+    def _clear(self, held: HeldRows | None) -> None:
+        """Remove the partial store; an unfinished one for other photos is kept aside."""
+        if held is not None and HeldRows.read(self._salvage, self.geometry) is None:
             shutil.rmtree(self._salvage, ignore_errors=True)
             self._partial.rename(self._salvage)
         shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _create(self) -> HeldRows:
+        """Make an empty partial store."""
         self._partial.mkdir(parents=True)
-        header = {"descr": DTYPE.str, "fortran_order": False, "shape": self.shape}
-        with (self._partial / ARRAY).open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            file.truncate(file.tell() + self.shape[0] * self.shape[1] * DTYPE.itemsize)
+        self._make_room()
         (self._partial / CHUNKS).touch()
         files.write_text(self._partial / VIEW, json.dumps(self.geometry) + "\n")
         # Written last: without it the folder counts as nothing.
-        text = "sha256\n" + "".join(f"{digest}\n" for digest in self.digests)
-        files.write_text(self._partial / ROWS, text)
+        digest_files.write(self._partial / ROWS, self.digests)
+        array = Array(self._partial / ARRAY, len(self._header), *self.shape)
+        return HeldRows(array, self.digests, self.digests[:0], np.zeros(0, bool), {})
+
+    def _make_room(self) -> None:
+        """Write the header of features.npy, and make the file long enough."""
+        path = self._partial / ARRAY
+        with path.open("rb+" if path.exists() else "wb") as file:
+            file.write(self._header)
+            file.truncate(max(self._size, file.seek(0, os.SEEK_END)))
+
+    @property
+    def _size(self) -> int:
+        return len(self._header) + self.shape[0] * self.shape[1] * DTYPE.itemsize
+
+    def _replace(self, held: HeldRows) -> None:
+        """List these photos in a partial store of others; its chunks are recorded with their own.
+
+        In this order: whenever it is killed, each record says whose rows the chunk has, and their
+        list is there.
+        """
+        lines = "".join(f"{line}\n" for _, line in sorted(held.records.items()))
+        files.write_text(self._partial / CHUNKS, lines)
+        digest_files.write(self._partial / BEFORE, held.digests)
+        self._make_room()
+        digest_files.write(self._partial / ROWS, self.digests)
+
+    def _locate(self, partial: HeldRows) -> None:
+        """Find, for each row of an unfinished chunk, the array and row that have its features."""
+        self._sources = [partial.array]
+        self._source = np.full(len(self.digests), -1, np.int8)
+        self._row = np.full(len(self.digests), -1, np.int64)
+        open_rows = np.flatnonzero(~np.repeat(self._done, CHUNK)[: len(self.digests)])
+        for path in self._partial, self.folder, self._old, self._salvage:
+            if not len(open_rows):
+                return
+            own = path == self._partial
+            held = partial if own else HeldRows.read(path, self.geometry)
+            if held is None or held.array.dimension != self.shape[1]:
+                continue
+            found = Lookup(held.digests, held.valid).rows(self.digests[open_rows])
+            if own:  # other chunks may be written anew before this one
+                found[found // CHUNK != open_rows // CHUNK] = -1
+            else:
+                self._sources.append(held.array)
+            rows = open_rows[found >= 0]
+            self._source[rows], self._row[rows] = len(self._sources) - 1, found[found >= 0]
+            open_rows = open_rows[found < 0]
 
     def _rows(self, chunk: int) -> range:
-        return range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self.digests)))
-
-    def _find(self, row: int) -> np.ndarray | None:
-        for source, known in self._sources:
-            if self.digests[row] in known:
-                return np.asarray(source.array[known[self.digests[row]]])
-        return None
+        return range(len(self.digests))[chunk_of(chunk)]
 
     def _take_over(self) -> None:
         """Write the chunks whose rows are all known already."""
-        for chunk in range(-(-len(self.digests) // CHUNK)):
-            if chunk not in self._done and self._sources:
-                rows = self._rows(chunk)
-                known = [x for x in map(self._find, rows) if x is not None]
-                if len(known) == len(rows):
-                    self._write(chunk, np.stack(known))
+        for chunk in np.flatnonzero(~self._done).tolist():
+            if (self._source[chunk_of(chunk)] >= 0).all():
+                self._write(chunk, self._buffer(chunk)[0])
 
-    def missing(self) -> list[int]:
-        """Return the rows that must be put, ascending."""
-        rows = range(len(self.digests))
-        return [r for r in rows if r // CHUNK not in self._done and self._find(r) is None]
+    def missing(self) -> np.ndarray:
+        """Return (m,) int64: the rows that must be put, ascending."""
+        done = np.repeat(self._done, CHUNK)[: len(self.digests)]
+        return np.flatnonzero(~done & (self._source < 0))
 
     def put(self, row: int, vector: np.ndarray) -> None:
         """Take the features (dimension,) of a row; its chunk is written when it is complete.
 
         UserError if a number does not fit in float16.
         """
-        chunk = row // CHUNK
+        chunk = int(row // CHUNK)
         if chunk not in self._buffers:
             self._buffers[chunk] = self._buffer(chunk)
         values, waiting = self._buffers[chunk]
@@ -228,36 +242,37 @@ class Draft:
             del self._buffers[chunk]
 
     def _buffer(self, chunk: int) -> tuple[np.ndarray, set[int]]:
-        values = np.zeros((len(self._rows(chunk)), self.shape[1]), DTYPE)
-        waiting = set()
-        for position, row in enumerate(self._rows(chunk)):
-            known = self._find(row)
-            if known is None:
-                waiting.add(row)
-            else:
-                values[position] = known
-        return values, waiting
+        """Return the rows of a chunk (n, dimension), and which of them are waited for."""
+        rows = np.array(self._rows(chunk))
+        values = np.zeros((len(rows), self.shape[1]), DTYPE)
+        for number, source in enumerate(self._sources):
+            chosen = self._source[rows] == number
+            values[chosen] = source.read(self._row[rows[chosen]])
+        return values, set(rows[self._source[rows] < 0].tolist())
 
     def _write(self, chunk: int, values: np.ndarray) -> None:
         # Plain writes, not a writable map: on a full disk a write is an error, a map is a crash.
+        data = np.ascontiguousarray(values, DTYPE).tobytes()
+        start = chunk * CHUNK * self.shape[1] * DTYPE.itemsize
         try:
-            self._file.seek(self._offset + chunk * CHUNK * self.shape[1] * DTYPE.itemsize)
-            self._file.write(np.ascontiguousarray(values, DTYPE).tobytes())
+            self._file.seek(len(self._header) + start)
+            self._file.write(data)
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._record.write(json.dumps({"chunk": chunk, "sha256": _sha256(values)}) + "\n")
+            self._record.write(held_rows.record(chunk, data, self.digests[chunk_of(chunk)]) + "\n")
             self._record.flush()
         except OSError as error:
             error.filename = error.filename or str(self._partial)
             raise
-        self._done.add(chunk)
+        self._done[chunk] = True
 
     def finish(self) -> None:
         """Put the filled store in its place; AssertionError if a row is missing."""
         assert not self._buffers
-        assert len(self._done) == -(-len(self.digests) // CHUNK)
+        assert self._done.all()
+        self._file.truncate(self._size)  # it may have been the store of more photos
         self.close()
-        self._sources.clear()
+        (self._partial / BEFORE).unlink(missing_ok=True)
         # Between the two renames a kill leaves a complete partial store, which the next run takes.
         if self.folder.exists():
             shutil.rmtree(self._old, ignore_errors=True)
@@ -271,8 +286,9 @@ class Draft:
         self._record.close()
 
 
-def _header_size(file: BinaryIO) -> int:
-    file.seek(0)
-    np.lib.format.read_magic(file)
-    np.lib.format.read_array_header_1_0(file)
-    return file.tell()
+def _header(shape: tuple[int, int]) -> bytes:
+    """Return the header of features.npy; it is as long for any number of rows."""
+    header = BytesIO()
+    fields = {"descr": DTYPE.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, fields)
+    return header.getvalue()

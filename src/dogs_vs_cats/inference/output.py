@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dogs_vs_cats import files
+from dogs_vs_cats.console import printable
 from dogs_vs_cats.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,11 +63,6 @@ class Table:
 
     def _line(self, row: Row) -> str:
         return "  ".join(f"{row[name]!s:<{self.widths[name]}}" for name in self.columns)
-
-
-def printable(text: str) -> str:
-    """Return `text`, quoted and escaped if a terminal would not show it as it is."""
-    return text if text.isprintable() else repr(text)
 
 
 @contextmanager

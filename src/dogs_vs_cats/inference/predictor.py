@@ -17,7 +17,7 @@ from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.errors import PhotoError
-from dogs_vs_cats.features import extraction, keras_backend, pipeline, store
+from dogs_vs_cats.features import extraction, keras_backend, pipeline, storage_type
 from dogs_vs_cats.features.extractor import Extractor
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.features.timings import Times
@@ -129,7 +129,7 @@ class Predictor:
         )
         with closing(computed):
             for (number, view), vector in computed:
-                vectors[number, view] = store.narrowed(vector)
+                vectors[number, view] = storage_type.narrowed(vector)
                 # With its last view a photo is complete, and so are all photos before it.
                 if view == views[-1] and number + 1 - done >= batch:
                     yield from until(number + 1)

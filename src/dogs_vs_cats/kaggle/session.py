@@ -224,10 +224,19 @@ def request(connection: Connection, method: str, **fields: Any) -> Any:
         return _call(client, method, fields)
 
 
-def _call(client: Any, method: str, fields: dict[str, Any]) -> Any:
+def offers(method: str) -> bool:
+    """Return whether the installed client has a call; older ones lack some."""
+    return _message_type(method) is not None
+
+
+def _message_type(method: str) -> Any:
     from kagglesdk.competitions.types import competition_api_service as types
 
-    message = getattr(types, f"Api{method.title().replace('_', '')}Request")()
+    return getattr(types, f"Api{method.title().replace('_', '')}Request", None)
+
+
+def _call(client: Any, method: str, fields: dict[str, Any]) -> Any:
+    message = _message_type(method)()
     for name, value in fields.items():
         setattr(message, name, value)  # refuses a field that it doesn't have
     return getattr(client.competitions.competition_api_client, method)(message)

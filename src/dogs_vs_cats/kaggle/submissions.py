@@ -71,6 +71,9 @@ def submit(slug: str, csv: Path, message: str) -> int:
 
 
 def _require_allowance(connection: Connection) -> None:
+    """Raise UserError if Kaggle would refuse one more submission; an old client can't ask."""
+    if not session.offers("get_submission_limits"):
+        return  # Kaggle refuses it once the CSV is uploaded
     slug = connection.slug
     call = functools.partial(
         session.request, connection, "get_submission_limits", competition_name=slug

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dogs_vs_cats.config.recipes import FineTuning, KerasHead, Recipe
-from dogs_vs_cats.features import keras_backend, networks, store
+from dogs_vs_cats.features import keras_backend, networks, storage_type
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.features.weights import Weights
 from dogs_vs_cats.modeling.heads import keras_head
@@ -56,7 +56,9 @@ def pooled(layers: Any, rows: Rows, views: tuple[str, ...], on_step: Callable[[i
         features[view] = np.empty((len(photos), layers.output.shape[1]), np.float16)
         for start in range(0, len(photos), step):
             part = photos[start : start + step]
-            features[view][part] = store.narrowed(frozen.predict_on_batch(rows.take(part, view)))
+            features[view][part] = storage_type.narrowed(
+                frozen.predict_on_batch(rows.take(part, view))
+            )
             on_step(len(part))
     return Rows(features, dict.fromkeys(views, photos), rows.labels, corrected=rows.corrected)
 

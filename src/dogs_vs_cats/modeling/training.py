@@ -32,7 +32,7 @@ CODE = (
     "data.verdicts",
     "features.join",
     "features.rows",
-    "features.store",
+    "features.storage_type",
     "modeling.calibration",
     "modeling.checkpoints",
     "modeling.cross_validation",

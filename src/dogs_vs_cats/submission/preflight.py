@@ -18,7 +18,8 @@ def require_inputs(workspace: Workspace) -> None:
     """
     from dogs_vs_cats.data import photos, verdicts
 
-    table, classes = photos.read(workspace), photos.read_classes(workspace)
+    table = photos.read(workspace, ("id", "label", "problem"))
+    classes = photos.read_classes(workspace)
     decided = verdicts.read(workspace, table, classes)
     verdicts.corrected_labels(decided, photos.train(table), classes)
     competition = dataset.read(workspace).competition
@@ -33,9 +34,12 @@ def require_photos(workspace: Workspace) -> None:
     """Raise UserError if the file of a photo that could be read is gone."""
     from dogs_vs_cats.data import photos
 
-    table = photos.read(workspace)
-    readable = table.loc[table["problem"] == "", "path"]
-    missing = next((path for path in readable if not Path(path).exists()), None)
+    paths = (
+        path
+        for table in photos.parts(workspace, ("path", "problem"))
+        for path in table.loc[table["problem"] == "", "path"]
+    )
+    missing = next((path for path in paths if not Path(path).exists()), None)
     if missing is not None:
         raise UserError(
             f"The photo {missing} is no longer there. Run `make data` again, with the same SOURCE."

@@ -1,0 +1,153 @@
+"""The journal: what each photo file is, kept so that no photo is decoded twice for it."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from dogs_vs_cats import code_keys, files, progress
+from dogs_vs_cats.data import digests, inspection, pixels
+from dogs_vs_cats.data.inspection import Inspection
+
+PART = 10_000  # lines read at once
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What photo files are, in columns: 104 bytes a photo.
+
+    width, height: (n,) int32 pixels, once decoded and upright. sha256: (n, 32) uint8. hashes:
+    (n, 2, 4) uint64, the bits of `perceptual_hash.hashes`. Of a file that can't be read, all but
+    its sha256 are 0. problems: row -> why it can't be read.
+    """
+
+    width: np.ndarray
+    height: np.ndarray
+    sha256: np.ndarray
+    hashes: np.ndarray
+    problems: dict[int, str]
+
+    @staticmethod
+    def none(count: int) -> "Inspected":
+        return Inspected(
+            np.zeros(count, np.int32),
+            np.zeros(count, np.int32),
+            np.zeros((count, 32), np.uint8),
+            np.zeros((count, 2, 4), np.uint64),
+            {},
+        )
+
+    def put(self, row: int, entry: dict[str, Any]) -> bool:
+        """Take what a line of the journal says of a row; return whether it says all of it."""
+        try:
+            problem, pair = entry["problem"], entry["hashes"]
+            numbers = int(entry["width"]), int(entry["height"])
+            sha256 = np.frombuffer(bytes.fromhex(entry["sha256"]), np.uint8)
+            hashes = np.frombuffer(bytes.fromhex("".join(pair or ())), ">u8")
+            self.hashes[row] = hashes.reshape(2, 4) if not problem else 0
+            self.sha256[row] = sha256
+        except (KeyError, TypeError, ValueError):
+            return False
+        self.width[row], self.height[row] = numbers
+        self.problems.pop(row, None)
+        if problem:
+            self.problems[row] = problem
+        return True
+
+
+class HashTexts(Sequence[tuple[str, str]]):
+    """Pairs of hashes in hex, as of `perceptual_hash.hashes`, made from (n, 2, 4) when asked."""
+
+    def __init__(self, words: np.ndarray) -> None:
+        self._words = words
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> "HashTexts": ...
+    def __getitem__(self, index: int | slice) -> "tuple[str, str] | HashTexts":
+        if isinstance(index, slice):
+            return HashTexts(self._words[index])
+        plain, mirrored = self._words[index].astype(">u8")
+        return plain.tobytes().hex(), mirrored.tobytes().hex()
+
+
+def inspect_all(paths: Sequence[str], journal: Path) -> Inspected:
+    """Return `inspection.inspect` of each path, in order; decodes in parallel, shows progress.
+
+    Results are added to `journal` one by one. A later run only inspects the files that are not in
+    it as they are now: with this path, size, time of change, and code that reads them.
+    """
+    code = code_keys.code_key(*inspection.CODE)
+    found = Inspected.none(len(paths))
+    todo = np.flatnonzero(~_read(journal, code, paths, found)).tolist()
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        journal.open("a", encoding="utf-8") as log,
+        progress.bar(len(paths), "inspecting photos", done=len(paths) - len(todo)) as bar,
+    ):
+        # A line that was cut off when a run was killed must not swallow the next one.
+        log.write("\n")
+        for row, key, result in _in_parallel(paths, todo):
+            entry = dataclasses.asdict(result)
+            found.put(row, entry)
+            log.write(json.dumps({"key": key, "code": code, **entry}) + "\n")
+            bar.update()
+    return found
+
+
+def _in_parallel(paths: Sequence[str], rows: list[int]) -> Iterator[tuple[int, str, Inspection]]:
+    # Threads do: Pillow releases the interpreter while it decodes. The queue is short, so memory
+    # does not grow with the number of photos.
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        queue: deque[tuple[int, str, Future[Inspection]]] = deque()
+        for row in rows:
+            key = _key(paths[row])  # before it is read: a change meanwhile is another key
+            queue.append((row, key, pool.submit(inspection.inspect, Path(paths[row]))))
+            if len(queue) > 4 * workers:
+                first, key, future = queue.popleft()
+                yield first, key, future.result()
+        for row, key, future in queue:
+            yield row, key, future.result()
+
+
+def _key(path: str) -> str:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return f"{path}|gone"
+    return f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
+
+
+def _read(journal: Path, code: str, paths: Sequence[str], found: Inspected) -> np.ndarray:
+    """Fill in what the lines that today's code wrote say; return (n,) bool, the rows known."""
+    known = np.zeros(len(paths), bool)
+    lookup = digests.Lookup(_digests(map(_key, paths)))
+    lines = files.read_json_lines(journal)
+    while part := list(islice(lines, PART)):
+        ours = [x for x in part if x.get("code") == code and isinstance(x.get("key"), str)]
+        rows = lookup.rows(_digests(entry["key"] for entry in ours)).tolist()
+        for row, entry in zip(rows, ours, strict=True):
+            # HEIC can be read once its package is installed.
+            if row >= 0 and entry.get("problem") != pixels.HEIC:
+                known[row] |= found.put(row, entry)
+    return known
+
+
+def _digests(keys: Iterable[str]) -> np.ndarray:
+    """Return (n, 32) uint8 for the keys of files, whose names need not be UTF-8."""
+    data = b"".join(hashlib.sha256(x.encode(errors="surrogatepass")).digest() for x in keys)
+    return np.frombuffer(data, np.uint8).reshape(-1, 32)
