@@ -32,10 +32,6 @@ SAME_BYTES: dict[str, str] = {
     "075991febcde68cb3fbc1a214aa637bb63ab614dd497dbe6484ce608b4b41fd8": (
         "9423f53fb2240101f6ca81b5e0c4ba099974955440d977b8515892174294fa96"
     ),
-    # data.same_picture
-    "006627a8608d84550d7c763304e39833fd6e7a93aa7629ea41668afa47b6c8a2": (
-        "5f29f96e732180a263f3dbda81b1a5820e512b6efbbdf9ee6da911d47fc2e498"
-    ),
     # features.quantisation_samples
     "32cb697ac6ffef9736a5d5bae360b9304e6aafdd051c3e57d1b963de744b3baa": (
         "77e7f0d7dab8c11f06b1c7c21cc486a97639311832632de4880b9534872a5a42"
