@@ -18,7 +18,7 @@ VARIABLES := AGAIN BATCH COMPETITION CSV DATASET ENGINE EXTRAS FIGURES GPU JSON 
 OUTSIDE := SHELL MAKEFLAGS MAKEFILES HOME PATH TMPDIR LANG LC_ALL CUDA_VISIBLE_DEVICES \
            OMP_NUM_THREADS KAGGLE_API_TOKEN KAGGLE_USERNAME KAGGLE_KEY KAGGLE_CONFIG_DIR \
            KAGGLE_TIMEOUT KAGGLE_PATIENCE WEIGHTS_URL MICROSOFT_URL REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
-PREFIXES := TF_% XLA_% JAX_% PIP_% %_PROXY %_proxy
+PREFIXES := AWS_% FSSPEC_% GOOGLE_% TF_% XLA_% JAX_% PIP_% %_PROXY %_proxy
 # $(call like,NAME,KNOWN): " Did you mean X?", or nothing where nothing is like NAME.
 like = $(shell python3 -c 'import difflib, sys; known = {x.lower(): x for x in sys.argv[2:]}; \
   print(*[" Did you mean " + known[x] + "?" for x in \
@@ -39,9 +39,10 @@ endif
 
 # Optional packages are installed the first time a choice needs them.
 EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
-          $(filter try,$(MAKECMDGOALS)) $(if $(filter export,$(MAKECMDGOALS)),onnx) \
+          $(filter try,$(MAKECMDGOALS)) \
+          $(if $(filter s3://% http://% https://%,$(value SOURCE)),s3) $(if $(filter export,$(MAKECMDGOALS)),onnx) \
           $(if $(filter bench,$(MAKECMDGOALS)),$(if $(filter-out tensorflow,$(KERAS_BACKEND)),,openvino))
-KNOWN := faiss heic hub jax onnx openvino try
+KNOWN := faiss heic hub jax onnx openvino s3 try
 SLIP := $(firstword $(filter-out $(KNOWN),$(EXTRAS)))
 ifdef SLIP
   $(error EXTRAS='$(EXTRAS)' is not among $(KNOWN).$(call like,$(SLIP),$(KNOWN)))
@@ -81,7 +82,7 @@ help: ## this page
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 	  awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 	@echo "Variables, as in: make submit RECIPE=champion"
-	@echo "  SOURCE=kaggle    where photos come from: kaggle, microsoft, sample, a folder or zip"
+	@echo "  SOURCE=kaggle    where photos are: kaggle, microsoft, sample, a folder, zip or s3://bucket/folder"
 	@echo "  COMPETITION=name dogs-vs-cats-redux-kernels-edition (scored late), or dogs-vs-cats"
 	@echo "  DATASET=name     which dataset (default: that of the last make data)"
 	@echo "  RECIPE=fast      a name in recipes/, or a .toml file of your own; several are a blend"
@@ -113,7 +114,7 @@ endif
 	  $(if $(filter 1,$(GPU)),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
 	@touch .venv/ready
 
-.venv/openvino .venv/jax .venv/onnx .venv/try .venv/hub .venv/heic .venv/faiss: .venv/%: requirements-%.txt | .venv/ready
+.venv/openvino .venv/jax .venv/onnx .venv/try .venv/hub .venv/heic .venv/faiss .venv/s3: .venv/%: requirements-%.txt | .venv/ready
 	@echo "setup: packages for $* into .venv"
 	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r $<
 	@touch $@

@@ -9,6 +9,7 @@ from pathlib import Path
 from dogs_vs_cats import console
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import dataset, sources
+from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle.competitions import REHEARSAL
 from dogs_vs_cats.workspace import Workspace, check_dataset_name
 
@@ -24,6 +25,11 @@ def main() -> None:
     recipe_files.read(args.recipe)
     engines.choose(args.engine, args.precision)
     source = sources.parse(args.source)
+    if source.kind == "url":
+        raise UserError(
+            "A rehearsal packs the photos into a zip, so they must be on this machine: download "
+            "them, and give their folder as SOURCE."
+        )
     photos = Workspace(check_dataset_name(args.photos or source.name))
     workspace = Workspace(check_dataset_name(args.dataset or f"{source.name}-rehearsal"))
     if dataset.artifact(source, photos).fresh() is None:

@@ -181,6 +181,7 @@ HOW_TO_INSTALL = {
     "pillow_heif": "make setup EXTRAS=heic",
     "onnxruntime": "make setup EXTRAS=onnx",
     "openvino": "make setup ENGINE=openvino",
+    "s3fs": "make setup EXTRAS=s3",
     "tf2onnx": "make setup EXTRAS=onnx",
     "torch": "pip install torch",
     "waitress": "make setup EXTRAS=try",

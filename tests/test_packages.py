@@ -55,6 +55,27 @@ def test_make_setup_installs_jax_where_it_is_asked_for():
 
 
 @pytest.mark.parametrize(
+    ("source", "extra"),
+    [
+        ("s3://pets/my photos", " s3"),
+        ("https://host/photos", " s3"),
+        ("gs://pets", ""),
+        ("../s3", ""),
+    ],
+)
+def test_make_asks_for_what_photos_in_a_bucket_take_where_source_is_one(source, extra):
+    done = subprocess.run(
+        ["make", "-n", "data", "PYTHON=mine", f"SOURCE={source}", "AWS_ENDPOINT_URL=http://a"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first = " ".join(done.stdout.splitlines()[0].split())
+    assert first == f"mine scripts/packages.py --check{extra}"
+
+
+@pytest.mark.parametrize(
     ("backend", "demanded"), [("", True), ("tensorflow", True), ("jax", False), ("torch", False)]
 )
 def test_tensorflow_is_demanded_and_installed_for_its_own_backend_alone(

@@ -27,7 +27,7 @@ from benchmarks.suite.material import single_recipe
 from dogs_vs_cats import environment, files
 from dogs_vs_cats.config import engines
 from dogs_vs_cats.config.recipes import FeatureSettings, KerasHead
-from dogs_vs_cats.data import photos, pixels
+from dogs_vs_cats.data import photos, pixels, remote
 from dogs_vs_cats.features import (
     cache,
     extraction,
@@ -46,7 +46,7 @@ def decode(dataset: str, size: int) -> dict[str, Any]:
 
     milliseconds: CPU time a photo. photos_a_second: by the clock, on all cores.
     """
-    paths = [Path(path) for path in photos.read(Workspace(dataset))["path"]]
+    paths = [remote.photo(path) for path in photos.read(Workspace(dataset))["path"]]
     started, spent = time.monotonic(), time.process_time()
     with ThreadPoolExecutor(environment.cores()) as pool:
         deque(pool.map(lambda path: pixels.pixels(path, size), paths), maxlen=0)
@@ -63,7 +63,7 @@ def model(dataset: str, recipe: str, engine: str, precision: str, seconds: float
     table = photos.read(workspace)
     paths = islice(cycle(table.loc[table["problem"] == "", "path"]), batch)
     # (batch, size, size, 3)
-    images = np.stack([pixels.pixels(Path(path), settings.size) for path in paths])
+    images = np.stack([pixels.pixels(remote.photo(path), settings.size) for path in paths])
     deadline = time.monotonic() + seconds
 
     def work() -> int:

@@ -32,8 +32,12 @@ SAME_BYTES: dict[str, str] = {
     "075991febcde68cb3fbc1a214aa637bb63ab614dd497dbe6484ce608b4b41fd8": (
         "9423f53fb2240101f6ca81b5e0c4ba099974955440d977b8515892174294fa96"
     ),
+    # data.verdicts
+    "3b6f43b0d1ff7712d8912600baaadef67c46279723e0be8b8d5021ac3b93840f": (
+        "415fcb950ff4e063b642a714ec754163ae572c35f8e16cc736b6d0a9ab8e4624"
+    ),
     # features.quantisation_samples
-    "32cb697ac6ffef9736a5d5bae360b9304e6aafdd051c3e57d1b963de744b3baa": (
+    "487f05cee725d7017fa06e1e49c0bdfe83554b99ca60b1fffaceee60d113262d": (
         "77e7f0d7dab8c11f06b1c7c21cc486a97639311832632de4880b9534872a5a42"
     ),
     # features.cache
@@ -51,6 +55,14 @@ SAME_BYTES: dict[str, str] = {
     # modeling.training
     "24965f6df70346e0235038d366a74685c4ab4a5809ae027fec343ac804a4fe77": (
         "4eb46ab3225de329cfa150e1de83113917c23ba9f3b6ef4f8a9e22c86156273e"
+    ),
+    # submission.check
+    "9b15318fe6f0b9e8acd169bed69cf337f899e842795f927e80bcc34ac4587f8c": (
+        "6ce3c28b89b408a1c731e90c53df1aae45d52a05d54b215e0c05d8ec4d565c25"
+    ),
+    # export.parity
+    "f7620a3e19275bbb2e02339b0f27ec2ca9578aa713cb97a6f7eba76a9b5d7f23": (
+        "79a7480eadbe7e18cc8d8adc820fb2a6dd5b97b451120470644d0e56a4482351"
     ),
 }
 

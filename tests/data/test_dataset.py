@@ -275,7 +275,7 @@ def test_a_source_that_is_not_there_may_be_another(here):
     for text, meant in near.items():
         with pytest.raises(UserError, match=rf"Did you mean '{meant}'\?$"):
             sources.parse(text)
-    with pytest.raises(UserError, match=r"folder, zip or tar\.$"):
+    with pytest.raises(UserError, match=r"folder, zip or tar, or the URL of a bucket\.$"):
         sources.parse("nowhere/pictures")
 
 

@@ -39,6 +39,7 @@ ELSEWHERE = {
     "make data": "rehearsal/test_kaggle_stages.py::test_whatever_the_nesting",
     "make data SOURCE=microsoft": "rehearsal/test_kaggle_stages.py::test_microsofts_photos",
     "make data SOURCE=sample": "data/test_dataset.py::test_the_drawings_are_the_same_every_time",
+    "make data SOURCE=s3://bucket/photos": "data/test_bucket.py::test_loose_and_in_tars_photos",
     "make submit AGAIN=1": "rehearsal/test_kaggle_stages.py::test_the_same_csv_is_uploaded_once",
     "make upload CSV=mine.csv": "rehearsal/test_kaggle_stages.py::test_any_csv_can_be_uploaded",
     "make scores": "rehearsal/test_kaggle_stages.py::test_any_csv_can_be_uploaded",

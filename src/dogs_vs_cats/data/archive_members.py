@@ -50,8 +50,8 @@ def of_zip(opened: zipfile.ZipFile, name: str) -> list[Member]:
         filename, certain = _zip_name(info)
         if filename.endswith("/") or (info.external_attr & 0x10 and not info.file_size):
             continue  # a folder
-        path = _inside(filename, name)
-        if _is_hidden(path):
+        path = inside(filename, name)
+        if is_hidden(path):
             continue
         if info.flag_bits & 1:
             raise UserError(f"{filename} in {name} is encrypted. {YOURSELF}")
@@ -126,14 +126,10 @@ def of_tar(opened: tarfile.TarFile, name: str) -> list[Member]:
             f"{platform.python_version()}. {YOURSELF}"
         )
     infos = {info.name: info for info in opened.getmembers()}
-    assert opened.fileobj is not None
-    opened.fileobj.seek(opened.offset)
-    end = opened.fileobj.read(tarfile.BLOCKSIZE)
-    if not end or end.strip(b"\0"):  # tarfile takes a damaged header for the end
-        raise tarfile.ReadError("it has no end")
+    require_end(opened)
     members = []
     for info in infos.values():
-        if info.isdir() or _is_hidden(path := _inside(info.name, name)):
+        if info.isdir() or is_hidden(path := inside(info.name, name)):
             continue
         try:
             tarfile.data_filter(info, os.path.join(os.sep, "archive"))
@@ -150,13 +146,26 @@ def of_tar(opened: tarfile.TarFile, name: str) -> list[Member]:
     return members
 
 
-def _is_hidden(path: PurePosixPath) -> bool:
+def require_end(opened: tarfile.TarFile) -> None:
+    """Raise ReadError unless a tar of which all members are known ends there.
+
+    tarfile takes a damaged header for the end.
+    """
+    assert opened.fileobj is not None
+    opened.fileobj.seek(opened.offset)
+    end = opened.fileobj.read(tarfile.BLOCKSIZE)
+    if not end or end.strip(b"\0"):
+        raise tarfile.ReadError("it has no end")
+
+
+def is_hidden(path: PurePosixPath) -> bool:
+    """Return whether a file is hidden, or in a folder that is, or in a foreign one."""
     return any(part[0] == "." for part in path.parts) or any(
         map(photo_files.is_foreign, path.parts[:-1])
     )
 
 
-def _inside(filename: str, archive: str) -> PurePosixPath:
+def inside(filename: str, archive: str) -> PurePosixPath:
     """Return a member's path; UserError if it leads out of the folder, or is too long for one."""
     path = PurePosixPath(filename)
     if (

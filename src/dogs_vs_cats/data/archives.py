@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from dogs_vs_cats import files, progress
 from dogs_vs_cats.data.archive_members import YOURSELF, Member, of_tar, of_zip
@@ -63,7 +63,7 @@ class Target:
     folders: set[Path] = field(default_factory=set)
 
 
-def is_archive(path: Path) -> bool:
+def is_archive(path: PurePath) -> bool:
     """Return whether a file's name is that of an archive, one that can be unpacked here or not."""
     return path.name[0] != "." and path.name.lower().endswith(ENDINGS + UNREADABLE_ENDINGS)
 

@@ -1,10 +1,9 @@
 """The dataset: the photos of a source as one table, with groups, folds and test photos."""
 
 import importlib.util
-import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from dogs_vs_cats import artifacts, code_keys, environment, files
@@ -41,6 +40,8 @@ CODE = (
     "data.photo_names",
     "data.photos",
     "data.pixels",
+    "data.remote",
+    "data.remote_listing",
     "data.sources",
     "data.test_split",
     "kaggle.competitions",
@@ -160,22 +161,20 @@ def build(source: Source, workspace: Workspace) -> Dataset:
         return dataset
 
 
-def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
+def _tabulate(source: Source, workspace: Workspace, folder: PurePath) -> Tables:
     """Return the contents of the dataset's files, for the photos below `folder`."""
     import pandas as pd
 
-    from dogs_vs_cats.data import digests, folds, journal, layout, near_duplicates, test_split
+    from dogs_vs_cats.data import digests, folds, journal, near_duplicates, test_split
 
     order = competitions.facts(source.competition).classes if source.competition else ()
-    found = layout.find(folder, order)
+    found, paths, versions = sources.arrange(source, folder, order)
     ids = [photo.id for photo in found.photos]
     listed = sources.listed_groups(source, workspace, folder, [x.path for x in found.photos], ids)
-    here = os.path.join(os.getcwd(), "")
-    paths = [_relative(photo.path, here) for photo in found.photos]
     labels = [photo.label or "" for photo in found.photos]
     answered = [(photo.id, photo.answer) for photo in found.photos if photo.answer is not None]
     found.photos.clear()  # columns take less: a path as such has 400 bytes
-    seen = journal.inspect_all(paths, workspace.inspections)
+    seen = journal.inspect_all(paths, workspace.inspections, versions)
     table = pd.DataFrame({"id": ids, "path": paths, "label": labels, "listed": listed})
     table["fold"] = ""
     table["group"] = table["id"]
@@ -202,14 +201,6 @@ def _tabulate(source: Source, workspace: Workspace, folder: Path) -> Tables:
     sample = sources.sample_submission(source, workspace, folder)
     sample = sample if answers is None else None
     return Tables(table, found, groups, answers, sample, sum(map(bool, listed)))
-
-
-def _relative(path: Path, here: str) -> str:
-    """Return a photo's path as photos.csv has it: relative if it is below the current folder.
-
-    here: that folder, with a slash at its end.
-    """
-    return os.path.abspath(path).removeprefix(here)
 
 
 def _write(workspace: Workspace, tables: Tables) -> list[Path]:

@@ -5,20 +5,28 @@ name of its file, or as much of the end of its path as it takes to tell it from 
 """
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from dogs_vs_cats.data.photo_names import PhotoNames, same_form
+from dogs_vs_cats.data.remote import RemoteFile
 from dogs_vs_cats.errors import UserError
 
 NAME = "groups.csv"
 COLUMNS = ["photo", "group"]
+F = TypeVar("F", Path, RemoteFile)
 
 
 def find(folders: list[Path]) -> Path | None:
     """Return the only groups.csv directly in one of `folders`, or None; UserError if several."""
     different = {folder.resolve(): folder for folder in folders}
-    paths = [folder / NAME for folder in different.values() if (folder / NAME).is_file()]
+    return only([folder / NAME for folder in different.values() if (folder / NAME).is_file()])
+
+
+def only(paths: list[F]) -> F | None:
+    """Return the only groups.csv of those found, or None; UserError if several."""
     if len(paths) > 1:
         raise UserError(
             f"There are two {NAME}, {paths[0]} and {paths[1]}. Put the rows of both in one."
@@ -26,7 +34,9 @@ def find(folders: list[Path]) -> Path | None:
     return paths[0] if paths else None
 
 
-def read(path: Path, folder: Path, photos: Sequence[Path], ids: Sequence[str]) -> list[str]:
+def read(
+    path: Path | RemoteFile, folder: PurePath, photos: Sequence[PurePath], ids: Sequence[str]
+) -> list[str]:
     """Return the group of each of `photos`, which are paths below `folder`; "" for none.
 
     ids: of the photos.
@@ -62,11 +72,11 @@ def read(path: Path, folder: Path, photos: Sequence[Path], ids: Sequence[str]) -
     return groups
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path | RemoteFile) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of each row in the file, from 2, and its two fields."""
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            rows = list(csv.reader(file, strict=True))
+        text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         raise UserError(
             f"{path} is no valid CSV: {error}. Look for a quote that is not closed."

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dogs_vs_cats.data import perceptual_hash, pixels
+from dogs_vs_cats.data.remote import RemoteFile
 from dogs_vs_cats.errors import PhotoError
 
 CODE = (
@@ -32,10 +33,11 @@ class Inspection:
     problem: str
 
 
-def inspect(path: Path) -> Inspection:
+def inspect(path: Path | RemoteFile) -> Inspection:
     """Return what a photo file is.
 
-    OSError if the disk doesn't give the file: that is not the photo's fault, and may pass.
+    OSError if the disk doesn't give the file, UserError if a server doesn't: that is not the
+    photo's fault, and may pass.
     """
     data = path.read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()

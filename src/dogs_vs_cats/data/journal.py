@@ -5,17 +5,18 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
 
 from dogs_vs_cats import code_keys, files, progress
-from dogs_vs_cats.data import digests, inspection, pixels
+from dogs_vs_cats.data import digests, inspection, pixels, remote
 from dogs_vs_cats.data.inspection import Inspection
 
 PART = 10_000  # lines read at once
@@ -84,15 +85,23 @@ class HashTexts(Sequence[tuple[str, str]]):
         return plain.tobytes().hex(), mirrored.tobytes().hex()
 
 
-def inspect_all(paths: Sequence[str], journal: Path) -> Inspected:
+def inspect_all(
+    paths: Sequence[str], journal: Path, versions: Mapping[str, str] = MappingProxyType({})
+) -> Inspected:
     """Return `inspection.inspect` of each path, in order; decodes in parallel, shows progress.
 
     Results are added to `journal` one by one. A later run only inspects the files that are not in
     it as they are now: with this path, size, time of change, and code that reads them.
+
+    versions: path -> version of those that are URLs.
     """
     code = code_keys.code_key(*inspection.CODE)
     found = Inspected.none(len(paths))
-    todo = np.flatnonzero(~_read(journal, code, paths, found)).tolist()
+
+    def key_of(path: str) -> str:
+        return f"{path}|{versions[path]}" if path in versions else _key(path)
+
+    todo = np.flatnonzero(~_read(journal, code, map(key_of, paths), found)).tolist()
     journal.parent.mkdir(parents=True, exist_ok=True)
     with (
         journal.open("a", encoding="utf-8") as log,
@@ -100,7 +109,7 @@ def inspect_all(paths: Sequence[str], journal: Path) -> Inspected:
     ):
         # A line that was cut off when a run was killed must not swallow the next one.
         log.write("\n")
-        for row, key, result in _in_parallel(paths, todo):
+        for row, key, result in _in_parallel(paths, todo, key_of):
             entry = dataclasses.asdict(result)
             found.put(row, entry)
             log.write(json.dumps({"key": key, "code": code, **entry}) + "\n")
@@ -108,15 +117,17 @@ def inspect_all(paths: Sequence[str], journal: Path) -> Inspected:
     return found
 
 
-def _in_parallel(paths: Sequence[str], rows: list[int]) -> Iterator[tuple[int, str, Inspection]]:
+def _in_parallel(
+    paths: Sequence[str], rows: list[int], key_of: Callable[[str], str]
+) -> Iterator[tuple[int, str, Inspection]]:
     # Threads do: Pillow releases the interpreter while it decodes. The queue is short, so memory
     # does not grow with the number of photos.
-    workers = os.cpu_count() or 1
+    workers = remote.threads(any(map(remote.is_url, paths)), os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
         queue: deque[tuple[int, str, Future[Inspection]]] = deque()
         for row in rows:
-            key = _key(paths[row])  # before it is read: a change meanwhile is another key
-            queue.append((row, key, pool.submit(inspection.inspect, Path(paths[row]))))
+            key = key_of(paths[row])  # before it is read: a change meanwhile is another key
+            queue.append((row, key, pool.submit(inspection.inspect, remote.photo(paths[row]))))
             if len(queue) > 4 * workers:
                 first, key, future = queue.popleft()
                 yield first, key, future.result()
@@ -132,10 +143,10 @@ def _key(path: str) -> str:
     return f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
 
 
-def _read(journal: Path, code: str, paths: Sequence[str], found: Inspected) -> np.ndarray:
+def _read(journal: Path, code: str, keys: Iterable[str], found: Inspected) -> np.ndarray:
     """Fill in what the lines that today's code wrote say; return (n,) bool, the rows known."""
-    known = np.zeros(len(paths), bool)
-    lookup = digests.Lookup(_digests(map(_key, paths)))
+    known = np.zeros(len(found.width), bool)
+    lookup = digests.Lookup(_digests(keys))
     lines = files.read_json_lines(journal)
     while part := list(islice(lines, PART)):
         ours = [x for x in part if x.get("code") == code and isinstance(x.get("key"), str)]

@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
@@ -26,7 +26,7 @@ KNOWN = (
     "Known are Kaggle's layout (train/cat.0.jpg, test/1.jpg, or the zips with them) and a folder "
     "for each class (Cat/, Dog/), which may be in train/, validation/ and test/."
 )
-Files = dict[Path, list[Path]]  # folder -> its photo files
+Files = dict[PurePath, list[PurePath]]  # folder -> its photo files
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Photo:
     """
 
     id: str
-    path: Path
+    path: PurePath
     label: str | None
     answer: str | None = None
 
@@ -64,16 +64,25 @@ class Layout:
 
 
 def find(folder: Path, order: Sequence[str] = ()) -> Layout:
-    """Return the layout of `folder`, whatever order the disk lists its files in.
+    """Return the layout of `folder`; as `arranged`, and OSError names what can't be read there."""
+    return arranged(folder, *photo_files.below(folder), order)
+
+
+def arranged(
+    folder: PurePath,
+    paths: Sequence[PurePath],
+    others: Sequence[PurePath],
+    order: Sequence[str] = (),
+) -> Layout:
+    """Return the layout of photos below `folder`, in whatever order. others: what is none there.
 
     The classes are in the given `order` if they are the same, else in alphabetical order.
     UserError if there are no photos, fewer than two classes, two folders for a class, a class
     whose name can't be a column of a CSV, two photos with the same id, or more than one way to
-    read the layout. OSError names a folder that can't be read.
+    read the layout.
     """
     files: Files = defaultdict(list)
-    paths, others = photo_files.below(folder)
-    for path in filter(photo_files.can_be_opened, paths):
+    for path in paths:
         files[path.parent].append(path)
     no_photos = photo_files.places(others, folder)
     if not files:
@@ -106,7 +115,7 @@ def _classes(labelled: list[Photo], order: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: (name.lower(), name))
 
 
-def _require_classes(folder: Path, classes: list[str], tests: list[Photo]) -> None:
+def _require_classes(folder: PurePath, classes: list[str], tests: list[Photo]) -> None:
     if len(classes) < 2:
         raise UserError(
             (f"Every labelled photo is a {classes[0]}" if classes else "No photo has a label")
@@ -122,7 +131,7 @@ def _require_classes(folder: Path, classes: list[str], tests: list[Photo]) -> No
 
 
 def _require_unique_ids(photos: list[Photo]) -> None:
-    seen: dict[str, Path] = {}
+    seen: dict[str, PurePath] = {}
     for photo in photos:
         if photo.id in seen:
             raise UserError(
@@ -132,7 +141,7 @@ def _require_unique_ids(photos: list[Photo]) -> None:
         seen[photo.id] = photo.path
 
 
-def _is(folder: Path, part: Sequence[str]) -> bool:
+def _is(folder: PurePath, part: Sequence[str]) -> bool:
     return folder.name.lower() in part
 
 
@@ -149,7 +158,7 @@ def _test_photos(files: Files) -> list[Photo]:
     return photos
 
 
-def _labelled_photos(folder: Path, files: Files) -> tuple[list[Photo], list[Photo]]:
+def _labelled_photos(folder: PurePath, files: Files) -> tuple[list[Photo], list[Photo]]:
     """Return the labelled photos, and the test photos whose class is known.
 
     A class is in the photo's name (cat.0.jpg) or it is the name of its folder (Cat/). But files in
@@ -182,7 +191,7 @@ def _labelled_photos(folder: Path, files: Files) -> tuple[list[Photo], list[Phot
     return labelled, _answered(folder, [y for x in tests for y in _labelled_by_folder(x, classes)])
 
 
-def _flat_folder(folder: Path, candidates: list[Path], files: Files) -> Path | None:
+def _flat_folder(folder: PurePath, candidates: list[PurePath], files: Files) -> PurePath | None:
     """Return `folder`, or the only other one, if its files are named like cat.0.jpg.
 
     If neither has only such names, one with several labels is taken: its other files are mistakes,
@@ -194,7 +203,7 @@ def _flat_folder(folder: Path, candidates: list[Path], files: Files) -> Path | N
     return next(iter(named + mixed), None)
 
 
-def _require_one_reading(folder: Path, candidates: list[Path], files: Files) -> None:
+def _require_one_reading(folder: PurePath, candidates: list[PurePath], files: Files) -> None:
     loose = files.get(folder, [])
     if len(candidates) > 1 and all(map(_kaggle_name, loose)) and len(_labels(loose)) > 1:
         raise UserError(
@@ -203,16 +212,16 @@ def _require_one_reading(folder: Path, candidates: list[Path], files: Files) -> 
         )
 
 
-def _kaggle_name(path: Path) -> re.Match[str] | None:
+def _kaggle_name(path: PurePath) -> re.Match[str] | None:
     return KAGGLE_NAME.fullmatch(photo_files.stem(path))
 
 
-def _labels(paths: Iterable[Path]) -> set[str]:
+def _labels(paths: Iterable[PurePath]) -> set[str]:
     """Return the labels in those file names that are like cat.0.jpg."""
     return {_class_name(match[1]) for match in map(_kaggle_name, paths) if match}
 
 
-def _labelled_by_name(folder: Path, paths: list[Path], prefix: str = "") -> list[Photo]:
+def _labelled_by_name(folder: PurePath, paths: list[PurePath], prefix: str = "") -> list[Photo]:
     """Return the photos of a folder of files like cat.0.jpg; UserError names another file.
 
     prefix: of their ids.
@@ -245,12 +254,14 @@ def _class_name(name: str) -> str:
     return name.lower() if _key(name) in KNOWN_CLASSES else name
 
 
-def _class_folders(folder: Path, candidates: list[Path], files: Files) -> dict[Path, Files]:
+def _class_folders(
+    folder: PurePath, candidates: list[PurePath], files: Files
+) -> dict[PurePath, Files]:
     """Return folder -> the class folders in it -> their photos.
 
     Cat/Cat is the class folder Cat, where it has nothing beside it.
     """
-    groups: dict[Path, Files] = defaultdict(lambda: defaultdict(list))
+    groups: dict[PurePath, Files] = defaultdict(lambda: defaultdict(list))
     for candidate in candidates:
         top = candidate
         while top.parent != folder and _key(top.name) == _key(top.parent.name):
@@ -262,7 +273,7 @@ def _class_folders(folder: Path, candidates: list[Path], files: Files) -> dict[P
     return groups
 
 
-def _train_folder(folder: Path, parents: list[Path]) -> Path:
+def _train_folder(folder: PurePath, parents: list[PurePath]) -> PurePath:
     """Return which of some folders of class folders has those to train on."""
     rest = [x for x in parents if x == folder or not _is(x, TEST)] or parents
     rest = [x for x in rest if x == folder or not _is(x, VALIDATION)] or rest
@@ -279,7 +290,7 @@ def _labelled_by_folder(folders: Files, classes: dict[str, str], prefix: str = "
     classes: as of `_class_names`. prefix: of their ids. UserError names two folders of one class.
     """
     photos = []
-    first: dict[str, Path] = {}
+    first: dict[str, PurePath] = {}
     for folder in folders:
         if first.setdefault(_key(folder.name), folder) != folder:
             raise UserError(
@@ -297,7 +308,7 @@ def _labelled_by_folder(folders: Files, classes: dict[str, str], prefix: str = "
     return photos
 
 
-def _answered(folder: Path, photos: list[Photo]) -> list[Photo]:
+def _answered(folder: PurePath, photos: list[Photo]) -> list[Photo]:
     """Return test photos for labelled ones, as ids 1 to n by a seeded shuffle.
 
     An id doesn't tell the class.
@@ -312,7 +323,7 @@ def _class_names(folders: Files) -> dict[str, str]:
 
     The latter only where at least half of the files are named so: a few prove nothing.
     """
-    labels: dict[Path, set[str]] = {}
+    labels: dict[PurePath, set[str]] = {}
     for folder, paths in folders.items():
         _require_class_folder(folder, paths)
         named = sum(_kaggle_name(path) is not None for path in paths)
@@ -323,7 +334,7 @@ def _class_names(folders: Files) -> dict[str, str]:
     return {_key(folder.name): _class_name(folder.name) for folder in folders}
 
 
-def _require_class_folder(folder: Path, paths: list[Path]) -> None:
+def _require_class_folder(folder: PurePath, paths: list[PurePath]) -> None:
     """Raise UserError if a folder holds all classes of a competition: training/, part1/."""
     if _labels(paths) in competitions.class_sets() and all(map(_kaggle_name, paths)):
         raise UserError(

@@ -7,8 +7,8 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
 
 from dogs_vs_cats.errors import UserError
 
@@ -64,9 +64,9 @@ def below(folder: Path) -> tuple[list[Path], list[Path]]:
     """
     photos, others = [], []
     for path in _visible_files(folder):
-        if is_photo(path):
+        if is_photo(path) and can_be_opened(path):
             photos.append(path)
-        elif not _is_companion(path):
+        elif not is_companion(path):
             others.append(path)
     return photos, others
 
@@ -103,20 +103,30 @@ def named_by(text: str) -> list[Path]:
 def others_named_by(text: str) -> list[Path]:
     """Return the files that PHOTOS names and that `named_by` leaves out, but not COMPANIONS."""
     path = Path(os.path.expanduser(text))
-    found = (x for x in _files_named_by(path) if x != path and not _is_companion(x))
+    found = (x for x in _files_named_by(path) if x != path and not is_companion(x))
     others = [x for x in found if not is_photo(x)]
     return sorted(others, key=lambda other: natural_key(str(other)))
 
 
 def is_photo(path: Path) -> bool:
     """Return whether a file is a photo; it is opened only if its ending is no photo's."""
+    named = is_photo_by_name(path)
+    return path.is_file() and is_photo_by_head(_head(path)) if named is None else named
+
+
+def is_photo_by_name(path: PurePath) -> bool | None:
+    """Return whether a file is a photo by its ending, None where its first bytes decide."""
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        return True
-    return suffix not in RAW and path.is_file() and MAGIC.match(_head(path)) is not None
+    return True if suffix in SUFFIXES else False if suffix in RAW else None
 
 
-def _is_companion(path: Path) -> bool:
+def is_photo_by_head(head: bytes) -> bool:
+    """Return whether a file is a photo by its first HEAD bytes."""
+    return MAGIC.match(head) is not None
+
+
+def is_companion(path: PurePath) -> bool:
+    """Return whether a file is one that nobody misses among photos, by its ending."""
     return path.suffix.lower() in COMPANIONS
 
 
@@ -137,7 +147,7 @@ def can_be_opened(path: Path) -> bool:
     return path.is_file() or not path.exists()
 
 
-def stem(path: Path) -> str:
+def stem(path: PurePath) -> str:
     """Return a photo's name without its ending: `stem(Path('cat.0.jpg_large')) == 'cat.0'`."""
     if path.suffix.lower() in SUFFIXES:
         return path.stem
@@ -145,7 +155,7 @@ def stem(path: Path) -> str:
     return inner[1] if inner else path.name
 
 
-def ending(path: Path) -> str:
+def ending(path: PurePath) -> str:
     """Return what `stem` takes away: `ending(Path('cat.0.jpg_large')) == '.jpg_large'`."""
     return path.name.removeprefix(stem(path))
 
@@ -155,7 +165,7 @@ def is_foreign(name: str) -> bool:
     return name.lower() in FOREIGN
 
 
-def places(paths: list[Path], folder: Path) -> dict[str, int]:
+def places(paths: Sequence[PurePath], folder: PurePath) -> dict[str, int]:
     """Return where files below `folder` lie, and how many: a folder, or the file if it is alone."""
     count = Counter(path.parent for path in paths)
     alone = {path.parent: path for path in paths}

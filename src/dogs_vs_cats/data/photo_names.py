@@ -5,7 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 Parts = tuple[str, ...]
 
@@ -21,7 +21,7 @@ class PhotoNames:
     ids, paths: of each photo. base: the folder that relative paths start from.
     """
 
-    def __init__(self, ids: Sequence[str], paths: Sequence[str], base: Path) -> None:
+    def __init__(self, ids: Sequence[str], paths: Sequence[str], base: PurePath) -> None:
         self._ids, self._paths = ids, paths
         self._base = os.path.abspath(base)
 

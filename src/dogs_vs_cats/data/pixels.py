@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from dogs_vs_cats.config.views import CROPS, VIEWS
 from dogs_vs_cats.data import containers, jpeg, orientation
 from dogs_vs_cats.errors import PhotoError
+
+if TYPE_CHECKING:
+    from dogs_vs_cats.data.remote import RemoteFile
 
 # Photos' formats. Pillow reads more, some of it by running other programs, such as EPS.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "WEBP", "TIFF", "JPEG2000", "AVIF")
@@ -175,7 +179,7 @@ def _tiles(image: Image.Image) -> Iterator[tuple[tuple[int, int], NDArray[np.flo
 
 
 def crops(
-    path: Path, size: int, names: Sequence[str], sha256: str | None = None
+    path: "Path | RemoteFile", size: int, names: Sequence[str], sha256: str | None = None
 ) -> dict[str, NDArray[np.uint8]]:
     """Return name -> (size, size, 3) uint8 RGB for some of `views.CROPS`; decodes the file once.
 
@@ -206,6 +210,6 @@ def as_view(images: NDArray[np.uint8], view: str) -> NDArray[np.uint8]:
     return np.ascontiguousarray(images[:, :, ::-1]) if VIEWS[view].mirrored else images
 
 
-def pixels(path: Path, size: int, sha256: str | None = None) -> NDArray[np.uint8]:
+def pixels(path: "Path | RemoteFile", size: int, sha256: str | None = None) -> NDArray[np.uint8]:
     """Return the whole photo as (size, size, 3) uint8 RGB, as `crops` does."""
     return crops(path, size, ["plain"], sha256)["plain"]

@@ -24,10 +24,11 @@ def groups(workspace: Workspace, table: "pd.DataFrame") -> dict[str, str]:
     made = dataset.read(workspace)
     if table.empty or not made.listed_photos:
         return dict(zip(table["id"], table["group"], strict=True))
-    from dogs_vs_cats.data import digests, journal, near_duplicates
+    from dogs_vs_cats.data import digests, journal, near_duplicates, remote_listing
 
-    shown = table[[Path(path).exists() for path in table["path"]]]
-    seen = journal.inspect_all(shown["path"].tolist(), workspace.inspections)
+    versions = remote_listing.versions(table["path"])
+    shown = table[[path in versions or Path(path).exists() for path in table["path"]]]
+    seen = journal.inspect_all(shown["path"].tolist(), workspace.inspections, versions)
     same = (seen.sha256 == digests.from_hex(shown["sha256"])).all(axis=1)
     shown, hashes = shown[same], journal.HashTexts(seen.hashes[same])
     ids = shown["id"].tolist()

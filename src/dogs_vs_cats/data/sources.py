@@ -3,12 +3,15 @@
 import os
 import shutil
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
 from dogs_vs_cats import files
-from dogs_vs_cats.data import archives, groups_csv, layout, photo_files
+from dogs_vs_cats.data import archives, groups_csv, layout, photo_files, remote, remote_listing
+from dogs_vs_cats.data.layout import Layout
+from dogs_vs_cats.data.remote import RemoteFile
 from dogs_vs_cats.errors import UserError, did_you_mean
 from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.workspace import Workspace, as_folder_name
@@ -18,8 +21,9 @@ from dogs_vs_cats.workspace import Workspace, as_folder_name
 class Source:
     """Where photos come from.
 
-    name: of the dataset, unless the user gives another. kind: sample, kaggle, microsoft or path.
-    location: the path, the competition's slug, or the URL to download. competition: the slug of
+    name: of the dataset, unless the user gives another. kind: sample, kaggle, microsoft, path, or
+    url: photos that are read in place. location: the path, the competition's slug, or the URL.
+    competition: the slug of
     the competition that the photos belong to, "" if none is known.
     """
 
@@ -53,12 +57,15 @@ def parse(text: str, competition: str | None = None, microsoft_url: str | None =
         from dogs_vs_cats.kaggle import downloads
 
         return Source("microsoft", "microsoft", microsoft_url or downloads.MICROSOFT)
+    if remote.is_url(text):
+        url = remote.checked(text)
+        return Source(as_folder_name(url.rpartition("/")[2]), "url", url, competition or "")
     # Unlike pathlib's, these don't raise for an unknown user or a link to nowhere.
     path = Path(os.path.realpath(os.path.expanduser(text)))
     if not path.exists():
         raise UserError(
-            f"SOURCE={text!r} isn't there. SOURCE is kaggle, microsoft, sample, or the path of a "
-            "folder, zip or tar."
+            f"SOURCE={text!r} isn't there. SOURCE is kaggle, microsoft, sample, the path of a "
+            "folder, zip or tar, or the URL of a bucket."
             f"{did_you_mean(path.name, ['kaggle', 'microsoft', 'sample', *files.beside(text)])}"
         )
     name = as_folder_name(_stem(path) if path.is_file() else path.name)
@@ -71,22 +78,26 @@ def _stem(path: Path) -> str:
 
 
 def signature(source: Source, workspace: Workspace) -> str:
-    """Return a text that changes when the source's files change on disk."""
+    """Return a text that changes when the source's files change."""
+    if source.kind == "url":
+        return remote_listing.signature(source.location)
     raw = Path(source.location) if source.kind == "path" else workspace.downloads
     paths = [raw, raw.parent / groups_csv.NAME] if raw.is_file() else [raw]
     return "|".join(files.signature(path) for path in paths if path.exists())
 
 
-def fetch(source: Source, workspace: Workspace) -> Path:
+def fetch(source: Source, workspace: Workspace) -> PurePath:
     """Return the folder with the photos; draw, download and unpack them first if need be.
 
-    The dataset's stamp is removed before its photos are replaced.
+    Photos at a URL stay there. The dataset's stamp is removed before its photos are replaced.
     """
     if source.kind == "sample":
         from dogs_vs_cats.data import sample
 
         sample.draw_all(workspace.photos)
         return workspace.photos
+    if source.kind == "url":
+        return remote_listing.read(source.location).root
     zips = _zips(source, workspace)
     if not zips:
         return Path(source.location)
@@ -157,26 +168,55 @@ def _archives_in(folder: Path) -> list[Path]:
     return named
 
 
+def arrange(
+    source: Source, folder: PurePath, order: Sequence[str]
+) -> tuple[Layout, list[str], dict[str, str]]:
+    """Return the layout of the photos below `folder`, their paths, and path -> version of URLs.
+
+    order: that of the classes. Paths are as photos.csv has them: relative below the current folder.
+    """
+    if source.kind == "url":
+        listing = remote_listing.read(source.location)
+        found = layout.arranged(folder, list(listing.photos), listing.others, order)
+        remote_files = [listing.photos[photo.path] for photo in found.photos]
+        return found, [x.url for x in remote_files], {x.url: x.version for x in remote_files}
+    found = layout.find(Path(folder), order)
+    here = os.path.join(os.getcwd(), "")
+    return found, [os.path.abspath(x.path).removeprefix(here) for x in found.photos], {}
+
+
 def listed_groups(
-    source: Source, workspace: Workspace, folder: Path, photos: list[Path], ids: list[str]
+    source: Source, workspace: Workspace, folder: PurePath, photos: list[PurePath], ids: list[str]
 ) -> list[str]:
     """Return the group that groups.csv gives each photo, "" for none.
 
     The file lies with the photos, in a folder above them, or beside the zips they came in.
     """
-    folders = {folder, workspace.downloads}
-    if source.kind == "path":
-        raw = Path(source.location)
-        folders.add(raw.parent if raw.is_file() else raw)
+    folders = {folder}
     for parent in {photo.parent for photo in photos}:
         folders |= {x for x in (parent, *parent.parents) if x.is_relative_to(folder)}
-    path = groups_csv.find(sorted(folders))
+    path: Path | RemoteFile | None
+    if source.kind == "url":
+        sidecars = remote_listing.read(source.location).sidecars
+        named = [x for x in sidecars if x.name == groups_csv.NAME and x.parent in folders]
+        path = groups_csv.only([sidecars[x] for x in sorted(named)])
+    else:
+        folders.add(workspace.downloads)
+        if source.kind == "path":
+            raw = Path(source.location)
+            folders.add(raw.parent if raw.is_file() else raw)
+        path = groups_csv.find(sorted(map(Path, folders)))
     return groups_csv.read(path, folder, photos, ids) if path else [""] * len(photos)
 
 
-def sample_submission(source: Source, workspace: Workspace, folder: Path) -> str | None:
+def sample_submission(source: Source, workspace: Workspace, folder: PurePath) -> str | None:
     """Return the text of Kaggle's sample submission, zipped or not; None if there is none."""
-    folders = [folder, workspace.downloads]
+    if source.kind == "url":
+        sidecars = remote_listing.read(source.location).sidecars
+        for place in sorted(x for x in sidecars if x.name in competitions.sample_names()):
+            return sidecars[place].read_bytes().decode("utf-8", errors="replace")
+        return None
+    folders = [Path(folder), workspace.downloads]
     folders += [Path(source.location)] if source.kind == "path" else []
     for parent in folders:
         for name in competitions.sample_names():

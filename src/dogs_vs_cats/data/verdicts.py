@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dogs_vs_cats import files
+from dogs_vs_cats.data import remote
 from dogs_vs_cats.data.photo_names import PhotoNames, same_form
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
@@ -151,7 +152,7 @@ def _names(workspace: Workspace) -> tuple[list[str], PhotoNames | None]:
     with workspace.table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row.get("label") and row.get("path")]
     ids = [row["id"] for row in rows]
-    return ids, PhotoNames(ids, [row["path"] for row in rows], Path())
+    return ids, PhotoNames(ids, [remote.place(row["path"]) for row in rows], Path())
 
 
 def _parsed(workspace: Workspace) -> list[_Row]:

@@ -10,7 +10,8 @@ from dogs_vs_cats import environment, progress
 from dogs_vs_cats.config import engines
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
-from dogs_vs_cats.data import photos, pixels
+from dogs_vs_cats.data import photos, pixels, remote
+from dogs_vs_cats.data.remote import RemoteFile
 from dogs_vs_cats.errors import PhotoError, UserError
 from dogs_vs_cats.export.results import Parity
 from dogs_vs_cats.inference import predictor
@@ -61,7 +62,7 @@ def _in_float32(reference: Predictor) -> Predictor:
     return dataclasses.replace(reference, heads=dataclasses.replace(ensemble, heads=heads))
 
 
-def _sample(workspace: Workspace) -> list[tuple[Path, str]]:
+def _sample(workspace: Workspace) -> list[tuple[Path | RemoteFile, str]]:
     """Return (path, sha256) of up to PHOTOS photos: test photos, then others.
 
     The first by sha256: a stable pseudo-random sample.
@@ -71,11 +72,11 @@ def _sample(workspace: Workspace) -> list[tuple[Path, str]]:
     for rows in photos.test(table), photos.train(table):
         readable = rows[rows["problem"] == ""].sort_values("sha256")
         paths |= dict(zip(readable["sha256"], readable["path"], strict=True))
-    return [(Path(paths[sha256]), sha256) for sha256 in list(paths)[:PHOTOS]]
+    return [(remote.photo(paths[sha256]), sha256) for sha256 in list(paths)[:PHOTOS]]
 
 
 def _onnx(
-    file: Path, size: int, sample: list[tuple[Path, str]], threads: int | None
+    file: Path, size: int, sample: list[tuple[Path | RemoteFile, str]], threads: int | None
 ) -> tuple[np.ndarray, float]:
     """Return (n, classes) float32 of the photos by ONNX Runtime, and the seconds it took."""
     import onnxruntime
@@ -96,7 +97,7 @@ def _onnx(
     return np.concatenate(probabilities), seconds
 
 
-def _pixels(path: Path, size: int, sha256: str) -> np.ndarray:
+def _pixels(path: Path | RemoteFile, size: int, sha256: str) -> np.ndarray:
     """Return the whole photo as (size, size, 3) uint8 RGB; UserError if it has changed."""
     try:
         return pixels.pixels(path, size, sha256)
@@ -104,7 +105,9 @@ def _pixels(path: Path, size: int, sha256: str) -> np.ndarray:
         raise _changed(path, str(error)) from error
 
 
-def _pipeline(pipeline: Predictor, sample: list[tuple[Path, str]], name: str) -> np.ndarray:
+def _pipeline(
+    pipeline: Predictor, sample: list[tuple[Path | RemoteFile, str]], name: str
+) -> np.ndarray:
     """Return (n, classes) float64, the pipeline's probabilities of the photos."""
     probabilities = []
     with progress.bar(len(sample), name) as bar:

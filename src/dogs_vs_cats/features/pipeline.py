@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import numpy as np
 
 from dogs_vs_cats import environment
 from dogs_vs_cats.config.views import VIEWS
-from dogs_vs_cats.data import pixels
+from dogs_vs_cats.data import pixels, remote
+from dogs_vs_cats.data.remote import RemoteFile
 from dogs_vs_cats.errors import PhotoError, UserError
 from dogs_vs_cats.features.extractor import Extractor
 from dogs_vs_cats.features.timings import Times
@@ -40,7 +41,7 @@ class Job:
     """
 
     sha256: str | None
-    path: Path
+    path: Path | RemoteFile
     needs: dict[str, Any]
 
     def crops(self) -> list[str]:
@@ -148,8 +149,11 @@ def decoded(
         crops = pixels.crops(job.path, size, job.crops(), job.sha256)
         return crops, time.thread_time() - begun
 
-    pool = ThreadPoolExecutor(threads or environment.cores())
     groups = _batches(jobs, batch)
+    first = next(groups, [])
+    are_remote = any(isinstance(job.path, RemoteFile) for job in first)
+    pool = ThreadPoolExecutor(remote.threads(are_remote, threads or environment.cores()))
+    groups = chain([first] if first else [], groups)
     ahead: deque[tuple[list[Job], list[Future[tuple[Crops, float]]]]] = deque()
     try:
         while True:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dogs_vs_cats.data import digests, photos
+from dogs_vs_cats.data import digests, photos, remote
+from dogs_vs_cats.data.remote import RemoteFile
 from dogs_vs_cats.features import cache, pipeline
 from dogs_vs_cats.workspace import Workspace
 
@@ -30,9 +31,9 @@ class Photos:
     text: bytes
     bounds: np.ndarray
 
-    def path(self, row: int) -> Path:
+    def path(self, row: int) -> Path | RemoteFile:
         start, end = self.bounds[row]
-        return Path(os.fsdecode(self.text[start:end]))
+        return remote.photo(os.fsdecode(self.text[start:end]))
 
 
 def readable(workspace: Workspace) -> dict[str, Photos]:

@@ -2,7 +2,6 @@
 
 import csv
 from itertools import cycle, islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dogs_vs_cats.workspace import Workspace
@@ -39,11 +38,15 @@ def batches(workspace: Workspace, size: int, threads: int | None) -> "list[np.nd
 
     Where they don't fill the last batch, the first ones come again.
     """
+    from dogs_vs_cats.data import remote
     from dogs_vs_cats.features import pipeline
     from dogs_vs_cats.features.timings import Times
 
     photos = chosen(workspace)
-    jobs = [pipeline.Job(digest, Path(path), {"plain": digest}) for digest, path in photos.items()]
+    jobs = [
+        pipeline.Job(digest, remote.photo(path), {"plain": digest})
+        for digest, path in photos.items()
+    ]
     jobs = list(islice(cycle(jobs), -(-len(jobs) // BATCH) * BATCH))
     decoded = pipeline.decoded(jobs, size, BATCH, threads, Times())
     return [crops["plain"] for _, crops in decoded]

@@ -16,6 +16,7 @@ from dogs_vs_cats import environment
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.data import photos
+from dogs_vs_cats.data.remote import RemoteFile
 from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.features import extraction, keras_backend, pipeline, storage_type
 from dogs_vs_cats.features.extractor import Extractor
@@ -44,7 +45,7 @@ class PhotoPrediction:
     None for an unreadable photo; then `problem` says why, else it is "".
     """
 
-    photo: Path | PhotoBytes
+    photo: Path | RemoteFile | PhotoBytes
     probabilities: np.ndarray | None
     problem: str
 
@@ -65,7 +66,7 @@ class Predictor:
 
     def predict(
         self,
-        photos: Sequence[Path | PhotoBytes],
+        photos: Sequence[Path | RemoteFile | PhotoBytes],
         on_step: Callable[[int], None] = lambda predicted: None,
     ) -> Iterator[PhotoPrediction]:
         """Yield the prediction of each photo, in order; memory does not grow with their number.
@@ -90,7 +91,7 @@ class Predictor:
         return self.heads.probabilities(averages)[0]
 
     def _member(
-        self, member: Recipe, photos: Sequence[Path | PhotoBytes]
+        self, member: Recipe, photos: Sequence[Path | RemoteFile | PhotoBytes]
     ) -> Generator[np.ndarray | str, None, None]:
         """Yield, for each photo, (classes,) the average of a member's heads, or its problem.
 

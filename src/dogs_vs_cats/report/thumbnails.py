@@ -8,13 +8,14 @@ from pathlib import Path
 from PIL import Image
 
 from dogs_vs_cats.data import pixels
+from dogs_vs_cats.data.remote import RemoteFile
 from dogs_vs_cats.errors import PhotoError
 
 SIDE = 220  # pixels of the longer side
 QUALITY = 78  # of JPEG
 
 
-def thumbnail(path: Path, sha256: str) -> Image.Image:
+def thumbnail(path: Path | RemoteFile, sha256: str) -> Image.Image:
     """Return a photo, upright, its longer side SIDE pixels; PhotoError if it can't be shown."""
     try:
         data = path.read_bytes()

@@ -27,7 +27,7 @@ def check(path: Path, workspace: Workspace, slug: str = "") -> int:
     test photos are those in photos.csv; their files must exist, and Kaggle's sample submission,
     if there is one, must have exactly their ids.
     """
-    from dogs_vs_cats.data import photos
+    from dogs_vs_cats.data import photos, remote_listing
 
     classes = photos.read_classes(workspace)
     data = dataset.read(workspace)
@@ -41,7 +41,7 @@ def check(path: Path, workspace: Workspace, slug: str = "") -> int:
     binary = len(header) == 2 and metric == "accuracy"
     for photo, *texts in rows:
         _check_values(photo, texts, binary, path.name)
-    missing = next((p for p in tests["path"] if not Path(p).exists()), None)
+    missing = remote_listing.first_missing(tests["path"])
     if missing is not None:
         raise UserError(
             f"The test photo {missing} is no longer there. Run `make data` again, with the same "

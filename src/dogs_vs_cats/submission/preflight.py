@@ -1,7 +1,5 @@
 """The preflight: what late stages read is checked before hours are spent on features or heads."""
 
-from pathlib import Path
-
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import ledger
@@ -32,14 +30,14 @@ def require_inputs(workspace: Workspace) -> None:
 
 def require_photos(workspace: Workspace) -> None:
     """Raise UserError if the file of a photo that could be read is gone."""
-    from dogs_vs_cats.data import photos
+    from dogs_vs_cats.data import photos, remote_listing
 
     paths = (
         path
         for table in photos.parts(workspace, ("path", "problem"))
         for path in table.loc[table["problem"] == "", "path"]
     )
-    missing = next((path for path in paths if not Path(path).exists()), None)
+    missing = remote_listing.first_missing(paths)
     if missing is not None:
         raise UserError(
             f"The photo {missing} is no longer there. Run `make data` again, with the same SOURCE."

@@ -1,11 +1,11 @@
 """Label issues: the photos whose label is most likely wrong."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from dogs_vs_cats import progress
 from dogs_vs_cats.analysis import label_issues
 from dogs_vs_cats.analysis.label_issues import LabelIssue
+from dogs_vs_cats.data import remote
 from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.report.context import ReportContext
 from dogs_vs_cats.report.thumbnails import data_uri, thumbnail
@@ -40,7 +40,7 @@ def section(context: ReportContext) -> LabelIssuesSection:
         for issue in shown:
             path, sha256 = files.loc[issue.id, ["path", "sha256"]]
             try:
-                tiles.append(IssueTile(issue, data_uri(thumbnail(Path(path), sha256)), ""))
+                tiles.append(IssueTile(issue, data_uri(thumbnail(remote.photo(path), sha256)), ""))
             except PhotoError as error:
                 tiles.append(IssueTile(issue, None, str(error)))
             bar.update()

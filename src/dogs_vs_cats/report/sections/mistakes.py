@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,7 @@ from PIL import Image
 from dogs_vs_cats import progress
 from dogs_vs_cats.analysis import grad_cam
 from dogs_vs_cats.config.recipes import Blend, Recipe
-from dogs_vs_cats.data import pixels
+from dogs_vs_cats.data import pixels, remote
 from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.modeling import opinion_pool
 from dogs_vs_cats.modeling.out_of_fold import Predictions
@@ -131,8 +130,8 @@ def tiles(
     for row in rows:
         path, sha256 = files.loc[predictions.ids[row], ["path", "sha256"]]
         try:
-            small[row] = thumbnail(Path(path), sha256)
-            images[row] = pixels.pixels(Path(path), size, sha256)
+            small[row] = thumbnail(remote.photo(path), sha256)
+            images[row] = pixels.pixels(remote.photo(path), size, sha256)
         except PhotoError as error:
             problems[row] = str(error)
     guess = predictions.probabilities.argmax(axis=1)

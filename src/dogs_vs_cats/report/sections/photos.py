@@ -1,10 +1,10 @@
 """Photos: how many there are, which can't be read, near-duplicates, and their sizes."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
+from dogs_vs_cats.data import remote
 from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.report import plots
 from dogs_vs_cats.report.context import ReportContext
@@ -73,7 +73,7 @@ def tiles(table: pd.DataFrame, pairs: list[tuple[str, str]]) -> list[TwinTile]:
         try:
             for photo in pair:
                 path, sha256 = files.loc[photo, ["path", "sha256"]]
-                pictures.append(data_uri(thumbnail(Path(path), sha256)))
+                pictures.append(data_uri(thumbnail(remote.photo(path), sha256)))
         except PhotoError as error:
             pictures, problem = [], str(error)
         shown.append(TwinTile(*pair, files.loc[pair[1], "label"], pictures, problem))
