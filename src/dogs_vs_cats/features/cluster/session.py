@@ -1,0 +1,136 @@
+"""A session on Ray: a cluster of this machine's own, or one that runs and is joined."""
+
+import os
+import re
+import secrets
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dogs_vs_cats import environment
+from dogs_vs_cats.errors import UserError, first_line
+
+LOCAL, AUTO = "local", "auto"
+ADDRESS = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}")
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")  # where Ray looks for a token, and ...
+DEFAULT_TOKEN = Path(".ray", "auth_token")  # in the home folder
+STORE = 1 << 30  # bytes for results that wait, most; shards are of some megabytes
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster. id: Ray's; name: its address, or the name it was started with."""
+
+    id: str
+    name: str
+    cpus: int
+    gpus: int
+
+
+def require(cluster: str) -> None:
+    """Raise UserError unless CLUSTER is local, auto or host:port."""
+    if cluster not in (LOCAL, AUTO) and not ADDRESS.fullmatch(cluster):
+        raise UserError(
+            f"CLUSTER={cluster!r} is not local, auto or the host:port of a Ray cluster that runs."
+        )
+
+
+@contextmanager
+def joined(cluster: str, insecure: bool) -> Iterator[None]:
+    """Run the block with Ray started: on this machine for `local`, else as part of a cluster.
+
+    A local one listens on the loopback address alone and ends with the block; another is left as it
+    was. UserError if it can't be joined, or obeys strangers and not `insecure`.
+    """
+    environment.versions("ray", setup="make setup EXTRAS=ray")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    with ExitStack() as stack:
+        if cluster == LOCAL:
+            options = _local(stack)
+        else:
+            options = _remote(cluster, insecure)
+        import ray
+
+        stack.callback(ray.shutdown)
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            ray.init(log_to_driver=False, logging_level="ERROR", **options)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise UserError(
+                f"Ray can't start with CLUSTER={cluster}: {first_line(error)} Check that the "
+                "cluster runs, that this machine is one of its nodes, and that the token is its own."
+            ) from error
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)  # Ray's own would end without a word
+        if cluster != LOCAL and not insecure:
+            _require_closed(ray.get_runtime_context().gcs_address)
+        yield
+
+
+def _local(stack: ExitStack) -> dict[str, Any]:
+    """Set what Ray reads from the environment, and return how to start it on this machine."""
+    # Without this Ray takes the network's address for its own, and its servers listen to all. Ray
+    # has it for systems whose firewall would ask; it does the same on this one.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    # Other users of this machine reach the loopback address too.
+    os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
+    # Ray gives workers a niceness of 15, as if they mattered less than whatever else runs.
+    os.environ["RAY_worker_niceness"] = "0"
+    # Short, since the paths of sockets may have 107 characters; private, and gone at the end.
+    root = "/tmp" if os.name == "posix" else None
+    folder = stack.enter_context(tempfile.TemporaryDirectory("", "ray-", root, True))
+    return {
+        "_temp_dir": folder,
+        "num_cpus": environment.cores(),
+        "object_store_memory": min(STORE, environment.memory() // 8),
+        "include_dashboard": False,
+    }
+
+
+def _remote(cluster: str, insecure: bool) -> dict[str, Any]:
+    """Set what Ray reads from the environment, and return how to join a cluster."""
+    token = any(map(os.environ.get, TOKENS)) or (Path.home() / DEFAULT_TOKEN).exists()
+    if not token and not insecure:
+        raise UserError(
+            f"There is no token for CLUSTER={cluster}: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or "
+            "~/.ray/auth_token. INSECURE=1 joins a cluster without one: whoever reaches it can "
+            "run anything on it."
+        )
+    os.environ["RAY_AUTH_MODE"] = "token" if token else "disabled"
+    return {"address": cluster}
+
+
+def _require_closed(address: str) -> None:
+    """Raise UserError if the cluster at `address` answers a stranger: a call without a token."""
+    import grpc
+
+    with grpc.insecure_channel(address) as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")
+        try:
+            ask(b"", timeout=10)
+        except grpc.RpcError:
+            return  # it doesn't answer: not without a token, or a certificate
+    raise UserError(
+        f"The cluster at {address} takes orders from anyone who reaches it. Start it with "
+        "RAY_AUTH_MODE=token on each node, or give INSECURE=1 if no one else can reach it."
+    )
+
+
+def nodes() -> list[Node]:
+    """Return the nodes that are alive."""
+    import ray
+
+    return [
+        Node(
+            node["NodeID"],
+            node.get("NodeName") or node["NodeManagerAddress"],
+            int(node["Resources"].get("CPU", 0)),
+            int(node["Resources"].get("GPU", 0)),
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
