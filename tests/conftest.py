@@ -162,6 +162,7 @@ HOW_TO_INSTALL = {
     "onnxruntime": "make setup EXTRAS=onnx",
     "openvino": "make setup ENGINE=openvino",
     "tf2onnx": "make setup EXTRAS=onnx",
+    "ray": "make setup EXTRAS=ray",
     "torch": "pip install torch",
     "waitress": "make setup EXTRAS=try",
 }

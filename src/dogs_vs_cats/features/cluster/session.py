@@ -13,6 +13,7 @@ from typing import Any
 
 from dogs_vs_cats import environment
 from dogs_vs_cats.errors import UserError, first_line
+from dogs_vs_cats.features import keras_backend
 
 LOCAL, AUTO = "local", "auto"
 ADDRESS = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}")
@@ -48,6 +49,7 @@ def joined(cluster: str, insecure: bool) -> Iterator[None]:
     """
     environment.versions("ray", setup="make setup EXTRAS=ray")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters is raised too
     with ExitStack() as stack:
         if cluster == LOCAL:
             options = _local(stack)
@@ -56,19 +58,31 @@ def joined(cluster: str, insecure: bool) -> Iterator[None]:
         import ray
 
         stack.callback(ray.shutdown)
+        if cluster not in (LOCAL, AUTO) and not insecure:
+            _require_closed(cluster)
         handler = signal.getsignal(signal.SIGTERM)
-        try:
-            ray.init(log_to_driver=False, logging_level="ERROR", **options)
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise UserError(
-                f"Ray can't start with CLUSTER={cluster}: {first_line(error)} Check that the "
-                "cluster runs, that this machine is one of its nodes, and that the token is its own."
-            ) from error
+        with keras_backend.native_stderr_muted():  # Ray warns each second until it gives up
+            _start(cluster, options)
         if handler is not None:
             signal.signal(signal.SIGTERM, handler)  # Ray's own would end without a word
-        if cluster != LOCAL and not insecure:
+        if cluster == AUTO and not insecure:  # Ray alone knows the address
             _require_closed(ray.get_runtime_context().gcs_address)
         yield
+
+
+def _start(cluster: str, options: dict[str, Any]) -> None:
+    """Start Ray, or join a cluster; UserError if that fails."""
+    import ray
+
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR", **options)
+        # As Ray's debugger does. It prints a page for each worker that is lost; our driver a line.
+        ray._private.worker._worker_logs_enabled = False
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise UserError(
+            f"Ray can't start with CLUSTER={cluster}: {first_line(error).rstrip('.')}. Check that "
+            "the cluster runs, that this machine is one of its nodes, and that both have one token."
+        ) from error
 
 
 def _local(stack: ExitStack) -> dict[str, Any]:
