@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import pipeline
 from dogs_vs_cats.features.cluster import driver, session
 from dogs_vs_cats.features.cluster.worker import Plan, Proof, Worker
@@ -178,7 +177,7 @@ def test_a_cluster_that_obeys_strangers_and_a_node_that_computes_other_bytes_are
     refused = nodes.run(0, *command, RAY_AUTH_TOKEN=TOKEN)
     assert "takes orders from anyone" in refused.communicate(timeout=60)[1]
     other = nodes.run(0, *command, "--insecure")
-    out, err = other.communicate(timeout=120)
+    _, err = other.communicate(timeout=120)
     if other.returncode == 0:
         pytest.skip("this processor computes the same with the instructions of an old one")
     assert err.count("\n") == 1
@@ -187,17 +186,12 @@ def test_a_cluster_that_obeys_strangers_and_a_node_that_computes_other_bytes_are
 
 
 def test_shards_are_multiples_of_batch_and_chunk_in_order_and_taken_one_by_one():
-    taken = 0
-
-    def jobs():
-        nonlocal taken
-        for taken in range(1, 501):
-            yield taken
-
-    orders = driver._orders(jobs(), 48)
+    jobs = iter(range(500))
+    orders = driver._orders(jobs, 48)
     first = next(orders)
-    assert (taken, len(first.jobs)) == (192, 192)
-    assert [*first.jobs, *(job for order in orders for job in order.jobs)] == list(range(1, 501))
+    assert first.jobs == list(range(192))
+    assert next(jobs) == 192  # the rest waits until it is wanted
+    assert [len(order.jobs) for order in orders] == [192, 115]
 
 
 def test_what_differs_on_a_node_is_named():

@@ -4,6 +4,7 @@ A bridge joins the namespaces, and they have no way out: what listens in them on
 be reached from elsewhere. Needs root, and a test is skipped without.
 """
 
+import itertools
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 PORT = 6379
 TOKEN = "0123456789abcdef" * 4
 DEADLINE = 60.0  # seconds to start a node
+_numbers = itertools.count()
 
 
 def _ip(*words: str) -> str:
@@ -31,12 +33,16 @@ class Nodes:
         self.variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
         if token is None:
             self.variables = {"RAY_AUTH_MODE": "disabled"}
-        self._name = f"dvc{os.getpid()}"
+        self._name = f"nodes-{next(_numbers)}-{os.getpid()}"
         self._count = 0
         try:
             _ip("netns", "add", self._namespace("bridge"))
-        except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"network namespaces can't be made here: {error}")
+        except FileNotFoundError:
+            pytest.skip("there is no `ip`: install iproute2")
+        except subprocess.CalledProcessError as error:
+            if "Operation not permitted" not in error.stderr:
+                raise
+            pytest.skip("network namespaces can't be made here: that takes root")
         self._in("bridge", "ip", "link", "add", "switch", "type", "bridge")
         self._in("bridge", "ip", "link", "set", "switch", "up")
 

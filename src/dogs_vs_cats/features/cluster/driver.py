@@ -15,7 +15,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,8 +137,7 @@ class Team:
 
     def _collect(self) -> Iterator[Shard]:
         """Wait for an answer, some seconds at most; yield it if it is a shard."""
-        import ray
-
+        ray = session.ray()
         self._recruit()
         done, _ = ray.wait(list(self._pending), timeout=LOOK) if self._pending else ([], [])
         if not self._pending:
@@ -177,7 +176,9 @@ class Team:
             return
         reasons = [f"{x.name}: {self._left_out[x.id]}" for x in nodes if x.id in self._left_out]
         if reasons:
-            raise UserError(f"No node of the cluster can compute these features. {'; '.join(reasons)}.")
+            raise UserError(
+                f"No node of the cluster can compute these features. {'; '.join(reasons)}."
+            )
         if not self._waited:
             self._waited = True
             kind = "GPU" if self._gpu else "processor"
@@ -185,11 +186,12 @@ class Team:
 
     def _workers(self, node: Node) -> int:
         """Return how many workers a node has room for: one a GPU, or one for each `threads`."""
-        return node.gpus if self._gpu else node.cpus // min(self._threads or node.cpus, node.cpus or 1)
+        return (
+            node.gpus if self._gpu else node.cpus // min(self._threads or node.cpus, node.cpus or 1)
+        )
 
     def _start(self, node: Node, workers: int) -> None:
         """Start a worker on a node, and let it prove itself."""
-        import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         threads = self._threads or max(1, node.cpus // workers)
@@ -199,15 +201,19 @@ class Team:
         variables["WEIGHTS"] = str(weights_folder().absolute())
         if not self._gpu:
             variables["CUDA_VISIBLE_DEVICES"] = "-1"  # Ray shows all GPUs to whom it gives none
-        actor = ray.remote(
-            num_cpus=min(threads, node.cpus // workers),
-            num_gpus=1 if self._gpu else 0,
-            max_restarts=0,
-            max_task_retries=0,
-            max_concurrency=IN_FLIGHT,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
-            runtime_env={"env_vars": variables},
-        )(Worker).remote()
+        actor = (
+            session.ray()
+            .remote(
+                num_cpus=min(threads, node.cpus // workers),
+                num_gpus=1 if self._gpu else 0,
+                max_restarts=0,
+                max_task_retries=0,
+                max_concurrency=IN_FLIGHT,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
+                runtime_env={"env_vars": variables},
+            )(Worker)
+            .remote()
+        )
         member = _Member(node, actor)
         self._members.append(member)
         self._pending[actor.prove.remote(self._plan, threads)] = member, None
@@ -223,8 +229,6 @@ class Team:
             self._leave_out(node, reason)
 
     def _leave_out(self, node: Node, reason: str) -> None:
-        import ray
-
         if node.id not in self._left_out:
             progress.say(f"features: {node.name} is left out: {reason}")
         self._left_out[node.id] = reason
@@ -250,9 +254,7 @@ class Team:
 
     def _remove(self, member: _Member) -> list[_Order]:
         """End a worker that may be gone already; return the shards that it had."""
-        import ray
-
-        ray.kill(member.actor)
+        session.ray().kill(member.actor)
         self._members.remove(member)
         answers = [x for x, (owner, _) in self._pending.items() if owner is member]
         orders = [self._pending.pop(x)[1] for x in answers]

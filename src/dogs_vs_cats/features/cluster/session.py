@@ -1,5 +1,6 @@
 """A session on Ray: a cluster of this machine's own, or one that runs and is joined."""
 
+import importlib
 import os
 import re
 import secrets
@@ -32,6 +33,11 @@ class Node:
     gpus: int
 
 
+def ray() -> Any:
+    """Return the module ray: not for Ray's types, which a machine without it does not have."""
+    return importlib.import_module("ray")
+
+
 def require(cluster: str) -> None:
     """Raise UserError unless CLUSTER is local, auto or host:port."""
     if cluster not in (LOCAL, AUTO) and not ADDRESS.fullmatch(cluster):
@@ -51,13 +57,8 @@ def joined(cluster: str, insecure: bool) -> Iterator[None]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters is raised too
     with ExitStack() as stack:
-        if cluster == LOCAL:
-            options = _local(stack)
-        else:
-            options = _remote(cluster, insecure)
-        import ray
-
-        stack.callback(ray.shutdown)
+        options = _local(stack) if cluster == LOCAL else _remote(cluster, insecure)
+        stack.callback(ray().shutdown)
         if cluster not in (LOCAL, AUTO) and not insecure:
             _require_closed(cluster)
         handler = signal.getsignal(signal.SIGTERM)
@@ -66,19 +67,18 @@ def joined(cluster: str, insecure: bool) -> Iterator[None]:
         if handler is not None:
             signal.signal(signal.SIGTERM, handler)  # Ray's own would end without a word
         if cluster == AUTO and not insecure:  # Ray alone knows the address
-            _require_closed(ray.get_runtime_context().gcs_address)
+            _require_closed(ray().get_runtime_context().gcs_address)
         yield
 
 
 def _start(cluster: str, options: dict[str, Any]) -> None:
     """Start Ray, or join a cluster; UserError if that fails."""
-    import ray
-
+    library = ray()
     try:
-        ray.init(log_to_driver=False, logging_level="ERROR", **options)
+        library.init(log_to_driver=False, logging_level="ERROR", **options)
         # As Ray's debugger does. It prints a page for each worker that is lost; our driver a line.
-        ray._private.worker._worker_logs_enabled = False
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        library._private.worker._worker_logs_enabled = False
+    except (ConnectionError, RuntimeError, ValueError, library.exceptions.RayError) as error:
         raise UserError(
             f"Ray can't start with CLUSTER={cluster}: {first_line(error).rstrip('.')}. Check that "
             "the cluster runs, that this machine is one of its nodes, and that both have one token."
@@ -87,13 +87,19 @@ def _start(cluster: str, options: dict[str, Any]) -> None:
 
 def _local(stack: ExitStack) -> dict[str, Any]:
     """Set what Ray reads from the environment, and return how to start it on this machine."""
-    # Without this Ray takes the network's address for its own, and its servers listen to all. Ray
-    # has it for systems whose firewall would ask; it does the same on this one.
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    # Other users of this machine reach the loopback address too.
-    os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
-    # Ray gives workers a niceness of 15, as if they mattered less than whatever else runs.
-    os.environ["RAY_worker_niceness"] = "0"
+    os.environ |= {
+        # Without this Ray takes the network's address for its own, and its servers listen to all.
+        # Ray has it for systems whose firewall would ask; it does the same on this one.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        # Other users of this machine reach the loopback address too. One token a process: Ray
+        # reads it once.
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32),
+        # Ray gives workers 15, as if they mattered less than whatever else runs.
+        "RAY_worker_niceness": "0",
+        # For so many seconds Ray's agents outlive a driver that was killed; by themselves for 60.
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    }
     # Short, since the paths of sockets may have 107 characters; private, and gone at the end.
     root = "/tmp" if os.name == "posix" else None
     folder = stack.enter_context(tempfile.TemporaryDirectory("", "ray-", root, True))
@@ -136,8 +142,6 @@ def _require_closed(address: str) -> None:
 
 def nodes() -> list[Node]:
     """Return the nodes that are alive."""
-    import ray
-
     return [
         Node(
             node["NodeID"],
@@ -145,6 +149,6 @@ def nodes() -> list[Node]:
             int(node["Resources"].get("CPU", 0)),
             int(node["Resources"].get("GPU", 0)),
         )
-        for node in ray.nodes()
+        for node in ray().nodes()
         if node["Alive"]
     ]

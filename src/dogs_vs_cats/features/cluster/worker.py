@@ -124,9 +124,7 @@ class Worker:
         self._cpu = time.process_time()
         return proof
 
-    def _timed(
-        self, extractor: Extractor, guard: AbstractContextManager[Any]
-    ) -> Extractor:
+    def _timed(self, extractor: Extractor, guard: AbstractContextManager[Any]) -> Extractor:
         def run(images: np.ndarray) -> np.ndarray:
             with guard:
                 begun = time.monotonic()
