@@ -186,9 +186,9 @@ class Team:
 
     def _workers(self, node: Node) -> int:
         """Return how many workers a node has room for: one a GPU, or one for each `threads`."""
-        return (
-            node.gpus if self._gpu else node.cpus // min(self._threads or node.cpus, node.cpus or 1)
-        )
+        if self._gpu:
+            return node.gpus
+        return node.cpus // max(1, min(self._threads or node.cpus, node.cpus))
 
     def _start(self, node: Node, workers: int) -> None:
         """Start a worker on a node, and let it prove itself."""

@@ -97,8 +97,6 @@ def _local(stack: ExitStack) -> dict[str, Any]:
         "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32),
         # Ray gives workers 15, as if they mattered less than whatever else runs.
         "RAY_worker_niceness": "0",
-        # For so many seconds Ray's agents outlive a driver that was killed; by themselves for 60.
-        "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
     }
     # Short, since the paths of sockets may have 107 characters; private, and gone at the end.
     root = "/tmp" if os.name == "posix" else None
