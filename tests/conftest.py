@@ -139,6 +139,7 @@ def refuse(here):
 
 # The longest files first, so that no worker waits for another at the end (xdist hands out files).
 LONGEST = (
+    "features/test_cluster",
     "end_to_end/test_road",
     "export/test_export",
     "features/test_openvino",

@@ -87,7 +87,7 @@ def machine(make_nodes) -> Nodes:
     return nodes
 
 
-def until(condition, process: subprocess.Popen, seconds: float = 120) -> None:
+def until(condition, process: subprocess.Popen, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -105,7 +105,7 @@ def test_a_worker_and_then_a_node_are_killed_and_the_bytes_are_those_of_one_proc
     lost = time.monotonic()
     until(lambda: time.monotonic() > lost + 1, process)
     assert two.kill(1) > 3
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, ""), out + err
     for node in 0, 1:
         assert f"a worker on {two.ip(node)} was lost" in out, out
@@ -121,8 +121,9 @@ def test_a_photo_that_has_changed_ends_the_run_with_the_line_of_one_process(
 ):
     path = here / "source" / "test" / "100.jpg"
     write(path, 1)
-    process = two.run(0, *COMMAND, "--cluster", two.address, **two.variables)
-    _, err = process.communicate(timeout=120)
+    variables = {**two.variables, "RAY_ADDRESS": two.address}
+    process = two.run(0, *COMMAND, "--cluster", "auto", **variables)
+    _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (1, refuse("features", *OPTIONS))
     assert str(path.relative_to(here)) in err
 
@@ -143,7 +144,7 @@ def test_on_one_machine_nothing_listens_beyond_it_and_what_was_done_outlives_the
     until(lambda: chunks(here), process)
     listeners = machine.listeners(0)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert err == "error: Stopped. Finished work is kept: run the same command again to go on.\n"
     assert len(listeners) > 4
@@ -154,13 +155,13 @@ def test_on_one_machine_nothing_listens_beyond_it_and_what_was_done_outlives_the
     process = start()
     until(lambda: chunks(here) > before, process)
     process.kill()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not gone():
         assert time.monotonic() < end
         time.sleep(0.1)
 
     before = chunks(here)
-    out, err = start().communicate(timeout=120)
+    out, err = start().communicate(timeout=300)
     assert err == ""
     assert f"features: {1000 - 64 * before:,} views in" in out
     assert digests(here) == alone
@@ -175,12 +176,12 @@ def test_a_cluster_that_obeys_strangers_and_a_node_that_computes_other_bytes_are
     nodes.start(ONEDNN_MAX_CPU_ISA="SSE41")
     command = [*COMMAND, "--cluster", nodes.address]
     refused = nodes.run(0, *command)
-    assert "There is no token for" in refused.communicate(timeout=60)[1]
+    assert "There is no token for" in refused.communicate(timeout=300)[1]
     refused = nodes.run(0, *command, RAY_AUTH_TOKEN=TOKEN)
-    assert "takes orders from anyone" in refused.communicate(timeout=60)[1]
+    assert "takes orders from anyone" in refused.communicate(timeout=300)[1]
     other = nodes.run(0, *command, "--insecure")
-    _, err = other.communicate(timeout=120)
-    if other.returncode == 0:
+    _, err = other.communicate(timeout=300)
+    if digests(here) == alone:
         pytest.skip("this processor computes the same with the instructions of an old one")
     assert err.count("\n") == 1
     assert f"{nodes.ip(1)}: its processor computes other last digits" in err

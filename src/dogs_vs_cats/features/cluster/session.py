@@ -102,6 +102,7 @@ def _local(stack: ExitStack) -> dict[str, Any]:
     root = "/tmp" if os.name == "posix" else None
     folder = stack.enter_context(tempfile.TemporaryDirectory("", "ray-", root, True))
     return {
+        "address": LOCAL,  # not RAY_ADDRESS
         "_temp_dir": folder,
         "num_cpus": environment.cores(),
         "object_store_memory": min(STORE, environment.memory() // 8),
