@@ -47,7 +47,7 @@ ELSEWHERE = {
     "make submit ENGINE=openvino PRECISION=int8": "features/test_openvino.py::test_openvino_agrees",
     "make features CLUSTER=local": "features/test_cluster.py::test_on_one_machine",
     "make submit CLUSTER=local": "features/test_cluster.py::test_on_one_machine",
-    "make features CLUSTER=10.0.0.1:6379": "features/test_cluster.py::test_a_worker_and_then_a_node",
+    "make features CLUSTER=10.0.0.1:6379": "features/test_cluster.py::test_a_worker_and_then",
     "make features CLUSTER=auto": "features/test_cluster.py::test_a_photo_that_has_changed",
     "make report": "report/test_report.py::test_the_page_says",
     "make try": "inference/test_try.py::test_the_prediction_is_the_submissions",

@@ -180,7 +180,8 @@ def flow(args: argparse.Namespace) -> None:
         for number, (row, vector) in enumerate(results, 1):
             draft.put(row, vector)
             if number % (args.rows // 10) == 0:
-                memory = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+                _, resident, shared, *_ = map(int, Path("/proc/self/statm").read_text().split())
+                memory = (resident - shared) * resource.getpagesize()
                 rate = number / (time.monotonic() - begun)
                 seconds = time.process_time() - spent
                 print(
