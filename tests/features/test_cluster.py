@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import pipeline
 from dogs_vs_cats.features.cluster import driver, session
 from dogs_vs_cats.features.cluster.worker import Plan, Proof, Worker
@@ -186,6 +188,16 @@ def test_a_cluster_that_obeys_strangers_and_a_node_that_computes_other_bytes_are
     assert err.count("\n") == 1
     assert f"{nodes.ip(1)}: its processor computes other last digits" in err
     assert chunks(here) == 0
+
+
+@needs_ray
+def test_where_no_cluster_runs_the_address_is_named_within_seconds(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nothing listens there
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"No Ray cluster answers at {address}"):
+            session.check(address, insecure=False)
 
 
 def test_shards_are_multiples_of_batch_and_chunk_in_order_and_taken_one_by_one():

@@ -63,6 +63,7 @@ def team(
     device: cpu or gpu. threads: of the processor, a worker (default: all of its node). UserError if
     the cluster can't be used.
     """
+    session.check(cluster, insecure)
     with ExitStack() as stack:
         with timings.start_up():
             # In a process of its own: a network here would keep memory, and the GPU.

@@ -46,6 +46,21 @@ def require(cluster: str) -> None:
         )
 
 
+def check(cluster: str, insecure: bool) -> None:
+    """Raise UserError, within seconds, if Ray is not installed or the cluster may not be joined."""
+    environment.versions("ray", setup="make setup EXTRAS=ray")
+    if cluster == LOCAL or insecure:
+        return
+    if not _token():
+        raise UserError(
+            f"There is no token for CLUSTER={cluster}: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or "
+            "~/.ray/auth_token. INSECURE=1 joins a cluster without one: whoever reaches it can "
+            "run anything on it."
+        )
+    if cluster != AUTO:
+        _require_closed(cluster)
+
+
 @contextmanager
 def joined(cluster: str, insecure: bool) -> Iterator[None]:
     """Run the block with Ray started: on this machine for `local`, else as part of a cluster.
@@ -53,14 +68,11 @@ def joined(cluster: str, insecure: bool) -> Iterator[None]:
     A local one listens on the loopback address alone and ends with the block; another is left as it
     was. UserError if it can't be joined, or obeys strangers and not `insecure`.
     """
-    environment.versions("ray", setup="make setup EXTRAS=ray")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters is raised too
     with ExitStack() as stack:
-        options = _local(stack) if cluster == LOCAL else _remote(cluster, insecure)
+        options = _local(stack) if cluster == LOCAL else _remote(cluster)
         stack.callback(ray().shutdown)
-        if cluster not in (LOCAL, AUTO) and not insecure:
-            _require_closed(cluster)
         handler = signal.getsignal(signal.SIGTERM)
         with keras_backend.native_stderr_muted():  # Ray warns each second until it gives up
             _start(cluster, options)
@@ -110,29 +122,32 @@ def _local(stack: ExitStack) -> dict[str, Any]:
     }
 
 
-def _remote(cluster: str, insecure: bool) -> dict[str, Any]:
+def _remote(cluster: str) -> dict[str, Any]:
     """Set what Ray reads from the environment, and return how to join a cluster."""
-    token = any(map(os.environ.get, TOKENS)) or (Path.home() / DEFAULT_TOKEN).exists()
-    if not token and not insecure:
-        raise UserError(
-            f"There is no token for CLUSTER={cluster}: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or "
-            "~/.ray/auth_token. INSECURE=1 joins a cluster without one: whoever reaches it can "
-            "run anything on it."
-        )
-    os.environ["RAY_AUTH_MODE"] = "token" if token else "disabled"
+    os.environ["RAY_AUTH_MODE"] = "token" if _token() else "disabled"
     return {"address": cluster}
 
 
+def _token() -> bool:
+    """Return whether there is a token where Ray looks for one."""
+    return any(map(os.environ.get, TOKENS)) or (Path.home() / DEFAULT_TOKEN).exists()
+
+
 def _require_closed(address: str) -> None:
-    """Raise UserError if the cluster at `address` answers a stranger: a call without a token."""
+    """Raise UserError if the cluster at `address` answers a stranger, or no one."""
     import grpc
 
     with grpc.insecure_channel(address) as channel:
         ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")
         try:
             ask(b"", timeout=10)
-        except grpc.RpcError:
-            return  # it doesn't answer: not without a token, or a certificate
+        except grpc.RpcError as error:
+            silent = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED
+            if error.code() in silent and not os.environ.get("RAY_USE_TLS"):
+                raise UserError(
+                    f"No Ray cluster answers at {address}. Check the address, and that it runs."
+                ) from error
+            return  # a stranger is refused, or has no certificate
     raise UserError(
         f"The cluster at {address} takes orders from anyone who reaches it. Start it with "
         "RAY_AUTH_MODE=token on each node, or give INSECURE=1 if no one else can reach it."
