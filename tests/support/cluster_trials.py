@@ -171,7 +171,8 @@ def flow(args: argparse.Namespace) -> None:
     names = [f"{number:064x}" for number in range(args.rows)]
     draft = store.Draft(Path("flow"), names, WIDTH, {})
     plan = Plan(functools.partial(rate_of, args.rate), dict, 8, args.batch, Path.cwd())
-    jobs = (Job(None, Path(names[row]), {"plain": row}) for row in range(args.rows))
+    photo = Path("photo.jpg")
+    jobs = (Job(None, photo, {"plain": row}) for row in range(args.rows))
     with session.joined("local", False):
         team = driver.Team(plan, Proof({}, ""), False, environment.cores())
         team.start()
