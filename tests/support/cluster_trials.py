@@ -6,7 +6,7 @@ python tests/support/cluster_trials.py kills SOURCE --recipe light
 python tests/support/cluster_trials.py cpu SOURCE --recipe fast
     CPU time of one process, and of a cluster of this machine alone
 python tests/support/cluster_trials.py flow --rows 1000000 --rate 10000
-    rows of 64 made-up numbers, through the driver into the store
+    rows of made-up numbers, through the driver into the store
 
 SOURCE is what `make data SOURCE=` takes. Each works in a temporary folder.
 """
@@ -26,7 +26,6 @@ from pathlib import Path
 import numpy as np
 
 PROJECT = Path(__file__).parents[2]
-WIDTH = 64  # numbers a row of the flow
 
 
 def script(name: str, *options: str) -> list[str]:
@@ -140,7 +139,7 @@ class Flow:
     """Stands for a Worker: its rows are made up, `rate` of them a second."""
 
     def prove(self, plan: object, threads: int) -> object:
-        self._rate = plan.build(threads)
+        self._rate, self._width = plan.build(threads)
         from dogs_vs_cats.features.cluster.worker import Proof
 
         return Proof({}, "")
@@ -149,13 +148,13 @@ class Flow:
         from dogs_vs_cats.features.cluster.worker import Shard
 
         needs = [need for job in jobs for need in job.needs.values()]
-        vectors = np.full((len(needs), WIDTH), needs[0] % 1000, np.float32)
+        vectors = np.full((len(needs), self._width), needs[0] % 1000, np.float32)
         time.sleep(2 * len(needs) / self._rate)  # two shards are under way at once
         return Shard(needs, vectors, 0.0, 0.0, 0.0)
 
 
-def rate_of(rate: float, threads: int | None) -> float:
-    return rate
+def flow_of(rate: float, width: int, threads: int | None) -> tuple[float, int]:
+    return rate, width
 
 
 def flow(args: argparse.Namespace) -> None:
@@ -169,8 +168,8 @@ def flow(args: argparse.Namespace) -> None:
 
     driver.Worker = Flow
     names = [f"{number:064x}" for number in range(args.rows)]
-    draft = store.Draft(Path("flow"), names, WIDTH, {})
-    plan = Plan(functools.partial(rate_of, args.rate), dict, 8, args.batch, Path.cwd())
+    draft = store.Draft(Path("flow"), names, args.width, {})
+    plan = Plan(functools.partial(flow_of, args.rate, args.width), dict, 8, args.batch, Path.cwd())
     photo = Path("photo.jpg")
     jobs = (Job(None, photo, {"plain": row}) for row in range(args.rows))
     with session.joined("local", False):
@@ -203,6 +202,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rate", type=float, default=10_000)
     parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--width", type=int, default=64, help="numbers a row")
     args = parser.parse_args()
     source = str(Path(args.source).resolve()) if args.source else None
     if args.recipe.endswith(".toml"):
