@@ -135,7 +135,7 @@ def test_on_one_machine_nothing_listens_beyond_it_and_what_was_done_outlives_the
     machine, alone, here
 ):
     def start() -> subprocess.Popen:
-        return machine.run(0, *COMMAND, "--cluster", "local")
+        return machine.run(0, *COMMAND, "--cluster", "local", TMPDIR=str(machine.folder))
 
     def gone() -> bool:
         # Two agents of Ray's, which compute nothing, outlive a driver that is killed by a minute.

@@ -110,8 +110,9 @@ def _local(stack: ExitStack) -> dict[str, Any]:
         # Ray gives workers 15, as if they mattered less than whatever else runs.
         "RAY_worker_niceness": "0",
     }
-    # Short, since the paths of sockets may have 107 characters; private, and gone at the end.
-    root = "/tmp" if os.name == "posix" else None
+    # Private, and gone at the end. Paths of Ray's sockets, 80 characters below it, may have 103.
+    root = tempfile.gettempdir()
+    root = "/tmp" if os.name == "posix" and len(root) > 20 else root
     folder = stack.enter_context(tempfile.TemporaryDirectory("", "ray-", root, True))
     return {
         "address": LOCAL,  # not RAY_ADDRESS
