@@ -11,14 +11,14 @@ TARGETS := help setup data features train submit report predict try export uploa
 
 # All that may be set on make's command line: make itself would ignore a slip such as UPLAOD=0
 # without a word. Add a new variable here.
-VARIABLES := AGAIN BATCH COMPETITION CSV DATASET ENGINE EXTRAS FIGURES GPU JSON KERAS_BACKEND \
-             MATRIX NESTED PHOTOS PORT PRECISION PYTHON RECIPE ROUNDS SOURCE SPACE TESTS THREADS \
+VARIABLES := AGAIN BATCH CLUSTER COMPETITION CSV DATASET ENGINE EXTRAS FIGURES GPU INSECURE JSON \
+             KERAS_BACKEND MATRIX NESTED PHOTOS PORT PRECISION PYTHON RECIPE ROUNDS SOURCE SPACE TESTS THREADS \
              UPLOAD WEIGHTS YES
 # Make's own, and what programs take from the environment.
 OUTSIDE := SHELL MAKEFLAGS MAKEFILES HOME PATH TMPDIR LANG LC_ALL CUDA_VISIBLE_DEVICES \
            OMP_NUM_THREADS KAGGLE_API_TOKEN KAGGLE_USERNAME KAGGLE_KEY KAGGLE_CONFIG_DIR \
            KAGGLE_TIMEOUT KAGGLE_PATIENCE WEIGHTS_URL MICROSOFT_URL REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
-PREFIXES := AWS_% FSSPEC_% GOOGLE_% TF_% XLA_% JAX_% PIP_% %_PROXY %_proxy
+PREFIXES := AWS_% FSSPEC_% GOOGLE_% TF_% XLA_% JAX_% RAY_% PIP_% %_PROXY %_proxy
 # $(call like,NAME,KNOWN): " Did you mean X?", or nothing where nothing is like NAME.
 like = $(shell python3 -c 'import difflib, sys; known = {x.lower(): x for x in sys.argv[2:]}; \
   print(*[" Did you mean " + known[x] + "?" for x in \
@@ -39,10 +39,11 @@ endif
 
 # Optional packages are installed the first time a choice needs them.
 EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
-          $(filter try,$(MAKECMDGOALS)) \
-          $(if $(filter s3://% http://% https://%,$(value SOURCE)),s3) $(if $(filter export,$(MAKECMDGOALS)),onnx) \
+          $(filter try,$(MAKECMDGOALS)) $(if $(CLUSTER),ray) \
+          $(if $(filter s3://% http://% https://%,$(value SOURCE)),s3) \
+          $(if $(filter export,$(MAKECMDGOALS)),onnx) \
           $(if $(filter bench,$(MAKECMDGOALS)),$(if $(filter-out tensorflow,$(KERAS_BACKEND)),,openvino))
-KNOWN := faiss heic hub jax onnx openvino s3 try
+KNOWN := faiss heic hub jax onnx openvino ray s3 try
 SLIP := $(firstword $(filter-out $(KNOWN),$(EXTRAS)))
 ifdef SLIP
   $(error EXTRAS='$(EXTRAS)' is not among $(KNOWN).$(call like,$(SLIP),$(KNOWN)))
@@ -60,7 +61,7 @@ endif
 
 export PYTHONPATH := src:.
 # Texts reach the scripts through the environment, unexpanded: paths may contain spaces, quotes and $.
-TEXTS := SOURCE DATASET RECIPE CSV JSON PHOTOS COMPETITION SPACE ENGINE PRECISION THREADS BATCH PORT \
+TEXTS := CLUSTER SOURCE DATASET RECIPE CSV JSON PHOTOS COMPETITION SPACE ENGINE PRECISION THREADS BATCH PORT \
          ROUNDS
 $(foreach text,$(TEXTS),$(if $(value $(text)),$(eval override $(text) := $$(value $(text)))))
 export $(TEXTS)
@@ -71,9 +72,10 @@ STEP := $(if $(BATCH),--batch="$$BATCH")
 CHOICE := $(if $(RECIPE),--recipe="$$RECIPE") $(if $(ENGINE),--engine="$$ENGINE") \
           $(if $(PRECISION),--precision="$$PRECISION") $(if $(THREADS),--threads="$$THREADS")
 STAGE := $(PICK) $(CHOICE)
+WHERE := $(if $(CLUSTER),--cluster="$$CLUSTER") $(if $(filter 1,$(INSECURE)),--insecure)
 
 # A switch is 0 or 1; anything else (YES=no) is refused before anything runs.
-MISTAKEN := $(firstword $(foreach switch,AGAIN GPU MATRIX NESTED UPLOAD YES,\
+MISTAKEN := $(firstword $(foreach switch,AGAIN GPU INSECURE MATRIX NESTED UPLOAD YES,\
             $(if $(filter [] [0] [1],[$($(switch))]),,$(switch))))
 
 help: ## this page
@@ -84,15 +86,15 @@ help: ## this page
 	@echo "Variables, as in: make submit RECIPE=champion"
 	@echo "  SOURCE=kaggle    where photos are: kaggle, microsoft, sample, a folder, zip or s3://bucket/folder"
 	@echo "  COMPETITION=name dogs-vs-cats-redux-kernels-edition (scored late), or dogs-vs-cats"
-	@echo "  DATASET=name     which dataset (default: that of the last make data)"
+	@echo "  DATASET=name     which dataset (default: the last make data's); YES=1 lets make clean remove"
 	@echo "  RECIPE=fast      a name in recipes/, or a .toml file of your own; several are a blend"
 	@echo "  ENGINE=keras     or openvino (faster on processors); PRECISION=auto, float32, bfloat16, int8"
-	@echo "  BATCH=n          photos a step of make features; THREADS=n processor threads"
-	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; ROUNDS=3 of make bench"
+	@echo "  BATCH=n          photos a step of make features; THREADS=n processor threads; ROUNDS=3 of bench"
+	@echo "  CLUSTER=local    features on each GPU; auto, host:port: by Ray there; INSECURE=1: without a token"
+	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; GPU=1 sets up TensorFlow's CUDA"
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
 	@echo "  CSV=path         the file of make check and upload; what make predict writes, or JSON=path"
 	@echo "  UPLOAD=0         never uploads; AGAIN=1 uploads the same CSV again; PORT=n of make try"
-	@echo "  YES=1            lets make clean remove what it lists; GPU=1 sets up TensorFlow's CUDA"
 	@echo "  PYTHON=python    use this interpreter and make no .venv (notebooks, conda)"
 	@echo "  WEIGHTS=folder   where the network's weights are kept (default: weights)"
 	@echo "  PHOTOS=path      photos for make predict; for make test and figures, real ones of Kaggle's"
@@ -114,7 +116,7 @@ endif
 	  $(if $(filter 1,$(GPU)),"$$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
 	@touch .venv/ready
 
-.venv/openvino .venv/jax .venv/onnx .venv/try .venv/hub .venv/heic .venv/faiss .venv/s3: .venv/%: requirements-%.txt | .venv/ready
+$(KNOWN:%=.venv/%): .venv/%: requirements-%.txt | .venv/ready
 	@echo "setup: packages for $* into .venv"
 	@.venv/bin/python -m pip install $$([ -t 1 ] || echo -q) --disable-pip-version-check -r $<
 	@touch $@
@@ -138,7 +140,7 @@ data: $(READY) ## get the photos, decode and check them, split them into folds
 	@$(RUN) scripts/data.py $(FROM) $(SLUG) $(STAGE) $(STEP)
 
 features: $(READY) hub ## run the photos once through the frozen network; cache the features
-	@$(RUN) scripts/features.py $(STAGE) $(STEP)
+	@$(RUN) scripts/features.py $(STAGE) $(STEP) $(WHERE)
 
 train: features ## train heads on the features, one per fold; measure them out of fold
 	@$(RUN) scripts/train.py $(STAGE)

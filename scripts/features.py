@@ -1,11 +1,14 @@
 """Run the photos once through a recipe's frozen backbone and cache the bottleneck features."""
 
+from argparse import Namespace
+
 from dogs_vs_cats import console, files
 from dogs_vs_cats.config import engines, imagenet, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Recipe
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.features import cache
+from dogs_vs_cats.features.cluster import session
 from dogs_vs_cats.submission import preflight
 from dogs_vs_cats.workspace import Workspace, current_workspace
 
@@ -15,18 +18,22 @@ def main() -> None:
     parser.add_argument(
         "--batch", type=console.positive, help="photos a step (default: what suits the machine)"
     )
+    parser.add_argument("--cluster", help="local, auto or host:port of a Ray cluster")
+    parser.add_argument(
+        "--insecure", action="store_true", help="join a cluster that asks for no token"
+    )
     args = parser.parse_args()
+    if args.cluster is not None:
+        session.require(args.cluster)
     recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
     imagenet.require_classes(recipe, dataset.read(workspace).classes)
     for member in recipes.members(recipe):
-        compute(workspace, member, engine, args.batch, args.threads)
+        compute(workspace, member, engine, args)
 
 
-def compute(
-    workspace: Workspace, recipe: Recipe, engine: Engine, batch: int | None, threads: int | None
-) -> None:
+def compute(workspace: Workspace, recipe: Recipe, engine: Engine, args: Namespace) -> None:
     """Compute what is missing of a recipe's features; print how much, how fast."""
     cached = cache.fresh(workspace, recipe.features, engine)
     if cached:
@@ -38,7 +45,7 @@ def compute(
 
     from dogs_vs_cats.features import extraction
 
-    run = extraction.Run(batch, threads)
+    run = extraction.Run(args.batch, args.threads, args.cluster, args.insecure)
     done = extraction.build(workspace, recipe.features, engine, run)
     computed, times = sum(done.computed.values()), done.times
     if not computed:

@@ -158,6 +158,7 @@ def refuse(here):
 
 # The longest files first, so that no worker waits for another at the end (xdist hands out files).
 LONGEST = (
+    "features/test_cluster",
     "end_to_end/test_road",
     "export/test_export",
     "features/test_openvino",
@@ -183,6 +184,7 @@ HOW_TO_INSTALL = {
     "openvino": "make setup ENGINE=openvino",
     "s3fs": "make setup EXTRAS=s3",
     "tf2onnx": "make setup EXTRAS=onnx",
+    "ray": "make setup EXTRAS=ray",
     "torch": "pip install torch",
     "waitress": "make setup EXTRAS=try",
 }

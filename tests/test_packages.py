@@ -43,15 +43,18 @@ def stand_in(here):
     return run
 
 
-def test_make_setup_installs_jax_where_it_is_asked_for():
+@pytest.mark.parametrize(
+    ("choice", "extra"), [("KERAS_BACKEND=jax", "jax"), ("CLUSTER=10.0.0.1:6379", "ray")]
+)
+def test_make_setup_installs_what_a_choice_asks_for(choice, extra):
     done = subprocess.run(
-        ["make", "--no-print-directory", "-n", "setup", "PYTHON=mine", "KERAS_BACKEND=jax"],
+        ["make", "--no-print-directory", "-n", "setup", "PYTHON=mine", choice],
         cwd=PROJECT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["mine", "scripts/packages.py", "jax"]
+    assert done.stdout.split() == ["mine", "scripts/packages.py", extra]
 
 
 @pytest.mark.parametrize(

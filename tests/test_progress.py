@@ -1,6 +1,7 @@
 """progress: when a bar is shown, and what it counts."""
 
 import io
+import re
 from pathlib import Path
 from unittest import mock
 
@@ -25,6 +26,18 @@ def test_quick_work_has_no_bar_if_a_delay_is_given(monkeypatch, delay, shown):
     with progress.bar(2, "reading", " views", delay=delay) as bar:
         bar.update(2)
     assert ("reading" in terminal.getvalue()) == shown
+
+
+def test_a_line_that_is_said_under_a_bar_stands_above_it(monkeypatch):
+    terminal = Terminal()  # that shows both streams
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("sys.stdout", terminal)
+    with progress.bar(2, "reading", " views") as bar:
+        bar.update(1)
+        progress.say("a node has joined")
+    lines = re.split("[\r\n]", terminal.getvalue())
+    assert "a node has joined" in lines
+    assert any("reading" in line for line in lines[lines.index("a node has joined") :])
 
 
 def test_features_are_read_view_by_view_under_a_bar(monkeypatch):

@@ -32,5 +32,11 @@ def bar(
 
 
 def say(line: str) -> None:
-    """Print a line without delay, even to a pipe."""
-    print(line, flush=True)
+    """Print a line without delay, even to a pipe; above a bar, where one is shown."""
+    if "tqdm" not in sys.modules:  # half the time of a stage that has nothing to do
+        print(line, flush=True)
+        return
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode():
+        print(line, flush=True)

@@ -53,6 +53,12 @@ def test_start_up_within_start_up_is_left_out_once():
     assert 0.1 <= timings.cpu() - before < 0.2
 
 
+def test_what_workers_elsewhere_spend_counts():
+    before = timings.cpu()
+    timings.spent_elsewhere(2.0)
+    assert 2.0 <= timings.cpu() - before < 2.1
+
+
 def test_features_are_measured_without_the_start_of_the_network(source, quick, run, monkeypatch):
     honest = extraction.extractor_of
 

@@ -1,8 +1,10 @@
 """Computing features: every photo once through the frozen backbone, in all views that it needs."""
 
+import functools
 import json
 import time
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from dogs_vs_cats.features.timings import Times
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
 Drafts = dict[Key, store.Draft]
+Compute = Callable[[Iterable[pipeline.Job], Times], Generator[pipeline.Features, None, None]]
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,15 @@ class Run:
 
     Where TensorFlow computes with oneDNN (processors with AVX-512 VNNI, AVX-VNNI, AMX or newer),
     neither changes a byte; with Eigen, JAX or torch the last bits of float32 depend on them.
+
+    cluster: local, auto or host:port, where workers compute; None: this process does. insecure:
+    a cluster that asks for no token will do.
     """
 
     batch: int | None = None
     threads: int | None = None
+    cluster: str | None = None
+    insecure: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,25 +158,52 @@ def _fill(
     if not total:
         return counts
     batch = run.batch or engine.batch(settings.size)
-    started = time.monotonic()
-    with timings.start_up():
-        extractor = extractor_of(workspace, settings, engine, batch, run.threads)
-    times.start = time.monotonic() - started
     size = sum(len(draft.digests) for draft in drafts.values())
-    jobs = planning.jobs(missing, readable)
     started = time.monotonic()
-    results = pipeline.computed(extractor, jobs, settings.size, batch, run.threads, times)
-    with progress.bar(size, "features", " views", done=size - total) as bar, closing(results):
-        for (role, view, row), vector in results:
-            begun = time.monotonic()
-            draft = drafts[role, view]
-            draft.put(row, vector)
-            meter.made(draft.folder.name)
-            bar.update()
-            times.write += time.monotonic() - begun
-    times.total = time.monotonic() - started
-    times.waited = max(0.0, times.total - times.compute / extractor.streams)
+    with _computing(workspace, settings, engine, batch, run) as (compute, streams):
+        times.start = time.monotonic() - started
+        started = time.monotonic()
+        results = compute(planning.jobs(missing, readable), times)
+        with progress.bar(size, "features", " views", done=size - total) as bar, closing(results):
+            for (role, view, row), vector in results:
+                begun = time.monotonic()
+                draft = drafts[role, view]
+                draft.put(row, vector)
+                meter.made(draft.folder.name)
+                bar.update()
+                times.write += time.monotonic() - begun
+        times.total = time.monotonic() - started
+    times.waited = max(0.0, times.total - times.compute / streams)
     return counts
+
+
+@contextmanager
+def _computing(
+    workspace: Workspace, settings: FeatureSettings, engine: Engine, batch: int, run: Run
+) -> Iterator[tuple[Compute, int]]:
+    """Give the block what computes jobs, ready to do so, and how many streams it has."""
+    if run.cluster is None:
+        with timings.start_up():
+            extractor = extractor_of(workspace, settings, engine, batch, run.threads)
+        yield (
+            lambda jobs, times: pipeline.computed(
+                extractor, jobs, settings.size, batch, run.threads, times
+            ),
+            extractor.streams,
+        )
+        return
+    from dogs_vs_cats.features.cluster import driver
+    from dogs_vs_cats.features.cluster.worker import Plan
+
+    plan = Plan(
+        functools.partial(extractor_of, workspace, settings, engine, batch),
+        functools.partial(cache.made_from, workspace, settings, engine),
+        settings.size,
+        batch,
+        Path.cwd(),
+    )
+    with driver.team(run.cluster, run.insecure, plan, engine.device, run.threads) as team:
+        yield team.computed, 1  # it counts the seconds of all its networks as those of one
 
 
 def extractor_of(

@@ -39,7 +39,7 @@ def _loaded(backend: str) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if backend != "tensorflow":
         sys.meta_path.insert(0, _NoTensorFlow())
-    with timings.start_up(), _native_stderr_muted():
+    with timings.start_up(), native_stderr_muted():
         try:
             import keras
         except ModuleNotFoundError as error:
@@ -100,14 +100,14 @@ def tensorflow_allowed() -> Iterator[None]:
     for hook in hooks:
         sys.meta_path.remove(hook)
     try:
-        with _native_stderr_muted():
+        with native_stderr_muted():
             yield
     finally:
         sys.meta_path[:0] = hooks
 
 
 @contextmanager
-def _native_stderr_muted() -> Iterator[None]:
+def native_stderr_muted() -> Iterator[None]:
     """Hold back what native libraries write to stderr; show it if the block fails.
 
     TensorFlow logs to file descriptor 2 before any of its settings takes effect.

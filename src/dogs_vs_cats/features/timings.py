@@ -54,11 +54,13 @@ class Spent:
 
 
 @dataclass
-class _StartUp:
+class _Left:
+    """CPU seconds of this process that are left out; below 0: of others, that are counted."""
+
     cpu: float = 0.0
 
 
-_start_up = _StartUp()  # of this process
+_left_out = _Left()
 
 
 def cpu() -> float:
@@ -69,7 +71,7 @@ def cpu() -> float:
     """
     ended = os.times()
     children = ended.children_user + ended.children_system
-    return time.process_time() + children - _start_up.cpu
+    return time.process_time() + children - _left_out.cpu
 
 
 @contextmanager
@@ -79,7 +81,12 @@ def start_up() -> Iterator[None]:
     try:
         yield
     finally:
-        _start_up.cpu += cpu() - before
+        _left_out.cpu += cpu() - before
+
+
+def spent_elsewhere(seconds: float) -> None:
+    """Count CPU seconds that a worker on a cluster has spent for this process in `cpu`."""
+    _left_out.cpu -= seconds
 
 
 class Meter:
