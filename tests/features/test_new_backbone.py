@@ -88,7 +88,7 @@ def test_photos_become_features(here, run, tmp_path, monkeypatch, file, kernel):
         image = pixels.pixels(Path(row.path), 32)[:, ::-1].astype(np.float32) / 127.5 - 1
         blocks = image.reshape(16, 2, 16, 2, 3).transpose(0, 2, 1, 3, 4)  # (16, 16, 2, 2, 3)
         maps = np.maximum(np.tensordot(blocks, kernel, axes=3), 0)  # (16, 16, 4)
-        vector = stored.array[stored.rows[row.sha256]]
+        vector = stored.array[stored.rows_of([row.sha256], [row.id])[0]]
         assert np.allclose(vector, maps.mean((0, 1)), rtol=2e-3, atol=2e-3)
     # Its code is in the key of its features, and in no other's.
     own, other = (cache.folder(workspace, x, engine) for x in (settings, fast()))

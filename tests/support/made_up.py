@@ -67,7 +67,9 @@ def write_journal(count: int) -> None:
 def make_data(count: int) -> None:
     """The stage `make data`, but for the comparison of photos and the folds."""
     photo_files._visible_files = lambda _: names(count)
-    near_duplicates.group = lambda ids, *_: ids
+    near_duplicates.group = lambda ids, *_: near_duplicates.Groups(
+        ids, near_duplicates.THRESHOLD, 0
+    )
     folds.split = lambda labels, *_: np.arange(len(labels)) % folds.FOLDS
     source = sources.Source("made-up", "path", "photos")
     tables = dataset._tabulate(source, PLACE, Path("photos"))
