@@ -183,7 +183,8 @@ compare: $(READY) ## compare the trained recipes: log loss, cost, what may be no
 	@$(RUN) scripts/compare.py $(PICK)
 
 search: $(READY) ## try other settings of a head, on other folds than train's
-	@$(RUN) scripts/search.py $(STAGE) $(if $(SPACE),--space="$$SPACE") $(if $(filter 1,$(NESTED)),--nested)
+	@$(RUN) scripts/search.py $(STAGE) $(if $(SPACE),--space="$$SPACE") $(if $(filter 1,$(NESTED)),--nested) \
+	  $(WHERE)
 
 rehearse: $(READY) hub ## the whole competition on your own photos, with a small Kaggle on this machine
 	@$(RUN) scripts/rehearse.py $(FROM) $(STAGE) $(STEP)

@@ -3,12 +3,12 @@
 from argparse import Namespace
 
 from dogs_vs_cats import console, files
+from dogs_vs_cats.cluster import session
 from dogs_vs_cats.config import engines, imagenet, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Recipe
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.features import cache
-from dogs_vs_cats.features.cluster import session
 from dogs_vs_cats.submission import preflight
 from dogs_vs_cats.workspace import Workspace, current_workspace
 
@@ -18,10 +18,7 @@ def main() -> None:
     parser.add_argument(
         "--batch", type=console.positive, help="photos a step (default: what suits the machine)"
     )
-    parser.add_argument("--cluster", help="local, auto or host:port of a Ray cluster")
-    parser.add_argument(
-        "--insecure", action="store_true", help="join a cluster that asks for no token"
-    )
+    console.add_cluster(parser)
     args = parser.parse_args()
     if args.cluster is not None:
         session.require(args.cluster)

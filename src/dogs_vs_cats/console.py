@@ -161,6 +161,14 @@ def arguments(
     return parser
 
 
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a stage that shares its work out to a cluster."""
+    parser.add_argument("--cluster", help="local, auto or host:port of a Ray cluster")
+    parser.add_argument(
+        "--insecure", action="store_true", help="join a cluster that asks for no token"
+    )
+
+
 def positive(text: str) -> int:
     """Return an option's text as a whole number above 0; a type for argparse."""
     return whole_number(text, 1)

@@ -1,7 +1,13 @@
 """Progress of a stage: lines on stdout, and bars on stderr where it is a terminal."""
 
+import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from dogs_vs_cats.errors import UserError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -40,3 +46,27 @@ def say(line: str) -> None:
 
     with tqdm.external_write_mode():
         print(line, flush=True)
+
+
+@contextmanager
+def native_stderr_muted() -> Iterator[None]:
+    """Hold back what native libraries write to stderr; show it if the block fails.
+
+    TensorFlow logs to file descriptor 2 before any of its settings takes effect.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except (UserError, KeyboardInterrupt):
+            raise
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dogs_vs_cats.cluster import session
+from dogs_vs_cats.cluster.proof import Proof
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import pipeline
-from dogs_vs_cats.features.cluster import driver, session
-from dogs_vs_cats.features.cluster.worker import Plan, Proof, Worker
+from dogs_vs_cats.features.cluster import driver
+from dogs_vs_cats.features.cluster.worker import Plan, Worker
 from dogs_vs_cats.features.extractor import Extractor
 from dogs_vs_cats.features.pipeline import Job
 from dogs_vs_cats.features.timings import Times
@@ -202,11 +204,10 @@ def test_where_no_cluster_runs_the_address_is_named_within_seconds(monkeypatch):
 
 def test_shards_are_multiples_of_batch_and_chunk_in_order_and_taken_one_by_one():
     jobs = iter(range(500))
-    orders = driver._orders(jobs, 48)
-    first = next(orders)
-    assert first.jobs == list(range(192))
+    shards = driver._shards(jobs, 48)
+    assert next(shards) == list(range(192))
     assert next(jobs) == 192  # the rest waits until it is wanted
-    assert [len(order.jobs) for order in orders] == [192, 115]
+    assert list(map(len, shards)) == [192, 115]
 
 
 def test_what_differs_on_a_node_is_named():

@@ -20,7 +20,7 @@ from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import calibration, cross_validation, heads, metrics
 from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.search import coordinate_search, head_search, space
-from dogs_vs_cats.search.trials import SearchPhotos, Trial, Trials
+from dogs_vs_cats.search.trials import SearchPhotos, Trial, Trials, in_turn
 from dogs_vs_cats.workspace import Workspace
 from support import heads as heads_support
 from support.commands import PROJECT, TINY, called
@@ -59,12 +59,12 @@ def test_a_bad_space_is_refused_with_the_key_and_what_is_allowed(here, case):
 
 
 def evaluator(losses_of, log=None):
-    """Return a function that makes a trial of losses_of(head), (n,); `log` collects the heads."""
+    """Return a function that makes trials of losses_of(head), (n,); `log` collects the heads."""
 
-    def evaluate(head: KerasHead) -> Trial:
+    def evaluate(heads: list[KerasHead]) -> list[Trial]:
         if log is not None:
-            log.append(head)
-        return Trial(losses_of(head), None)
+            log.extend(heads)
+        return [Trial(losses_of(head), None) for head in heads]
 
     return evaluate
 
@@ -169,7 +169,7 @@ class StubTrials(Trials):
     """Trials on random rows. held_out_losses: fold -> the losses of its held-out trials."""
 
     def __init__(self) -> None:
-        self.recipe, self.threads, self.inputs = recipe_files.read("tiny.toml"), None, {}
+        self.inputs, self.make = {}, in_turn(recipe_files.read("tiny.toml"), None)
         self.known, self.made, self.journal = {}, 0, Path("journal.jsonl")
         self.held_out_losses = {}
 
@@ -200,7 +200,7 @@ def test_a_nested_folds_loss_is_of_a_head_and_a_calibration_without_it(here, qui
     result = head_search.search_nested(HEAD, {"dropout": (0.8,)}, photos, StubTrials())
     in_fold = photos.fold_of == 2
     head = result.folds[2].search.head
-    recipe = dataclasses.replace(StubTrials().recipe, head=head)
+    recipe = dataclasses.replace(recipe_files.read("tiny.toml"), head=head)
     others = photos.without(2)
     probabilities = np.empty((int((~in_fold).sum()), 2))
     for fold in cross_validation.run(recipe, others.rows, others.fold_of, 2):

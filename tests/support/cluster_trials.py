@@ -140,7 +140,7 @@ class Flow:
 
     def prove(self, plan: object, threads: int) -> object:
         self._rate, self._width = plan.build(threads)
-        from dogs_vs_cats.features.cluster.worker import Proof
+        from dogs_vs_cats.cluster.proof import Proof
 
         return Proof({}, "")
 
@@ -160,9 +160,12 @@ def flow_of(rate: float, width: int, threads: int | None) -> tuple[float, int]:
 def flow(args: argparse.Namespace) -> None:
     """Send rows through the driver into a store, as fast as they are offered; print how it goes."""
     from dogs_vs_cats import environment
+    from dogs_vs_cats.cluster import session
+    from dogs_vs_cats.cluster.proof import Proof
+    from dogs_vs_cats.cluster.team import Team
     from dogs_vs_cats.features import store
-    from dogs_vs_cats.features.cluster import driver, session
-    from dogs_vs_cats.features.cluster.worker import Plan, Proof
+    from dogs_vs_cats.features.cluster import driver
+    from dogs_vs_cats.features.cluster.worker import Plan
     from dogs_vs_cats.features.pipeline import Job
     from dogs_vs_cats.features.timings import Times
 
@@ -173,10 +176,10 @@ def flow(args: argparse.Namespace) -> None:
     photo = Path("photo.jpg")
     jobs = (Job(None, photo, {"plain": row}) for row in range(args.rows))
     with session.joined("local", False):
-        team = driver.Team(plan, Proof({}, ""), False, environment.cores())
+        team = Team(driver.work(plan, False, environment.cores()), Proof({}, ""))
         team.start()
         begun, spent = time.monotonic(), time.process_time()
-        results = team.computed(jobs, Times())
+        results = driver.computed(team, jobs, args.batch, Times())
         for number, (row, vector) in enumerate(results, 1):
             draft.put(row, vector)
             if number % (args.rows // 10) == 0:

@@ -202,8 +202,10 @@ def _computing(
         batch,
         Path.cwd(),
     )
-    with driver.team(run.cluster, run.insecure, plan, engine.device, run.threads) as team:
-        yield team.computed, 1  # it counts the seconds of all its networks as those of one
+    work = driver.work(plan, engine.device == "gpu", run.threads)
+    with driver.joined(run.cluster, run.insecure, work) as team:
+        # The seconds of all networks are counted as those of one.
+        yield lambda jobs, times: driver.computed(team, jobs, batch, times), 1
 
 
 def extractor_of(

@@ -4,7 +4,6 @@ import functools
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.abc import Loader
@@ -12,7 +11,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from dogs_vs_cats import environment
+from dogs_vs_cats import environment, progress
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import timings
 
@@ -39,7 +38,7 @@ def _loaded(backend: str) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if backend != "tensorflow":
         sys.meta_path.insert(0, _NoTensorFlow())
-    with timings.start_up(), native_stderr_muted():
+    with timings.start_up(), progress.native_stderr_muted():
         try:
             import keras
         except ModuleNotFoundError as error:
@@ -100,31 +99,7 @@ def tensorflow_allowed() -> Iterator[None]:
     for hook in hooks:
         sys.meta_path.remove(hook)
     try:
-        with native_stderr_muted():
+        with progress.native_stderr_muted():
             yield
     finally:
         sys.meta_path[:0] = hooks
-
-
-@contextmanager
-def native_stderr_muted() -> Iterator[None]:
-    """Hold back what native libraries write to stderr; show it if the block fails.
-
-    TensorFlow logs to file descriptor 2 before any of its settings takes effect.
-    """
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except (UserError, KeyboardInterrupt):
-            raise
-        except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)

@@ -18,6 +18,8 @@ from dogs_vs_cats.search.results import LossEstimate, SearchResult, SearchStep
 from dogs_vs_cats.search.space import Space
 from dogs_vs_cats.search.trials import Trial, require_finite
 
+Evaluate = Callable[[list[HeadSettings]], list[Trial]]
+
 
 @dataclass(frozen=True)
 class CoordinateSearch:
@@ -29,23 +31,25 @@ class CoordinateSearch:
 
 
 def search(
-    head: HeadSettings, space: Space, groups: list[str], evaluate: Callable[[HeadSettings], Trial]
+    head: HeadSettings, space: Space, groups: list[str], evaluate: Evaluate
 ) -> CoordinateSearch:
     """Search for a better head.
 
+    evaluate: heads -> the trial of each, in their order; the values of a key are tried together.
     groups: of the photos in a trial, in their order. Of several values of a key that are better
     by more than noise, the one with the lowest log loss is kept.
     """
-    first = best = evaluate(head)
+    (first,) = (best,) = evaluate([head])
     start = estimate(require_finite(first), groups)
     steps: list[SearchStep] = []
     for key, values in space.items():
         current = getattr(head, key)
-        tried = []
-        for value in values:
-            if value != current:
-                trial = evaluate(_changed(head, key, value))
-                tried.append((_step(key, value, current, trial, best, groups), trial))
+        others = [value for value in values if value != current]
+        trials = evaluate([_changed(head, key, value) for value in others])
+        tried = [
+            (_step(key, value, current, trial, best, groups), trial)
+            for value, trial in zip(others, trials, strict=True)
+        ]
         better = [(step, trial) for step, trial in tried if step.is_better()]
         if better:
             kept, best = min(better, key=lambda pair: _mean(pair[0]))

@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,23 @@ from dogs_vs_cats.search import space as spaces
 from dogs_vs_cats.search.coordinate_search import estimate
 from dogs_vs_cats.search.results import FoldSearch, NestedSearchResult, SearchResult
 from dogs_vs_cats.search.space import Space
-from dogs_vs_cats.search.trials import SearchPhotos, Trial, Trials, require_finite
+from dogs_vs_cats.search.trials import Make, SearchPhotos, Trials, in_turn, require_finite
 from dogs_vs_cats.workspace import Workspace
 
 SEED = folds.SEED + 1  # of the folds that a search compares on; reported folds have folds.SEED
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to make trials. threads: of the processor (default: all).
+
+    cluster: local, auto or host:port, where workers make them; None: this process does. insecure:
+    a cluster that asks for no token will do. Nothing here changes a byte.
+    """
+
+    threads: int | None = None
+    cluster: str | None = None
+    insecure: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,8 +55,8 @@ def build(
     recipe: Recipe | Blend,
     space_file: Path | None,
     engine: Engine,
-    nested: bool = False,
-    threads: int | None = None,
+    nested: bool,
+    run: Run,
 ) -> SearchReport:
     """Search; write reports/<dataset>/search-<recipe>[-nested].md and .json.
 
@@ -52,8 +67,11 @@ def build(
     space = spaces.read(space_file or spaces.default(recipe.head.kind), type(recipe.head))
     _require_features(workspace, recipe, engine)
     name = f"search-{recipe.name}"
-    with files.locked(workspace.reports / f".{name}.lock", f"search of {recipe.name}"):
-        trials = Trials(workspace, recipe, engine, workspace.reports / f"{name}.jsonl", threads)
+    with (
+        files.locked(workspace.reports / f".{name}.lock", f"search of {recipe.name}"),
+        _maker(workspace, recipe, engine, space, run) as make,
+    ):
+        trials = Trials(workspace, recipe, engine, workspace.reports / f"{name}.jsonl", make)
         labelled = _photos(workspace, recipe, engine)
         result: SearchResult | NestedSearchResult
         if nested:
@@ -69,6 +87,22 @@ def build(
         content = json.dumps(dataclasses.asdict(result), indent=1) + "\n"
         files.write_text(path.with_suffix(".json"), content)
         return SearchReport(text, path, trials.made)
+
+
+@contextmanager
+def _maker(
+    workspace: Workspace, recipe: Recipe, engine: Engine, space: Space, run: Run
+) -> Iterator[Make]:
+    """Give the block what makes its trials: this process, or a cluster."""
+    if run.cluster is None:
+        yield in_turn(recipe, run.threads)
+        return
+    from dogs_vs_cats.search import side_by_side
+
+    plan = side_by_side.Plan(workspace, recipe, engine, Path.cwd())
+    at_once = max(map(len, space.values()))
+    with side_by_side.on_cluster(run.cluster, run.insecure, plan, run.threads, at_once) as make:
+        yield make
 
 
 def _require_single(recipe: Recipe | Blend) -> Recipe:
@@ -112,19 +146,8 @@ def _search(
     head: HeadSettings, space: Space, labelled: SearchPhotos, trials: Trials
 ) -> SearchResult:
     with progress.bar(spaces.trial_count(head, space), "search", " trials") as bar:
-        evaluate = _evaluator(trials, labelled, bar.update)
+        evaluate = partial(trials.out_of_fold, photos=labelled, on_trial=bar.update)
         return coordinate_search.search(head, space, labelled.groups, evaluate).result
-
-
-def _evaluator(
-    trials: Trials, labelled: SearchPhotos, on_trial: Callable[[], object]
-) -> Callable[[HeadSettings], Trial]:
-    def evaluate(head: HeadSettings) -> Trial:
-        trial = trials.out_of_fold(head, labelled)
-        on_trial()
-        return trial
-
-    return evaluate
 
 
 def search_nested(
@@ -143,7 +166,7 @@ def search_nested(
     with progress.bar(total, "search", " trials") as bar:
         for fold in numbers:
             others, in_fold = labelled.without(fold), labelled.fold_of == fold
-            evaluate = _evaluator(trials, others, bar.update)
+            evaluate = partial(trials.out_of_fold, photos=others, on_trial=bar.update)
             found = coordinate_search.search(head, space, others.groups, evaluate)
             for losses, tried, trial in (
                 (as_is, head, found.first),

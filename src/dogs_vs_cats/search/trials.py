@@ -6,7 +6,7 @@ Each trial is written to a journal, so that an interrupted search resumes where 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,59 +83,112 @@ def require_finite(trial: Trial) -> np.ndarray:
     return trial.losses
 
 
+@dataclass(frozen=True)
+class Order:
+    """A trial to make: of a head, out of fold; or on `fold` alone, with a given calibration.
+
+    A fold's out-of-fold calibration is fitted on the other folds (calibration.out_of_fold).
+    """
+
+    head: HeadSettings
+    photos: SearchPhotos
+    fold: int | None = None
+    calibration: Calibration | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what decides the trial, but for the inputs of all, ready for JSON."""
+        settings = {"head": dataclasses.asdict(self.head), "folds": self.photos.digest()}
+        if self.calibration is None:
+            return settings
+        return {**settings, "fold": self.fold, "by": dataclasses.asdict(self.calibration)}
+
+
+# Makes trials; yields the position of each among the orders, and the trial, as they are finished.
+Make = Callable[[list[Order]], Iterator[tuple[int, Trial]]]
+
+
+def inputs(workspace: Workspace, recipe: Recipe, engine: Engine) -> dict[str, Any]:
+    """Return what decides all trials of a recipe, but for their own settings; ready for JSON."""
+    return {
+        **training.artifact(workspace, recipe, engine).inputs,
+        "trials": code_keys.code_key(*CODE),
+    }
+
+
+def made(recipe: Recipe, order: Order) -> Trial:
+    """Make a trial. Keras is started."""
+    recipe = dataclasses.replace(recipe, head=order.head)
+    if order.fold is None or order.calibration is None:
+        return _out_of_fold(recipe, order.photos)
+    return _held_out(recipe, order.photos, order.fold, order.calibration)
+
+
+def in_turn(recipe: Recipe, threads: int | None) -> Make:
+    """Return a function that makes trials in this process, one after the other."""
+
+    def make(orders: list[Order]) -> Iterator[tuple[int, Trial]]:
+        for position, order in enumerate(orders):
+            keras_backend.start(threads)
+            yield position, made(recipe, order)
+
+    return make
+
+
 class Trials:
-    """Trials of a recipe with other heads. made: how many were not in the journal."""
+    """Trials of a recipe with other heads, which `make` makes.
+
+    made: how many were not in the journal.
+    """
 
     def __init__(
-        self,
-        workspace: Workspace,
-        recipe: Recipe,
-        engine: Engine,
-        journal: Path,
-        threads: int | None,
+        self, workspace: Workspace, recipe: Recipe, engine: Engine, journal: Path, make: Make
     ) -> None:
-        self.recipe, self.journal, self.threads = recipe, journal, threads
-        self.inputs = {
-            **training.artifact(workspace, recipe, engine).inputs,
-            "trials": code_keys.code_key(*CODE),
-        }
+        self.journal, self.make = journal, make
+        self.inputs = inputs(workspace, recipe, engine)
         self.known = _read(journal)
         self.made = 0
 
-    def out_of_fold(self, head: HeadSettings, photos: SearchPhotos) -> Trial:
-        """Return the trial of `head` in which each photo is predicted by the head of its fold.
-
-        A fold's calibration is fitted on the other folds' predictions (calibration.out_of_fold).
-        """
-        settings = {"folds": photos.digest()}
-        return self._trial(head, settings, lambda recipe: _out_of_fold(recipe, photos))
+    def out_of_fold(
+        self,
+        heads: list[HeadSettings],
+        photos: SearchPhotos,
+        on_trial: Callable[[], object] = lambda: None,
+    ) -> list[Trial]:
+        """Return the trial of each head in which photos are predicted by the head of their fold."""
+        return self._trials([Order(head, photos) for head in heads], on_trial)
 
     def held_out(
         self, head: HeadSettings, photos: SearchPhotos, fold: int, calibration: Calibration
     ) -> Trial:
         """Return the trial of `head` on one fold, trained on the others and calibrated as given."""
-        by = dataclasses.asdict(calibration)
-        settings = {"folds": photos.digest(), "fold": fold, "by": by}
-        return self._trial(
-            head, settings, lambda recipe: _held_out(recipe, photos, fold, calibration)
-        )
+        return self._trials([Order(head, photos, fold, calibration)], lambda: None)[0]
 
-    def _trial(
-        self, head: HeadSettings, settings: dict[str, Any], make: Callable[[Recipe], Trial]
-    ) -> Trial:
-        """Return the trial from the journal, or make it and add it to the journal."""
-        assert not self.inputs.keys() & settings.keys()  # or settings would hide an input
-        inputs = {**self.inputs, "head": dataclasses.asdict(head), **settings}
-        key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-        if key not in self.known:
-            keras_backend.start(self.threads)
-            trial = make(dataclasses.replace(self.recipe, head=head))
-            self.made += 1
-            self.known[key] = entry = _entry(trial)
-            with self.journal.open("a", encoding="utf-8") as journal:
-                # The last line may have been cut off by a kill.
-                journal.write("\n" + json.dumps({"key": key, **entry}) + "\n")
-        return _from_entry(self.known[key])
+    def _trials(self, orders: list[Order], on_trial: Callable[[], object]) -> list[Trial]:
+        """Return trials from the journal, or make them and add them to the journal."""
+        keys = list(map(self._key, orders))
+        pairs = zip(keys, orders, strict=True)
+        missing = {key: order for key, order in pairs if key not in self.known}
+        for _ in range(len(orders) - len(missing)):
+            on_trial()
+        names = list(missing)
+        if names:
+            for position, trial in self.make(list(missing.values())):
+                self._keep(names[position], trial)
+                on_trial()
+        return [_from_entry(self.known[key]) for key in keys]
+
+    def _key(self, order: Order) -> str:
+        settings = order.settings()
+        assert self.inputs.keys() & settings.keys() <= {"head"}  # or they would hide an input
+        text = json.dumps({**self.inputs, **settings}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _keep(self, key: str, trial: Trial) -> None:
+        self.made += 1
+        self.known[key] = entry = _entry(trial)
+        with self.journal.open("a", encoding="utf-8") as journal:
+            # The last line may have been cut off by a kill.
+            journal.write("\n" + json.dumps({"key": key, **entry}) + "\n")
 
 
 def _out_of_fold(recipe: Recipe, photos: SearchPhotos) -> Trial:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dogs_vs_cats.cluster.proof import Proof, proven
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import pipeline
 from dogs_vs_cats.features.extractor import Extractor
@@ -34,29 +34,6 @@ class Plan:
     size: int
     batch: int
     folder: Path
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What two machines must have in common to compute the same bytes.
-
-    features: the sha256 of the features of a fixed batch, which shows what no version does, such as
-    the instructions that the processor has.
-    """
-
-    made_from: dict[str, Any]
-    features: str
-
-    def difference(self, other: "Proof") -> str | None:
-        """Return what differs on the machine of `other`, in words; None: nothing."""
-        mine, theirs = _flat(self.made_from), _flat(other.made_from)
-        names = [x for x in sorted({*mine, *theirs}) if mine.get(x) != theirs.get(x)]
-        if names:
-            there, here = theirs.get(names[0], "none"), mine.get(names[0], "none")
-            return f"{names[0]} is {str(there)[:20]} there and {str(here)[:20]} here"
-        if self.features != other.features:
-            return "its processor computes other last digits (other instructions, or fewer)"
-        return None
 
 
 @dataclass(frozen=True)
@@ -87,15 +64,6 @@ def _proof(plan: Plan, extractor: Extractor) -> Proof:
     return Proof(plan.made_from(), digest)
 
 
-def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """Return nested dictionaries as one: `_flat({"a": {"b": 1}}) == {"a b": 1}`."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        inner = _flat(value, f"{before}{name} ") if isinstance(value, dict) else None
-        flat |= inner if inner is not None else {f"{before}{name}": value}
-    return flat
-
-
 class Worker:
     """Runs as an actor. Two calls of `compute` overlap: one decodes while the other computes.
 
@@ -104,18 +72,11 @@ class Worker:
 
     def prove(self, plan: Plan, threads: int) -> Proof | UserError:
         """Build the network and return what this node computes with it."""
-        try:
-            os.chdir(plan.folder)
-        except OSError as error:
-            return UserError(
-                f"it has no folder {plan.folder} ({error.strerror}): all nodes must see the photos "
-                "under the same path"
-            )
-        try:
-            extractor = plan.build(threads)
-            proof = _proof(plan, extractor)
-        except UserError as error:
-            return error
+        return proven(plan.folder, lambda: self._start(plan, threads))
+
+    def _start(self, plan: Plan, threads: int) -> Proof:
+        extractor = plan.build(threads)
+        proof = _proof(plan, extractor)
         self._plan, self._threads = plan, threads
         self._compute = 0.0
         # A network that has one stream may not be called by two threads at once.

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dogs_vs_cats import environment
+from dogs_vs_cats import environment, progress
 from dogs_vs_cats.errors import UserError, first_line
-from dogs_vs_cats.features import keras_backend
 
 LOCAL, AUTO = "local", "auto"
 ADDRESS = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}")
@@ -74,7 +73,7 @@ def joined(cluster: str, insecure: bool) -> Iterator[None]:
         options = _local(stack) if cluster == LOCAL else _remote(cluster)
         stack.callback(ray().shutdown)
         handler = signal.getsignal(signal.SIGTERM)
-        with keras_backend.native_stderr_muted():  # Ray warns each second until it gives up
+        with progress.native_stderr_muted():  # Ray warns each second until it gives up
             _start(cluster, options)
         if handler is not None:
             signal.signal(signal.SIGTERM, handler)  # Ray's own would end without a word

@@ -1,0 +1,1 @@
+"""Work that is shared out to processes on one machine or many, which Ray runs."""
