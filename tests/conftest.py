@@ -1,9 +1,11 @@
 """What tests share: a folder of their own, real photos where there are any, real commands."""
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -156,9 +158,35 @@ def refuse(here):
     return runner
 
 
+@pytest.fixture(scope="module")
+def make_nodes():
+    """Return a function that makes nodes, which end with the module."""
+    from support.ray_nodes import TOKEN, Nodes
+
+    with contextlib.ExitStack() as stack:
+
+        def make(token: str | None = TOKEN):
+            # Paths of sockets are short: those of pytest are too long for Ray.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray", dir="/tmp"))
+            nodes = Nodes(Path(folder), token)
+            stack.callback(nodes.close)
+            return nodes
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def machine(make_nodes):
+    """A machine on a network, on which nothing runs."""
+    nodes = make_nodes()
+    nodes.add()
+    return nodes
+
+
 # The longest files first, so that no worker waits for another at the end (xdist hands out files).
 LONGEST = (
     "features/test_cluster",
+    "search/test_side_by_side",
     "end_to_end/test_road",
     "export/test_export",
     "features/test_openvino",

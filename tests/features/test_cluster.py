@@ -1,6 +1,5 @@
 """make features CLUSTER=: the same bytes as one process, whatever is lost on the way."""
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -8,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from support.commands import PROJECT, TINY, run_all
 from support.kill_and_resume import chunks
 from support.pictures import kaggle_folder, write
 from support.prepared import copy_of, prepared
-from support.ray_nodes import TOKEN, Nodes
+from support.ray_nodes import TOKEN, Nodes, until
 
 OPTIONS = ["--recipe", "tiny.toml", "--precision", "float32"]
 COMMAND = [sys.executable, str(PROJECT / "scripts" / "features.py"), *OPTIONS]
@@ -61,42 +59,11 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def make_nodes():
-    """Return a function that makes nodes, which end with the module."""
-    with contextlib.ExitStack() as stack:
-
-        def make(token: str | None = TOKEN) -> Nodes:
-            # Paths of sockets are short: those of pytest are too long for Ray.
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray", dir="/tmp"))
-            nodes = Nodes(Path(folder), token)
-            stack.callback(nodes.close)
-            return nodes
-
-        yield make
-
-
-@pytest.fixture(scope="module")
 def two(make_nodes) -> Nodes:
     nodes = make_nodes()
     nodes.start()
     nodes.start()
     return nodes
-
-
-@pytest.fixture(scope="module")
-def machine(make_nodes) -> Nodes:
-    """A machine on a network, on which nothing runs."""
-    nodes = make_nodes()
-    nodes.add()
-    return nodes
-
-
-def until(condition, process: subprocess.Popen, seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @needs_ray

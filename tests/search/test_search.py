@@ -1,11 +1,8 @@
 """make search: settings are chosen on other folds than are reported, and not by noise."""
 
-import contextlib
 import dataclasses
 import json
 import math
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +14,13 @@ from dogs_vs_cats.data import folds, photos
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features.join import join
 from dogs_vs_cats.features.rows import Rows
-from dogs_vs_cats.modeling import calibration, cross_validation, heads, metrics
+from dogs_vs_cats.modeling import calibration, cross_validation, metrics
 from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.search import coordinate_search, head_search, space
 from dogs_vs_cats.search.trials import SearchPhotos, Trial, Trials, in_turn
-from dogs_vs_cats.workspace import Workspace
 from support import heads as heads_support
-from support.commands import PROJECT, TINY, called
-from support.pictures import encoded, kaggle_folder, picture
+from support.commands import TINY
+from support.pictures import encoded, picture
 
 HEAD = dataclasses.replace(heads_support.HEAD, hidden=(8,), epochs=6)
 GROUPS = [f"g{i // 2}" for i in range(400)]  # twins
@@ -138,27 +134,6 @@ def random_photos(n: int) -> SearchPhotos:
     return SearchPhotos(ids, groups, rows, (np.arange(n) // 4) % 3, 2)
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """Class means in place of heads, a thousand times as fast, on the same rows.
-
-    `dropout` is the share of the features, the first ones, that are left out.
-    """
-
-    def run(recipe, rows, fold_of, classes, only=None):
-        for fold in sorted(set(fold_of.tolist())) if only is None else only:
-            chosen, held_out = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-            split = heads.Split(fold, chosen, held_out, recipe.features.train_views, "plain")
-            first, labels = int(recipe.head.dropout * rows.dimension), rows.labels[chosen]
-            x = rows.take(chosen, "plain")[:, first:].astype(float)
-            means = [x[labels == name].mean(axis=0) for name in range(classes)]
-            gaps = [rows.take(held_out, "plain")[:, first:] - mean for mean in means]
-            odds = np.exp(-np.stack([(gap**2).mean(axis=1) for gap in gaps], axis=1))
-            yield cross_validation.Fold(split, [], odds / odds.sum(axis=1, keepdims=True))
-
-    monkeypatch.setattr(cross_validation, "run", run)
-
-
 def with_flipped_labels(photos: SearchPhotos, fold: int) -> SearchPhotos:
     """Return the photos with the other label on those of a fold."""
     labels = np.where(photos.fold_of == fold, 1 - photos.rows.labels, photos.rows.labels)
@@ -195,6 +170,19 @@ def test_a_folds_labels_decide_neither_its_choice_nor_its_predictions(here, quic
         assert result[fold].search != flipped_result[fold].search
 
 
+def test_the_order_in_which_trials_are_finished_decides_nothing(here, quick):
+    values = {"dropout": (0.0, 0.5, 0.9), "epochs": (12,)}
+    trials, backwards = StubTrials(), StubTrials()
+    make = trials.make
+    backwards.make = lambda orders: reversed(list(make(orders)))
+    results = [
+        head_search.search_nested(HEAD, values, random_photos(100), x) for x in (trials, backwards)
+    ]
+    assert results[0] == results[1]
+    assert trials.known == backwards.known
+    assert list(trials.known) != list(backwards.known)
+
+
 def test_a_nested_folds_loss_is_of_a_head_and_a_calibration_without_it(here, quick):
     photos = random_photos(100)
     result = head_search.search_nested(HEAD, {"dropout": (0.8,)}, photos, StubTrials())
@@ -213,29 +201,6 @@ def test_a_nested_folds_loss_is_of_a_head_and_a_calibration_without_it(here, qui
     sums = [fold.chosen.mean * (photos.fold_of == fold.fold).sum() for fold in result.folds]
     assert result.chosen.mean == pytest.approx(sum(sums) / 100)
     assert others.ids == [x for x, gone in zip(photos.ids, in_fold, strict=True) if not gone]
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory) -> Path:
-    """A workspace of pictures in pairs, with features, and a space of three trials."""
-    folder = tmp_path_factory.mktemp("prepared")
-    weights = os.environ.get("WEIGHTS") or str(PROJECT / "weights")
-    source = kaggle_folder(folder / "source")
-    pairs = [f"train/{name}.{i}.jpg,{name}{i // 2}" for name in ("cat", "dog") for i in range(12)]
-    (source / "groups.csv").write_text("\n".join(["photo,group", *pairs]) + "\n")
-    (folder / "tiny.toml").write_text(TINY)
-    (folder / "space.toml").write_text("dropout = [0.2, 0.4]\nhidden = [[8]]\n")
-    with contextlib.chdir(folder):
-        for arguments in ("data", "--source", "source"), ("features", "--recipe", "tiny.toml"):
-            assert called(*arguments, WEIGHTS=weights)[::2] == (0, "")
-    return folder
-
-
-@pytest.fixture
-def made(prepared, here) -> Workspace:
-    """A copy of `prepared`, worked in."""
-    shutil.copytree(prepared, here, dirs_exist_ok=True)
-    return Workspace("source")
 
 
 SEARCH = "search", "--recipe", "tiny.toml", "--space", "space.toml"
