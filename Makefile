@@ -137,7 +137,7 @@ packages: switches
 	@$(RUN) scripts/packages.py --check $(EXTRAS) $(if $(filter test lint,$(MAKECMDGOALS)),dev)
 
 data: $(READY) ## get the photos, decode and check them, split them into folds
-	@$(RUN) scripts/data.py $(FROM) $(SLUG) $(STAGE) $(STEP)
+	@$(RUN) scripts/data.py $(FROM) $(SLUG) $(STAGE) $(STEP) $(WHERE)
 
 features: $(READY) hub ## run the photos once through the frozen network; cache the features
 	@$(RUN) scripts/features.py $(STAGE) $(STEP) $(WHERE)

@@ -1,10 +1,13 @@
 """Get the photos of a source and tabulate them: checked, grouped, split in folds."""
 
 import os
+from argparse import Namespace
 
 from dogs_vs_cats import console
+from dogs_vs_cats.cluster import session
 from dogs_vs_cats.data import dataset, sources
 from dogs_vs_cats.data.dataset import Dataset
+from dogs_vs_cats.data.sources import Source
 from dogs_vs_cats.kaggle import credentials
 from dogs_vs_cats.workspace import Workspace, check_dataset_name, remember_dataset
 
@@ -17,7 +20,10 @@ def main() -> None:
     parser.add_argument(
         "--keep-current", action="store_true", help="do not make it the one later stages take"
     )
+    console.add_cluster(parser)
     args = parser.parse_args()
+    if args.cluster is not None:
+        session.require(args.cluster)
     source = sources.parse(args.source, args.competition, os.environ.get("MICROSOFT_URL"))
     workspace = Workspace(check_dataset_name(args.dataset or source.name))
     fresh = dataset.artifact(source, workspace).fresh()
@@ -25,10 +31,20 @@ def main() -> None:
         require_choices(args.recipe, args.engine, args.precision)
     if source.kind == "kaggle" and not fresh and not workspace.downloads.exists():
         require_credentials()
-    made = fresh or dataset.build(source, workspace)
+    made = fresh or build(source, workspace, args)
     if not args.keep_current:
         remember_dataset(workspace.dataset)
     report(workspace, made, "up to date" if fresh else str(workspace.table))
+
+
+def build(source: Source, workspace: Workspace, args: Namespace) -> Dataset:
+    """Make the dataset; its photos are read and decoded on a cluster if one is given."""
+    if args.cluster is None:
+        return dataset.build(source, workspace)
+    from dogs_vs_cats.data import side_by_side
+
+    with side_by_side.on_cluster(args.cluster, args.insecure, args.threads) as in_parallel:
+        return dataset.build(source, workspace, in_parallel)
 
 
 def require_choices(recipe: str, engine: str, precision: str) -> None:

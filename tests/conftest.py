@@ -186,7 +186,7 @@ def machine(make_nodes):
 # The longest files first, so that no worker waits for another at the end (xdist hands out files).
 LONGEST = (
     "features/test_cluster",
-    "search/test_side_by_side",
+    "search/test_search_on_cluster",
     "end_to_end/test_road",
     "export/test_export",
     "features/test_openvino",

@@ -56,8 +56,8 @@ ELSEWHERE = {
     "make search RECIPE=fast": "search/test_search.py::test_a_search_is_written",
     "make search RECIPE=fast SPACE=mine.toml": "search/test_search.py::test_a_search_is_written",
     "make search RECIPE=fast NESTED=1": "search/test_search.py::test_a_nested_search_is_written",
-    "make search CLUSTER=local THREADS=1": "search/test_side_by_side.py::test_workers_are_killed",
-    "make search CLUSTER=10.0.0.1:6379": "search/test_side_by_side.py::test_workers_are_killed",
+    "make search CLUSTER=local THREADS=1": "search/test_search_on_cluster.py::test_workers_are_killed",
+    "make search CLUSTER=10.0.0.1:6379": "search/test_search_on_cluster.py::test_workers_are_killed",
 }
 
 

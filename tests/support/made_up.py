@@ -72,7 +72,7 @@ def make_data(count: int) -> None:
     )
     folds.split = lambda labels, *_: np.arange(len(labels)) % folds.FOLDS
     source = sources.Source("made-up", "path", "photos")
-    tables = dataset._tabulate(source, PLACE, Path("photos"))
+    tables = dataset._tabulate(source, PLACE, Path("photos"), None)
     dataset._write(PLACE, tables)
     dataset._describe(source, tables, 0.0)
 

@@ -4,6 +4,7 @@ Ray retries nothing, so a worker that is lost, alone or with its node, costs the
 which others do.
 """
 
+import functools
 import math
 import multiprocessing
 import os
@@ -13,7 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -39,10 +40,10 @@ class Work:
     """What a team does.
 
     stage: its name in messages. worker: a class with `prove(plan, threads) -> Proof` and
-    `compute(task) -> result`, which both return a mistake that the user can correct, a UserError:
-    Ray would wrap one that is raised. plan: what every worker does alike. reference: (plan,
-    threads) -> the proof that all must give. name: task -> what it is, for an error; remedy: what
-    to try where it costs worker after worker.
+    `compute(task) -> result`. Both return a mistake that the user can correct, a UserError (compute
+    an OSError too): Ray would wrap one that is raised. plan: what every worker does alike.
+    reference: (plan, threads) -> the proof that all must give. name: task -> what it is, for an
+    error; remedy: what to try where it costs worker after worker.
 
     gpu: a worker for each GPU of a node. Else one for all its processors, or for each `threads`.
     in_flight: tasks that a worker has at once. most: workers that can be busy at once.
@@ -95,6 +96,18 @@ def joined(cluster: str, insecure: bool, work: Work) -> "Iterator[Team[Any, Any]
             yield team
 
 
+@contextmanager
+def when_needed(
+    cluster: str, insecure: bool, work: Work
+) -> "Iterator[Callable[[], Team[Any, Any]]]":
+    """Give the block a function that returns a team, and joins the cluster for it the first time.
+
+    It raises UserError if the cluster can't be used.
+    """
+    with ExitStack() as stack:
+        yield functools.cache(lambda: stack.enter_context(joined(cluster, insecure, work)))
+
+
 class Team(Generic[Task, Result]):
     """The workers of a cluster, and what each is about to do. Ray is started."""
 
@@ -120,8 +133,8 @@ class Team(Generic[Task, Result]):
     def results(self, tasks: Iterable[Task]) -> Generator[tuple[Task, Result], None, None]:
         """Yield each task and its result, as they are finished.
 
-        UserError if a worker returned one, or none is left. Tasks are taken as workers need them:
-        what waits for the caller is bounded.
+        UserError or OSError if a worker returned one; UserError if none is left. Tasks are taken as
+        workers need them: what waits for the caller is bounded.
         """
         orders = map(_Order, tasks)
         while True:
@@ -165,7 +178,7 @@ class Team(Generic[Task, Result]):
             del self._pending[answer]
             if order is None:
                 self._judge(member, value)
-            elif isinstance(value, UserError):
+            elif isinstance(value, (UserError, OSError)):
                 raise value
             else:
                 self._losses.pop(member.node.id, None)

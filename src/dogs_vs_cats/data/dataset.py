@@ -17,6 +17,7 @@ from dogs_vs_cats.workspace import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dogs_vs_cats.data.journal import InParallel
     from dogs_vs_cats.data.layout import Layout
     from dogs_vs_cats.data.near_duplicates import Groups
 
@@ -143,9 +144,10 @@ def artifact(source: Source, workspace: Workspace) -> Artifact[Dataset]:
     return Artifact(workspace.data_stamp, inputs, Dataset)
 
 
-def build(source: Source, workspace: Workspace) -> Dataset:
+def build(source: Source, workspace: Workspace, in_parallel: "InParallel | None" = None) -> Dataset:
     """Make the workspace's photos.csv, classes.csv, answers and stamp; return what they hold.
 
+    in_parallel: what inspects photos, for a cluster (default: this process).
     UserError says what is wrong with the source. The stamp is removed before anything is
     replaced, so no later stage uses a half-made dataset.
     """
@@ -154,14 +156,16 @@ def build(source: Source, workspace: Workspace) -> Dataset:
         folder = sources.fetch(source, workspace)
         # Its inputs include the files that may just have been downloaded.
         made = artifact(source, workspace)
-        tables = _tabulate(source, workspace, folder)
+        tables = _tabulate(source, workspace, folder, in_parallel)
         outputs = _write(workspace, tables)
         dataset = _describe(source, tables, round(time.monotonic() - started, 1))
         made.record(outputs, dataset)
         return dataset
 
 
-def _tabulate(source: Source, workspace: Workspace, folder: PurePath) -> Tables:
+def _tabulate(
+    source: Source, workspace: Workspace, folder: PurePath, in_parallel: "InParallel | None"
+) -> Tables:
     """Return the contents of the dataset's files, for the photos below `folder`."""
     import pandas as pd
 
@@ -174,7 +178,8 @@ def _tabulate(source: Source, workspace: Workspace, folder: PurePath) -> Tables:
     labels = [photo.label or "" for photo in found.photos]
     answered = [(photo.id, photo.answer) for photo in found.photos if photo.answer is not None]
     found.photos.clear()  # columns take less: a path as such has 400 bytes
-    seen = journal.inspect_all(paths, workspace.inspections, versions)
+    inspect = in_parallel or journal.in_threads
+    seen = journal.inspect_all(paths, workspace.inspections, versions, inspect)
     table = pd.DataFrame({"id": ids, "path": paths, "label": labels, "listed": listed})
     table["fold"] = ""
     table["group"] = table["id"]

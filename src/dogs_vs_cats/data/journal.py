@@ -85,15 +85,42 @@ class HashTexts(Sequence[tuple[str, str]]):
         return plain.tobytes().hex(), mirrored.tobytes().hex()
 
 
+def in_threads(
+    paths: Sequence[str], rows: list[int], key_of: Callable[[str], str]
+) -> Iterator[tuple[int, str, Inspection]]:
+    """Yield row, key and inspection of each of these rows' paths."""
+    # Threads do: Pillow releases the interpreter while it decodes. The queue is short, so memory
+    # does not grow with the number of photos.
+    workers = remote.threads(any(map(remote.is_url, paths)), os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        queue: deque[tuple[int, str, Future[Inspection]]] = deque()
+        for row in rows:
+            key = key_of(paths[row])  # before it is read: a change meanwhile is another key
+            queue.append((row, key, pool.submit(inspection.inspect, remote.photo(paths[row]))))
+            if len(queue) > 4 * workers:
+                first, key, future = queue.popleft()
+                yield first, key, future.result()
+        for row, key, future in queue:
+            yield row, key, future.result()
+
+
+InParallel = Callable[
+    [Sequence[str], list[int], Callable[[str], str]], Iterator[tuple[int, str, Inspection]]
+]
+
+
 def inspect_all(
-    paths: Sequence[str], journal: Path, versions: Mapping[str, str] = MappingProxyType({})
+    paths: Sequence[str],
+    journal: Path,
+    versions: Mapping[str, str] = MappingProxyType({}),
+    in_parallel: InParallel = in_threads,
 ) -> Inspected:
     """Return `inspection.inspect` of each path, in order; decodes in parallel, shows progress.
 
     Results are added to `journal` one by one. A later run only inspects the files that are not in
     it as they are now: with this path, size, time of change, and code that reads them.
 
-    versions: path -> version of those that are URLs.
+    versions: path -> version of those that are URLs. in_parallel: inspects; yields in any order.
     """
     code = code_keys.code_key(*inspection.CODE)
     found = Inspected.none(len(paths))
@@ -109,30 +136,12 @@ def inspect_all(
     ):
         # A line that was cut off when a run was killed must not swallow the next one.
         log.write("\n")
-        for row, key, result in _in_parallel(paths, todo, key_of):
+        for row, key, result in in_parallel(paths, todo, key_of):
             entry = dataclasses.asdict(result)
             found.put(row, entry)
             log.write(json.dumps({"key": key, "code": code, **entry}) + "\n")
             bar.update()
     return found
-
-
-def _in_parallel(
-    paths: Sequence[str], rows: list[int], key_of: Callable[[str], str]
-) -> Iterator[tuple[int, str, Inspection]]:
-    # Threads do: Pillow releases the interpreter while it decodes. The queue is short, so memory
-    # does not grow with the number of photos.
-    workers = remote.threads(any(map(remote.is_url, paths)), os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        queue: deque[tuple[int, str, Future[Inspection]]] = deque()
-        for row in rows:
-            key = key_of(paths[row])  # before it is read: a change meanwhile is another key
-            queue.append((row, key, pool.submit(inspection.inspect, remote.photo(paths[row]))))
-            if len(queue) > 4 * workers:
-                first, key, future = queue.popleft()
-                yield first, key, future.result()
-        for row, key, future in queue:
-            yield row, key, future.result()
 
 
 def _key(path: str) -> str:

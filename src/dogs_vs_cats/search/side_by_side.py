@@ -1,10 +1,9 @@
 """Trials side by side: each is made by a worker on a cluster, which reads the features itself."""
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from dogs_vs_cats.cluster import team
 from dogs_vs_cats.cluster.proof import Proof, proven
-from dogs_vs_cats.cluster.team import Team, Work
+from dogs_vs_cats.cluster.team import Work
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import KerasHead, Recipe
 from dogs_vs_cats.errors import UserError
@@ -64,11 +63,7 @@ def on_cluster(
         threads=threads,
         most=most,
     )
-    with ExitStack() as stack:
-
-        @functools.cache
-        def members() -> Team[Task, Trial]:
-            return stack.enter_context(team.joined(cluster, insecure, work))
+    with team.when_needed(cluster, insecure, work) as members:
 
         def make(orders: list[Order]) -> Iterator[tuple[int, Trial]]:
             for (position, _), trial in members().results(enumerate(map(_light, orders))):
