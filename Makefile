@@ -90,7 +90,7 @@ help: ## this page
 	@echo "  RECIPE=fast      a name in recipes/, or a .toml file of your own; several are a blend"
 	@echo "  ENGINE=keras     or openvino (faster on processors); PRECISION=auto, float32, bfloat16, int8"
 	@echo "  BATCH=n          photos a step of make features; THREADS=n processor threads; ROUNDS=3 of bench"
-	@echo "  CLUSTER=local    features, trials of a search by Ray; auto, host:port: there; INSECURE=1: no token"
+	@echo "  CLUSTER=local    data, features, search by Ray, here; auto, host:port: there; INSECURE=1: no token"
 	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; GPU=1 sets up TensorFlow's CUDA"
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
 	@echo "  CSV=path         the file of make check and upload; what make predict writes, or JSON=path"

@@ -49,6 +49,7 @@ ELSEWHERE = {
     "make features CLUSTER=local": "features/test_cluster.py::test_on_one_machine",
     "make submit CLUSTER=local": "features/test_cluster.py::test_on_one_machine",
     "make features CLUSTER=10.0.0.1:6379": "features/test_cluster.py::test_a_worker_and_then",
+    "make data CLUSTER=auto": "data/test_data_on_cluster.py::test_the_table_is_that_of_one_process",
     "make features CLUSTER=auto": "features/test_cluster.py::test_a_photo_that_has_changed",
     "make report": "report/test_report.py::test_the_page_says",
     "make try": "inference/test_try.py::test_the_prediction_is_the_submissions",
@@ -56,8 +57,8 @@ ELSEWHERE = {
     "make search RECIPE=fast": "search/test_search.py::test_a_search_is_written",
     "make search RECIPE=fast SPACE=mine.toml": "search/test_search.py::test_a_search_is_written",
     "make search RECIPE=fast NESTED=1": "search/test_search.py::test_a_nested_search_is_written",
-    "make search CLUSTER=local THREADS=1": "search/test_search_on_cluster.py::test_workers_are_killed",
-    "make search CLUSTER=10.0.0.1:6379": "search/test_search_on_cluster.py::test_workers_are_killed",
+    "make search CLUSTER=local THREADS=1": "search/test_search_on_cluster.py::test_workers_are",
+    "make search CLUSTER=10.0.0.1:6379": "search/test_search_on_cluster.py::test_workers_are",
 }
 
 
