@@ -4,7 +4,6 @@ import os
 from argparse import Namespace
 
 from dogs_vs_cats import console
-from dogs_vs_cats.cluster import session
 from dogs_vs_cats.data import dataset, sources
 from dogs_vs_cats.data.dataset import Dataset
 from dogs_vs_cats.data.sources import Source
@@ -22,8 +21,6 @@ def main() -> None:
     )
     console.add_cluster(parser)
     args = parser.parse_args()
-    if args.cluster is not None:
-        session.require(args.cluster)
     source = sources.parse(args.source, args.competition, os.environ.get("MICROSOFT_URL"))
     workspace = Workspace(check_dataset_name(args.dataset or source.name))
     fresh = dataset.artifact(source, workspace).fresh()

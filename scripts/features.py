@@ -3,7 +3,6 @@
 from argparse import Namespace
 
 from dogs_vs_cats import console, files
-from dogs_vs_cats.cluster import session
 from dogs_vs_cats.config import engines, imagenet, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Recipe
@@ -20,8 +19,6 @@ def main() -> None:
     )
     console.add_cluster(parser)
     args = parser.parse_args()
-    if args.cluster is not None:
-        session.require(args.cluster)
     recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from dogs_vs_cats import console
-from dogs_vs_cats.cluster import session
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.workspace import current_workspace
 
@@ -14,8 +13,6 @@ def main() -> None:
     parser.add_argument("--nested", action="store_true", help="a search for each reported fold")
     console.add_cluster(parser)
     args = parser.parse_args()
-    if args.cluster is not None:
-        session.require(args.cluster)
     recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)

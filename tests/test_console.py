@@ -108,3 +108,10 @@ def test_of_many_files_left_out_the_first_places_are_named_and_the_rest_counted(
         f"data: 1,009 files left out as no photos: {ten}\n"
         f"data: 1,012 files left out as no photos: {ten}, and 2 more\n"
     )
+
+
+@pytest.mark.parametrize("cluster", ["", "head", "10.0.0.1", "ray://head:10001", "head:port"])
+def test_a_cluster_is_local_or_auto_or_an_address(cluster, refuse):
+    assert "is not local, auto or the host:port" in refuse("features", "--cluster", cluster)
+    for good in "local", "auto", "head-1.example:6379", "10.0.0.1:6379", "[fd00::1]:6379":
+        assert console.cluster(good) == good

@@ -18,6 +18,7 @@ from dogs_vs_cats.errors import UserError
 
 SHOWN = 10  # items of a long list that are named
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+CLUSTER = re.compile(r"local|auto|([\w.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}")
 STOPPED = "Stopped. Finished work is kept: run the same command again to go on."
 
 
@@ -163,10 +164,19 @@ def arguments(
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
     """Add the options of a stage that shares its work out to a cluster."""
-    parser.add_argument("--cluster", help="local, auto or host:port of a Ray cluster")
+    parser.add_argument("--cluster", type=cluster, help="local, auto or host:port of a Ray cluster")
     parser.add_argument(
         "--insecure", action="store_true", help="join a cluster that asks for no token"
     )
+
+
+def cluster(text: str) -> str:
+    """Return an option's text that names a cluster; a type for argparse."""
+    if not CLUSTER.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not local, auto or the host:port of a Ray cluster that runs."
+        )
+    return text
 
 
 def positive(text: str) -> int:

@@ -20,7 +20,7 @@ INSPECTIONS = Path("data/source/inspections.jsonl")
 def written() -> dict[str, bytes]:
     """Return name -> bytes of the dataset, and the journal's lines whatever their order."""
     made = {path.name: path.read_bytes() for path in Path("data/source").glob("*.csv")}
-    return made | {"journal": b"\n".join(sorted(INSPECTIONS.read_bytes().split()))}
+    return made | {"journal": b"\n".join(sorted(INSPECTIONS.read_bytes().splitlines()))}
 
 
 @pytest.mark.extra("ray")

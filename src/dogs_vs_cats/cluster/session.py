@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import re
 import secrets
 import signal
 import tempfile
@@ -16,7 +15,6 @@ from dogs_vs_cats import environment, progress
 from dogs_vs_cats.errors import UserError, first_line
 
 LOCAL, AUTO = "local", "auto"
-ADDRESS = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}")
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")  # where Ray looks for a token, and ...
 DEFAULT_TOKEN = Path(".ray", "auth_token")  # in the home folder
 STORE = 1 << 30  # bytes for results that wait, most; shards are of some megabytes
@@ -35,14 +33,6 @@ class Node:
 def ray() -> Any:
     """Return the module ray: not for Ray's types, which a machine without it does not have."""
     return importlib.import_module("ray")
-
-
-def require(cluster: str) -> None:
-    """Raise UserError unless CLUSTER is local, auto or host:port."""
-    if cluster not in (LOCAL, AUTO) and not ADDRESS.fullmatch(cluster):
-        raise UserError(
-            f"CLUSTER={cluster!r} is not local, auto or the host:port of a Ray cluster that runs."
-        )
 
 
 def check(cluster: str, insecure: bool) -> None:
