@@ -16,6 +16,8 @@ def main() -> None:
     compared = compare.rows(recipes)
     for line in compare.lines(workspace, recipes, compared):
         print(f"compare: {line}")
+    for warning in compare.warnings(recipes):
+        print(f"warning: {warning}")
     path = frontier.write(workspace, compared)
     if path:
         print(f"compare: {path}: log loss against CPU time a photo, the frontier joined")

@@ -36,7 +36,7 @@ def train(workspace: Workspace, recipe: Recipe, engine: Engine, threads: int | N
     if result.verdicts:
         counts = ", ".join(f"{n:,} {what}" for what, n in result.verdicts.items())
         print(f"train: {workspace.verdicts}: {counts}; all photos are scored on their own labels")
-    show(result)
+    show(result, recipe.name)
     folder = workspace.model(recipe.name)
     drawn = learning_curves.update(folder, f"{workspace.dataset}, {recipe.name}")
     print(f"train: {folder}: heads, predictions, metrics{', curves.png' if drawn else ''}")
@@ -56,7 +56,7 @@ def fit_blend(workspace: Workspace, recipe: Blend, engine: Engine) -> None:
         f"train: {workspace.dataset}, {recipe.name}: "
         f"weights of {len(recipe.members)} members{state}"
     )
-    show(result)
+    show(result, recipe.name)
     print(f"train: {workspace.model(recipe.name)}: weights, predictions, metrics")
 
 
@@ -90,9 +90,9 @@ def show_folds(result: Evaluation) -> None:
         )
 
 
-def show(result: Evaluation) -> None:
-    """Print the metrics out of fold, and what calibration did for them."""
-    metrics = result.metrics
+def show(result: Evaluation, name: str) -> None:
+    """Print the metrics out of fold, the baselines, and what calibration did."""
+    metrics, baselines = result.metrics, result.baselines
     # None where a class has no photo that can be read.
     auc = "" if metrics.auc is None else f", AUC {metrics.auc:.4f} ± {metrics.auc_se:.4f}"
     print(
@@ -100,10 +100,17 @@ def show(result: Evaluation) -> None:
         f"log loss {metrics.log_loss:.4f} ± {metrics.log_loss_se:.4f}{auc}"
     )
     print(
+        "train: baselines: always saying the largest class: accuracy "
+        f"{baselines.largest_class.value:.2%}; guessing by the class shares: log loss "
+        f"{baselines.class_shares.value:.4f}"
+    )
+    print(
         f"train: calibrated by the other folds: log loss {result.uncalibrated_log_loss:.4f} "
         f"before, {metrics.log_loss:.4f} after; for test photos T {result.temperature:.2f}, "
         f"clip {result.clip:.4f}"
     )
+    for warning in result.warnings():
+        print(f"warning: {name}: {warning}")
 
 
 if __name__ == "__main__":

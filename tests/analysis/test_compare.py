@@ -80,9 +80,13 @@ def test_recipes_are_sorted_by_log_loss_with_what_they_cost(here, run):
     assert best[0] == "compare: best"
     assert fast[0] == "compare: fast"
     assert fast[5:] == ["more than noise"]
-    assert cells(lines[5])[1:] == ["not measured", "2.0 MB, 70 s", "1.5 MB, 12 s", "3 s"]
-    assert cells(lines[6])[1:] == ["not measured", "none", "1.5 MB, 12 s"]
-    assert lines[7:] == ["compare: CPU time not measured: best (features), fast (features)"]
+    assert lines[4:6] == [
+        "compare: largest class  50.00%",
+        "compare: class shares                   0.6931",
+    ]
+    assert cells(lines[7])[1:] == ["not measured", "2.0 MB, 70 s", "1.5 MB, 12 s", "3 s"]
+    assert cells(lines[8])[1:] == ["not measured", "none", "1.5 MB, 12 s"]
+    assert lines[9:] == ["compare: CPU time not measured: best (features), fast (features)"]
     shown = np.stack([1 - hard(400), hard(400)], axis=1)
     found = metrics.compute(np.ones(400, int), shown, [str(i) for i in range(400)])
     assert best[2] == f"{found.log_loss:.4f} ± {found.log_loss_se:.4f}"
@@ -99,6 +103,19 @@ def test_a_difference_is_paired_by_photo_not_by_row(here):
     assert gap == pytest.approx(0.02, rel=0.05)
     assert error < 0.001
     assert "more than noise" in comparison()[3]
+
+
+def test_a_recipe_no_better_than_a_guess_is_warned_of(here, run):
+    write_trained("best", hard(400))
+    write_trained("luck", np.random.default_rng(4).uniform(0.3, 0.7, 400))
+    PLACE.data_stamp.touch()
+    lines = run("compare", "--dataset", "d").splitlines()
+    accuracy, log_loss = (line for line in lines if line.startswith("warning: "))
+    assert accuracy.startswith("warning: luck: accuracy ")
+    assert "largest class" in accuracy
+    assert log_loss.startswith("warning: luck: log loss ")
+    assert "class shares" in log_loss
+    assert max(map(len, (accuracy, log_loss))) <= 100
 
 
 def test_noise_is_called_noise_and_a_group_counts_once(here):
@@ -234,7 +251,7 @@ def test_what_make_train_wrote_can_be_compared(trained):
     lines = printed.splitlines()
     assert max(map(len, lines)) <= 100
     assert lines[0].endswith("source, 24 photos out of fold, the lowest log loss first")
-    rows = {cells(line)[0].removeprefix("compare: "): cells(line) for line in lines[6:9]}
+    rows = {cells(line)[0].removeprefix("compare: "): cells(line) for line in lines[8:11]}
     assert rows.keys() == {"tiny", "other", "tiny+other"}
     # `other` alone has predicted no test photos.
     assert rows["other"][1] == "not measured"

@@ -99,11 +99,11 @@ def lines(
 ) -> list[str]:
     """Return the lines of `make compare`: a recipe each, in the order of `compared`, their `rows`.
 
-    Two tables, of figures and of costs: one would be wider than a terminal. Stale recipes are
-    included, and named.
+    The baselines come last. Two tables, of figures and of costs: one would be wider than a
+    terminal. Stale recipes are included, and named.
     """
     cells = [HEADER, *(row.cells() for row in compared)]
-    figures = _table([row[: len(FIGURES)] for row in cells])
+    figures = _table([row[: len(FIGURES)] for row in (*cells, *baseline_cells(recipes))])
     taken = _table([[row[0], *row[len(FIGURES) :]] for row in cells])
     count = len(recipes[0].predictions.ids)
     title = f"{workspace.dataset}, {count:,} photos out of fold, the lowest log loss first"
@@ -114,6 +114,21 @@ def lines(
     ]
     named = [f"{text}: {', '.join(names)}" for names, text in notes if names]
     return [title, *figures, *taken, *named]
+
+
+def baseline_cells(recipes: list[TrainedRecipe]) -> list[list[str]]:
+    """Return two rows of texts of the columns in HEADER: the baselines that all recipes share."""
+    baselines = recipes[0].result.baselines
+    figures = [
+        ["largest class", f"{baselines.largest_class.value:.2%}"],
+        ["class shares", "", f"{baselines.class_shares.value:.4f}"],
+    ]
+    return [row + [""] * (len(HEADER) - len(row)) for row in figures]
+
+
+def warnings(recipes: list[TrainedRecipe]) -> list[str]:
+    """Return a line for each baseline that a recipe does not beat by more than noise."""
+    return [f"{recipe.name}: {text}" for recipe in recipes for text in recipe.result.warnings()]
 
 
 def _table(cells: list[list[str]]) -> list[str]:

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from dogs_vs_cats.modeling.out_of_fold import Predictions
 
 NAME = "metrics.json"
-CODE = ("modeling.evaluation", "modeling.log_loss", "modeling.metrics", "modeling.results")
+CODE = (
+    "modeling.baselines",
+    "modeling.evaluation",
+    "modeling.log_loss",
+    "modeling.metrics",
+    "modeling.results",
+)
 
 
 def stamped(folder: Path) -> TrainedHeads | FittedBlend | None:
@@ -59,7 +65,7 @@ def read(folder: Path) -> TrainingResult | BlendResult:
 
 def _evaluated(folder: Path, wanted: Artifact[Any]) -> TrainingResult | BlendResult:
     """Compute a model's metrics from its stored predictions; write metrics.json and its stamp."""
-    from dogs_vs_cats.modeling import calibration, out_of_fold
+    from dogs_vs_cats.modeling import baselines, calibration, out_of_fold
 
     model = stamped(folder)
     if model is None:
@@ -71,6 +77,7 @@ def _evaluated(folder: Path, wanted: Artifact[Any]) -> TrainingResult | BlendRes
     path = folder / calibration.NAME
     shared: dict[str, Any] = {
         **_metrics(predictions, None),
+        "baselines": baselines.measure(predictions),
         "folds": tuple(
             FoldResult(
                 fold=fold,

@@ -21,6 +21,32 @@ class Metrics:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """A guess that needs no photo, made of the labels of the other folds (`baselines`).
+
+    value: its metric, on the photos that the model predicted out of fold. gain: by how much the
+    model is better; gain_se: the standard error, paired by photo and clustered by group, nan where
+    there is only one group. beaten: whether the gain is more than noise. gain and gain_se are in
+    the metric's unit.
+    """
+
+    value: float
+    gain: float
+    gain_se: float
+    beaten: bool
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """largest_class: the accuracy of always saying the largest class. class_shares: the log loss,
+    in nats, of the classes' shares as probabilities.
+    """
+
+    largest_class: Baseline
+    class_shares: Baseline
+
+
+@dataclass(frozen=True)
 class FoldResult:
     """One fold, predicted by heads trained on `trained_on` photos of the other folds.
 
@@ -48,6 +74,7 @@ class Evaluation:
     """
 
     metrics: Metrics
+    baselines: Baselines
     uncalibrated_log_loss: float
     uncalibrated_log_loss_se: float
     folds: tuple[FoldResult, ...]
@@ -55,6 +82,22 @@ class Evaluation:
     clip: float
     fitted_on: int
     seconds: float
+
+    def warnings(self) -> list[str]:
+        """Return a text for each baseline that is not beaten by more than noise."""
+        largest, shares = self.baselines.largest_class, self.baselines.class_shares
+        found = [
+            ("accuracy", self.metrics.accuracy, "largest class", largest, ".2%"),
+            ("log loss", self.metrics.log_loss, "class shares", shares, ".4f"),
+        ]
+        return [
+            f"{metric} {value:{style}} is no better than the {guess} ({baseline.value:{style}})"
+            if baseline.gain <= 0
+            else f"{metric} {value:{style}}, {guess} {baseline.value:{style}}: the gain of "
+            f"{baseline.gain:{style}} ± {baseline.gain_se:{style}} may be noise"
+            for metric, value, guess, baseline, style in found
+            if not baseline.beaten
+        ]
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ CODE = (
     "features.timings",
     "kaggle.ledger",
     "legible",
+    "modeling.baselines",
     "modeling.calibration",
     "modeling.evaluation",
     "modeling.heads.dense",

@@ -11,7 +11,7 @@ from dogs_vs_cats.report.plots import Plot
 
 @dataclass(frozen=True)
 class RecipesSection:
-    """header, rows: the tables of `make compare`, in one.
+    """header, rows: the tables of `make compare`, in one, with the baselines.
 
     Names of recipes: unmeasured, without a CPU time, and what of it is missing; not_comparable,
     trained on other photos, labels, groups or folds; outdated, trained on other verdicts; stale,
@@ -39,7 +39,7 @@ def section(context: ReportContext) -> RecipesSection:
     lines = [line for line in context.ledger if line.dataset == workspace.dataset]
     return RecipesSection(
         compare.HEADER,
-        [row.cells() for row in compared],
+        [*(row.cells() for row in compared), *compare.baseline_cells(same)],
         frontier.plot(compared),
         compare.unmeasured(compared),
         [recipe.name for recipe in trained if recipe.predictions.described() != described],

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dogs_vs_cats.kaggle.ledger import LedgerLine
-from dogs_vs_cats.modeling import metrics
+from dogs_vs_cats.modeling import evaluation, metrics
 from dogs_vs_cats.modeling.out_of_fold import Predictions
-from dogs_vs_cats.modeling.results import Metrics
+from dogs_vs_cats.modeling.results import Baselines, Metrics
 from dogs_vs_cats.report.context import ReportContext
 from dogs_vs_cats.submission import expected_score, holdout_score, stage
 
@@ -22,12 +22,15 @@ class ReportedMetric:
 
 @dataclass(frozen=True)
 class ResultSection:
-    """expected: the expected score on the test photos, then corrected by past scores; [] without
-    test photos. holdout: metrics on set-aside test photos, None if there are none. scores: ledger
-    lines of the recipe that have a public score.
+    """baselines: name of a metric -> its baseline as text. warnings: a text for each baseline that
+    is not beaten by more than noise. expected: the expected score on the test photos, then
+    corrected by past scores; [] without test photos. holdout: metrics on set-aside test photos,
+    None if there are none. scores: ledger lines of the recipe that have a public score.
     """
 
     metrics: list[ReportedMetric]
+    baselines: dict[str, str]
+    warnings: list[str]
     expected: list[str]
     holdout: Metrics | None
     scores: list[LedgerLine]
@@ -42,7 +45,15 @@ def section(context: ReportContext) -> ResultSection:
         for line in context.ledger
         if (line.dataset, line.recipe) == (workspace.dataset, recipe.name) and line.public_score
     ]
-    return ResultSection(reported(context.predictions), expected(context), holdout, scores)
+    evaluated = evaluation.read(context.folder)
+    return ResultSection(
+        reported(context.predictions),
+        baseline_texts(evaluated.baselines),
+        evaluated.warnings(),
+        expected(context),
+        holdout,
+        scores,
+    )
 
 
 def reported(predictions: Predictions) -> list[ReportedMetric]:
@@ -55,6 +66,14 @@ def reported(predictions: Predictions) -> list[ReportedMetric]:
             value = format(estimate.value, estimate.style)
             rows.append(ReportedMetric(name, value, f"{low} to {high}"))
     return rows
+
+
+def baseline_texts(baselines: Baselines) -> dict[str, str]:
+    """Return name of a metric in `metrics.REPORTED` -> what a guess without the photos scores."""
+    return {
+        "accuracy": f"always saying the largest class: {baselines.largest_class.value:.2%}",
+        "log loss": f"guessing by the class shares: {baselines.class_shares.value:.4f}",
+    }
 
 
 def expected(context: ReportContext) -> list[str]:
