@@ -47,7 +47,7 @@ def main() -> None:
         print("submit: to upload it: make upload CSV=... COMPETITION=..., or tell make data whose")
         print("submit: photos they are: make data SOURCE=... COMPETITION=...")
     if data.competition and args.upload == "1":
-        line = estimates.ledger_line(workspace, recipe, result)
+        line = estimates.ledger_line(workspace, recipe, result, known, data.competition)
         message = estimates.message(recipe, evaluation.metrics)
         path, slug = Path(result.file), data.competition
         for text in upload.send(workspace, path, slug, line, message, args.again):

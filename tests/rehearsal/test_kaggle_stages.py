@@ -299,6 +299,9 @@ def test_the_same_csv_is_uploaded_once_unless_again_and_never_with_upload_0(read
         calls = len(server.requests)
         second = at(variables, "submit", *options)
         assert "uploaded before: public score" in second.stdout
+        for done in first, second:
+            for part in "public", "private":
+                assert re.search(rf"{part} score \S+: (in|out)side the expected", done.stdout)
         assert len(server.requests) == calls, "Kaggle isn't even asked"
         assert len(server.submissions) == 1
         # The ledger lost: the list at Kaggle still tells.
@@ -326,6 +329,7 @@ def test_any_csv_can_be_uploaded_and_the_ledger_is_brought_up_to_date(ready):
         done = at(variables, "upload", "--csv", "by-hand.csv", "--dataset", "set")
         assert done.returncode == 0, done.stderr
         assert f"public score {-math.log(0.9):.5f}" in done.stdout
+        assert "expected" not in done.stdout, "of a CSV from elsewhere nothing is"
         assert len(server.submissions) == 1
         stage("submit", server, ready)
         Path("submissions/ledger.csv").unlink()

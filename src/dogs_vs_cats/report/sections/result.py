@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from dogs_vs_cats.kaggle import score_intervals
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling import metrics
 from dogs_vs_cats.modeling.out_of_fold import Predictions
@@ -24,13 +25,14 @@ class ReportedMetric:
 class ResultSection:
     """expected: the expected score on the test photos, then corrected by past scores; [] without
     test photos. holdout: metrics on set-aside test photos, None if there are none. scores: ledger
-    lines of the recipe that have a public score.
+    lines of the recipe that have a public score. compared: each beside its interval, in words.
     """
 
     metrics: list[ReportedMetric]
     expected: list[str]
     holdout: Metrics | None
     scores: list[LedgerLine]
+    compared: list[str]
 
 
 def section(context: ReportContext) -> ResultSection:
@@ -42,7 +44,14 @@ def section(context: ReportContext) -> ResultSection:
         for line in context.ledger
         if (line.dataset, line.recipe) == (workspace.dataset, recipe.name) and line.public_score
     ]
-    return ResultSection(reported(context.predictions), expected(context), holdout, scores)
+    compared = [
+        f"Submission {line.ref}: {text}"
+        for line in scores
+        for text in score_intervals.compared(line)
+    ]
+    return ResultSection(
+        reported(context.predictions), expected(context), holdout, scores, compared
+    )
 
 
 def reported(predictions: Predictions) -> list[ReportedMetric]:
