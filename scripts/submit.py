@@ -44,8 +44,9 @@ def main() -> None:
     for text in estimates.texts(known, workspace, result, data.competition):
         print(f"submit: {text}")
     if not data.competition and not known.holdout and competitions.matching(data.classes):
-        print("submit: to upload it: make upload CSV=... COMPETITION=..., or tell make data whose")
-        print("submit: photos they are: make data SOURCE=... COMPETITION=...")
+        csv = shlex.quote(result.file)
+        print(f"submit: to upload it: make upload CSV={csv} COMPETITION=...,")
+        print("submit: or say whose photos they are: make data SOURCE=... COMPETITION=...")
     if data.competition and args.upload == "1":
         line = estimates.ledger_line(workspace, recipe, result, known, data.competition)
         message = estimates.message(recipe, evaluation.metrics)

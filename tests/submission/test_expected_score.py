@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,6 +177,13 @@ def test_submit_says_the_expected_score_and_remembers_it(trained, run):
     assert "up to date" in again
     assert line in again
     assert f"3 past scores of {REDUX} were 2.72 times" in again
+
+
+def test_the_hint_to_upload_has_the_path_of_the_csv(trained, run):
+    run("data", "--source", "source")
+    printed = run("submit", "--recipe", "tiny.toml")
+    (path,) = re.findall(r"make upload CSV=(\S+) COMPETITION", printed)
+    assert Path(path).read_text().startswith("id,label\n")
 
 
 def test_the_public_score_is_held_against_the_interval_of_its_part(trained, run):
