@@ -360,6 +360,7 @@ def test_where_accuracy_is_the_metric_labels_are_0_or_1(ready):
         for script in "features", "train", "submit":
             done = at(variables, script, "--recipe", "tiny.toml")
             assert done.returncode == 0, done.stderr
+        assert "0 or 1: the score is the share of right labels" in done.stdout
         (sent,) = server.submissions
     (path,) = Path("submissions").glob("dogs-vs-cats-tiny-*.csv")
     assert set(pd.read_csv(path)["label"]) <= {0, 1}
@@ -368,7 +369,7 @@ def test_where_accuracy_is_the_metric_labels_are_0_or_1(ready):
         path.read_text().replace(",1\n", ",0.9\n").replace(",0\n", ",0.1\n")
     )
     done = at(variables, "check", "--csv", "soft.csv")
-    assert "must be 0 or 1" in done.stderr
+    assert "must be 0 or 1: the score is the share of right labels" in done.stderr
 
 
 @pytest.mark.parametrize("nested", [False, True])
