@@ -8,7 +8,7 @@ from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.inference import output
-from dogs_vs_cats.modeling import blend
+from dogs_vs_cats.modeling import blend, evaluation
 from dogs_vs_cats.workspace import current_workspace
 
 
@@ -28,7 +28,9 @@ def main() -> None:
     workspace = current_workspace(args.dataset)
     blend.require(workspace, recipe, engine, args.recipe)
     count = f"{len(paths):,} photo{'s' * (len(paths) > 1)}"
-    progress.say(f"predict: {workspace.dataset}, {recipe.name}: {count}")
+    metrics = evaluation.read(workspace.model(recipe.name)).metrics
+    about = f"{recipe.name} of {workspace.dataset}, accuracy {metrics.accuracy:.2%} out of fold"
+    progress.say(f"predict: {count}, with {about}")
     others = photo_files.others_named_by(args.photos)
     why = "no photos, by ending and first bytes"
     console.report_left_out("predict", "file", why, {str(path): 1 for path in others})
@@ -48,10 +50,16 @@ def main() -> None:
         bar.write(table.header())
         for prediction in model.predict(paths, bar.update):
             row = output.row(prediction, model.classes)
-            bar.write(table.line(row))
             for write in writers:
                 write(row)
-            problems += [row] if row["problem"] else []
+            if row["problem"]:
+                problems.append(row)
+            else:
+                bar.write(table.line(prediction, model.classes))
+    if problems:
+        print("predict: can't be read:")
+    for row in problems:
+        print(table.problem(row))
     for path in files.values():
         print(f"predict: {path}")
     if problems:

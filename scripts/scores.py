@@ -3,7 +3,7 @@
 import math
 
 from dogs_vs_cats import console
-from dogs_vs_cats.kaggle import competitions, ledger, submissions, uploads
+from dogs_vs_cats.kaggle import competitions, ledger, score_intervals, submissions, uploads
 
 
 def main() -> None:
@@ -26,6 +26,8 @@ def show(slug: str) -> None:
         print(
             f"scores: {public:>8} {line.private_score:>8} {oof:>8}  {line.recipe:<10} {line.file}"
         )
+        for text in score_intervals.compared(line):
+            print(f"scores: {'':>8} {text}")
     best = uploads.final_score(lines[0])
     if uploads.reachable(slug) and not math.isnan(best):
         rank = submissions.leaderboard_rank(slug, best)

@@ -10,7 +10,7 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import timings
 from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.modeling import blend
-from dogs_vs_cats.submission import estimates, stage, upload
+from dogs_vs_cats.submission import estimates, stage, submission_csv, upload
 from dogs_vs_cats.workspace import current_workspace
 
 
@@ -36,18 +36,22 @@ def main() -> None:
         meter.made(timings.PREDICTED, result.rows)
         meter.save()
     print(f"submit: {result.file}: {result.rows:,} rows, {state}", flush=True)
+    data = dataset.read(workspace)
+    columns = submission_csv.columns(data.classes, data.competition)
+    if data.metric == "accuracy" and len(columns) == 2:
+        print("submit: labels are 0 or 1: the score is the share of right labels (accuracy)")
     for text in result.twins.texts() if result.twins else ():
         print(f"submit: {text}")
     known = estimates.artifact(workspace, recipe, result).fresh()
     known = known or estimates.build(workspace, recipe, result, evaluation.metrics)
-    data = dataset.read(workspace)
     for text in estimates.texts(known, workspace, result, data.competition):
         print(f"submit: {text}")
     if not data.competition and not known.holdout and competitions.matching(data.classes):
-        print("submit: to upload it: make upload CSV=... COMPETITION=..., or tell make data whose")
-        print("submit: photos they are: make data SOURCE=... COMPETITION=...")
+        csv = shlex.quote(result.file)
+        print(f"submit: to upload it: make upload CSV={csv} COMPETITION=...,")
+        print("submit: or say whose photos they are: make data SOURCE=... COMPETITION=...")
     if data.competition and args.upload == "1":
-        line = estimates.ledger_line(workspace, recipe, result)
+        line = estimates.ledger_line(workspace, recipe, result, known, data.competition)
         message = estimates.message(recipe, evaluation.metrics)
         path, slug = Path(result.file), data.competition
         for text in upload.send(workspace, path, slug, line, message, args.again):

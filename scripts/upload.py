@@ -6,7 +6,7 @@ from pathlib import Path
 from dogs_vs_cats import console, files
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.kaggle import credentials, ledger, uploads
+from dogs_vs_cats.kaggle import credentials, ledger, score_intervals, uploads
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.workspace import current_workspace
 
@@ -46,7 +46,8 @@ def main() -> None:
     line = replace(line, time=uploads.now())
     state = "uploaded before" if done else "scored"
     done = done or uploads.send(path, slug, line, path.name, args.again)
-    print(f"upload: {uploads.describe(done, state)}")
+    for text in (uploads.describe(done, state), *score_intervals.compared(done)):
+        print(f"upload: {text}")
 
 
 if __name__ == "__main__":

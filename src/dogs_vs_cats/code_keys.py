@@ -68,6 +68,10 @@ SAME_BYTES: dict[str, str] = {
     "9b15318fe6f0b9e8acd169bed69cf337f899e842795f927e80bcc34ac4587f8c": (
         "6ce3c28b89b408a1c731e90c53df1aae45d52a05d54b215e0c05d8ec4d565c25"
     ),
+    # kaggle.competitions
+    "feb2846c720e2ebfd30121521e8769c657e2d6bdc522d17964671d799f8c84fd": (
+        "42ff49087136d16c2bdf0b1a3067b90be8afa5a2e50f1c35de59785a3a0b231a"
+    ),
     # export.parity
     "f7620a3e19275bbb2e02339b0f27ec2ca9578aa713cb97a6f7eba76a9b5d7f23": (
         "79a7480eadbe7e18cc8d8adc820fb2a6dd5b97b451120470644d0e56a4482351"

@@ -57,13 +57,15 @@ def test_test_photos_get_exactly_the_numbers_of_the_submission(trained, recipe):
         assert found == {photo: expected[photo] for photo in found}
         assert len(found) == count
         header, *rows = printed_rows(printed)
-        assert header == ["photo", "p_dog", "class"]
-        assert {Path(name).stem: p for name, p, _ in rows} == found
+        assert header == ["photo", "prediction"]
+        for name, kind, share in rows:
+            p = float(found[Path(name).stem])
+            assert (kind, share) == ("dog" if p > 0.5 else "cat", output.percent(max(p, 1 - p)))
         assert all(
             x["class"] == ("dog" if float(x["p_dog"]) > 0.5 else "cat") for x in read("out.csv")
         )
-    _, printed, _ = predict("source/test/7.jpg", recipe=called)
-    assert printed_rows(printed)[1][1] == expected["7"], "alone, as among others"
+    predict("source/test/7.jpg", "--csv", "out.csv", recipe=called)
+    assert read("out.csv")[0]["p_dog"] == expected["7"], "alone, as among others"
 
 
 @pytest.mark.extra("openvino", "nncf")
@@ -134,9 +136,12 @@ def test_unreadable_photos_are_reported_and_shift_no_other(trained):
     assert all(x["p_dog"] == x["class"] == "" for x in found if x["problem"])
     good = [(Path(x["photo"]).stem, x["p_dog"]) for x in found if not x["problem"]]
     assert good == [(x, expected[n]) for x, n in zip("acegiz", "123456", strict=True)]
+    table, _, apart = printed.partition("predict: can't be read:\n")
     for name, problem in problems.items():
-        assert f"{Path('own', name)}" in printed
-        assert problem in printed
+        assert f"{Path('own', name)}" not in table
+        assert f"{Path('own', name)}" in apart
+        assert problem in apart
+    assert all(f"own/{x}.jpg " in table for x in "acegiz")
     # The same in JSON, where what is empty is null.
     as_json = json.loads(Path("out/a.json").read_text())
     assert [
@@ -193,7 +198,7 @@ def test_any_format_and_a_turned_photo_are_as_their_pixels(trained):
     assert (status, err) == (0, "")
     rows = printed_rows(printed)[1:]
     assert len(rows) == 6
-    assert len({p for _, p, _ in rows}) == 1
+    assert len({(kind, share) for _, kind, share in rows}) == 1
 
 
 def test_odd_names_come_back_as_they_are(trained):
@@ -366,3 +371,21 @@ def test_each_of_more_than_two_classes_has_a_column():
     assert list(bad) == output.columns(["cat", "dog", "owl"])
     assert [bad["p_owl"], bad["class"], bad["problem"]] == [None, None, "empty file"]
     assert output.columns(["cat", "dog"]) == ["photo", "p_dog", "class", "problem"]
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"), [(0.9912, "99.1%"), (0.99999, ">99.9%"), (1.0, "100.0%"), (0.5, "50.0%")]
+)
+def test_a_terminal_shows_percents_and_100_only_where_it_is_so(p, shown):
+    prediction = predictor.PhotoPrediction(Path("a.jpg"), np.array([p, 1 - p]), "")
+    table = output.Table([Path("longer.jpg")], ["cat", "birds"])
+    assert table.line(prediction, ["cat", "birds"]) == f"a.jpg       cat   {shown:>6}"
+    assert table.header() == "photo       prediction"
+
+
+def test_predict_says_once_what_model_it_is(trained):
+    accuracy = json.loads((PLACE.model("tiny") / "metrics.json").read_text())["accuracy"]
+    _, printed, _ = predict("source/test/1.jpg")
+    model = f"1 photo, with tiny of source, accuracy {accuracy:.2%} out of fold\n"
+    assert printed.startswith(f"predict: {model}")
+    assert printed.count("tiny") == 1

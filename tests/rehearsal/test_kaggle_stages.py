@@ -299,6 +299,9 @@ def test_the_same_csv_is_uploaded_once_unless_again_and_never_with_upload_0(read
         calls = len(server.requests)
         second = at(variables, "submit", *options)
         assert "uploaded before: public score" in second.stdout
+        for done in first, second:
+            for part in "public", "private":
+                assert re.search(rf"{part} score \S+: (in|out)side the expected", done.stdout)
         assert len(server.requests) == calls, "Kaggle isn't even asked"
         assert len(server.submissions) == 1
         # The ledger lost: the list at Kaggle still tells.
@@ -326,6 +329,7 @@ def test_any_csv_can_be_uploaded_and_the_ledger_is_brought_up_to_date(ready):
         done = at(variables, "upload", "--csv", "by-hand.csv", "--dataset", "set")
         assert done.returncode == 0, done.stderr
         assert f"public score {-math.log(0.9):.5f}" in done.stdout
+        assert "expected" not in done.stdout, "of a CSV from elsewhere nothing is"
         assert len(server.submissions) == 1
         stage("submit", server, ready)
         Path("submissions/ledger.csv").unlink()
@@ -356,6 +360,7 @@ def test_where_accuracy_is_the_metric_labels_are_0_or_1(ready):
         for script in "features", "train", "submit":
             done = at(variables, script, "--recipe", "tiny.toml")
             assert done.returncode == 0, done.stderr
+        assert "0 or 1: the score is the share of right labels" in done.stdout
         (sent,) = server.submissions
     (path,) = Path("submissions").glob("dogs-vs-cats-tiny-*.csv")
     assert set(pd.read_csv(path)["label"]) <= {0, 1}
@@ -364,7 +369,7 @@ def test_where_accuracy_is_the_metric_labels_are_0_or_1(ready):
         path.read_text().replace(",1\n", ",0.9\n").replace(",0\n", ",0.1\n")
     )
     done = at(variables, "check", "--csv", "soft.csv")
-    assert "must be 0 or 1" in done.stderr
+    assert "must be 0 or 1: the score is the share of right labels" in done.stderr
 
 
 @pytest.mark.parametrize("nested", [False, True])

@@ -70,7 +70,7 @@ def test_the_page_says_what_was_run_and_with_what_result(made):
     text, tiny = text_of(PAGE), metrics_of("tiny")
     assert f"{tiny['accuracy']:.2%}" in text
     assert f"{tiny['log_loss']:.4f}" in text
-    assert "0.4321" in text
+    assert "Submission 17: public score 0.4321: outside the expected 95% interval, 0.0190" in text
     assert "Don't publish this page" in text
     assert "32 px, block5_pool, avgmax" in text
     for name in HOSTILE:

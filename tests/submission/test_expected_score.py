@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ import pytest
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.kaggle.competitions import REDUX, REHEARSAL
 from dogs_vs_cats.kaggle.ledger import LedgerLine
+from dogs_vs_cats.modeling import out_of_fold
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 from dogs_vs_cats.submission import expected_score
 from dogs_vs_cats.submission.expected_score import ExpectedScore
+from dogs_vs_cats.workspace import Workspace
 
 
 def sample(rng, n: int, each: int = 1) -> Predictions:
@@ -173,3 +177,50 @@ def test_submit_says_the_expected_score_and_remembers_it(trained, run):
     assert "up to date" in again
     assert line in again
     assert f"3 past scores of {REDUX} were 2.72 times" in again
+
+
+def test_the_hint_to_upload_has_the_path_of_the_csv(trained, run):
+    run("data", "--source", "source")
+    printed = run("submit", "--recipe", "tiny.toml")
+    (path,) = re.findall(r"make upload CSV=(\S+) COMPETITION", printed)
+    assert Path(path).read_text().startswith("id,label\n")
+
+
+def test_the_public_score_is_held_against_the_interval_of_its_part(trained, run):
+    """Of a rehearsal's 40 test photos 12 are public; where the share isn't known, all count."""
+    intervals = {}
+    for slug in REDUX, REHEARSAL:
+        run("data", "--source", "source", "--competition", slug)
+        run("submit", "--recipe", "tiny.toml", "--upload", "0")
+        line = ledger.read()[-1]
+        assert line.expected_metric == "log_loss"
+        intervals[slug] = [
+            float(end)
+            for end in (line.public_low, line.public_high, line.private_low, line.private_high)
+        ]
+    predictions = out_of_fold.read(Workspace("source").model("tiny"))
+    expected = {
+        slug: [
+            end
+            for tests in counts
+            for found in [expected_score.estimate(predictions, "log_loss", tests)]
+            for end in (found.low, found.high)
+        ]
+        for slug, counts in ((REDUX, (40, 40)), (REHEARSAL, (12, 28)))
+    }
+    for slug, ends in expected.items():
+        assert intervals[slug] == pytest.approx(ends, abs=1e-5)
+    assert intervals[REDUX] != intervals[REHEARSAL]
+
+
+def test_the_interval_in_the_ledger_is_the_corrected_one(trained, run):
+    run("data", "--source", "source", "--competition", REDUX)
+    run("submit", "--recipe", "tiny.toml", "--upload", "0")
+    before = ledger.read()[-1]
+    for number in range(3):
+        ledger.put(past(number, ratio=2, competition=REDUX, ref=str(number)))
+    Workspace("source").model("tiny").joinpath("estimates.json").unlink()
+    run("submit", "--recipe", "tiny.toml", "--upload", "0")
+    after = next(x for x in ledger.read() if x.sha256 == before.sha256)
+    assert float(after.public_low) == pytest.approx(2 * float(before.public_low), rel=1e-3)
+    assert float(after.public_high) == pytest.approx(2 * float(before.public_high), rel=1e-3)

@@ -36,6 +36,7 @@ def report_workspace(folder: Path) -> None:
         **{"time": "2026-11-20T10:00:00Z", "sha256": "a", "dataset": "source", "recipe": "tiny"},
         **{"oof_log_loss": "0.5", "competition": "some", "ref": "17", "status": "COMPLETE"},
         **{"public_score": "0.4321", "private_score": "0.1234"},
+        **{"expected_metric": "log_loss", "public_low": "0.019", "public_high": "0.293"},
     )
     with contextlib.chdir(folder):
         ledger.put(line)

@@ -44,25 +44,32 @@ def row(prediction: "PhotoPrediction", classes: list[str]) -> Row:
 
 
 class Table:
-    """Lines for people: columns as wide as they need, probabilities in full, as in the CSV."""
+    """Lines for people: each photo with its class and the class's probability, as `cat 99.1%`."""
 
     def __init__(self, paths: Sequence[Path], classes: list[str]) -> None:
-        self.columns = columns(classes)[:-1]  # a problem is shown in place of the probability
-        numbers = {name: max(22, len(name)) for name in self.columns}  # -1.2345678901234567e-89
-        photos = max(len("photo"), *(len(printable(str(path))) for path in paths))
-        self.widths = {**numbers, "photo": photos, "class": 0}
+        self.photo = max(len("photo"), *(len(printable(str(path))) for path in paths))
+        self.name = max(len(printable(name)) for name in classes)
 
     def header(self) -> str:
-        return self._line({name: name for name in self.columns})
+        return f"{'photo':<{self.photo}}  prediction"
 
-    def line(self, row: Row) -> str:
-        photo = printable(str(row["photo"]))
-        if row["problem"]:
-            return f"{photo:<{self.widths['photo']}}  {printable(str(row['problem']))}"
-        return self._line({**row, "photo": photo})
+    def line(self, prediction: "PhotoPrediction", classes: list[str]) -> str:
+        """Return the line of a photo that could be read."""
+        assert prediction.probabilities is not None
+        best = int(prediction.probabilities.argmax())
+        share = percent(float(prediction.probabilities[best]))
+        name = printable(classes[best])
+        return f"{printable(str(prediction.photo)):<{self.photo}}  {name:<{self.name}} {share:>6}"
 
-    def _line(self, row: Row) -> str:
-        return "  ".join(f"{row[name]!s:<{self.widths[name]}}" for name in self.columns)
+    def problem(self, row: Row) -> str:
+        """Return the line of a photo that can't be read."""
+        return f"{printable(str(row['photo'])):<{self.photo}}  {printable(str(row['problem']))}"
+
+
+def percent(probability: float) -> str:
+    """Return a probability as `99.1%`; one that is less than 1 never becomes 100%."""
+    text = f"{probability:.1%}"
+    return ">99.9%" if text == "100.0%" and probability < 1 else text
 
 
 @contextmanager

@@ -25,6 +25,8 @@ class CompetitionFacts:
     metric: "log_loss" (natural logarithm) or "accuracy".
     train, test, sample: the names of its files: two zips, and the sample submission.
     scores_late: whether Kaggle scores submissions after the deadline.
+    public_share: the share of the test photos that the public score is of; the private score is
+        of the others. None where it isn't known.
     """
 
     slug: str
@@ -35,6 +37,7 @@ class CompetitionFacts:
     test: str = "test.zip"
     sample: str = "sample_submission.csv"
     scores_late: bool = True
+    public_share: float | None = None
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
@@ -75,13 +78,14 @@ COMPETITIONS = {
             sample="sampleSubmission.csv",
             scores_late=False,
         ),
+        CompetitionFacts(REHEARSAL, public_share=0.3),
     )
 }
 
 
 def facts(slug: str) -> CompetitionFacts:
     """Return what is known of a competition; one not in the table is taken to be like Redux."""
-    return COMPETITIONS.get(slug) or replace(COMPETITIONS[REDUX], slug=slug)
+    return COMPETITIONS.get(slug) or replace(COMPETITIONS[REDUX], slug=slug, public_share=None)
 
 
 def matching(classes: Sequence[str], slug: str = "") -> CompetitionFacts | None:

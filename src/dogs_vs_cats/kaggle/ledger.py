@@ -22,9 +22,12 @@ class LedgerLine:
     sha256: of its bytes, in hex; "ref 41000001" where only Kaggle has the CSV. dataset, recipe:
     what it was made from; no recipe where the CSV came from elsewhere. oof_accuracy,
     oof_log_loss: out of fold, a share from 0 to 1 and nats. score_accuracy, score_log_loss: the
-    same on set-aside test photos. competition: its slug. ref: Kaggle's number of the submission.
-    status: PENDING, COMPLETE or ERROR. public_score, private_score: in the competition's metric.
-    notes: the user's own columns, name -> text; the column without a name is "".
+    same on set-aside test photos. expected_metric: that of the expected score. public_low,
+    public_high, private_low, private_high: the ends of its 95% interval, for the photos of each
+    score, or for all test photos where they aren't known. competition: its slug. ref: Kaggle's
+    number of the submission. status: PENDING, COMPLETE or ERROR. public_score, private_score: in
+    the competition's metric. notes: the user's own columns, name -> text; the column without a
+    name is "".
     """
 
     time: str = ""
@@ -36,6 +39,11 @@ class LedgerLine:
     oof_log_loss: str = ""
     score_accuracy: str = ""
     score_log_loss: str = ""
+    expected_metric: str = ""
+    public_low: str = ""
+    public_high: str = ""
+    private_low: str = ""
+    private_high: str = ""
     competition: str = ""
     ref: str = ""
     status: str = ""
@@ -175,8 +183,8 @@ def last_sent(sha256: str, competition: str) -> LedgerLine | None:
 def made_by_recipe(sha256_start: str, dataset: str = "") -> LedgerLine | None:
     """Return what stays true of a recipe's CSV wherever it is sent; None if no recipe made it.
 
-    That is its file, sha256, dataset, recipe and metrics, from the last line whose sha256 starts
-    so, for one dataset or (by default) any.
+    That is its file, sha256, dataset, recipe, metrics and expected score, from the last line whose
+    sha256 starts so, for one dataset or (by default) any.
     """
     for line in reversed(read()):
         if line.recipe and line.sha256.startswith(sha256_start) and dataset in ("", line.dataset):
@@ -189,6 +197,11 @@ def made_by_recipe(sha256_start: str, dataset: str = "") -> LedgerLine | None:
                 oof_log_loss=line.oof_log_loss,
                 score_accuracy=line.score_accuracy,
                 score_log_loss=line.score_log_loss,
+                expected_metric=line.expected_metric,
+                public_low=line.public_low,
+                public_high=line.public_high,
+                private_low=line.private_low,
+                private_high=line.private_high,
             )
     return None
 

@@ -41,6 +41,8 @@ CODE = (
     "features.cache",
     "features.rows",
     "features.timings",
+    "kaggle.competitions",
+    "kaggle.score_intervals",
     "kaggle.ledger",
     "legible",
     "modeling.baselines",

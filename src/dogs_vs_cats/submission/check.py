@@ -155,7 +155,8 @@ def _check_values(photo: str, texts: list[str], binary: bool, name: str) -> None
             raise UserError(
                 f"{name} has {text!r} for id {photo}; each "
                 f"{'label' if len(texts) == 1 else 'probability'} must be "
-                f"{'0 or 1' if binary else 'a number from 0 to 1, as 0.25 or 5e-05'}."
+                f"{'0 or 1' if binary else 'a number from 0 to 1, as 0.25 or 5e-05'}"
+                f"{': the score is the share of right labels (accuracy)' if binary else ''}."
             )
     if len(values) > 1 and abs(math.fsum(values) - 1) > TOLERANCE:
         raise UserError(

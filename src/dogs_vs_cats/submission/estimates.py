@@ -11,7 +11,7 @@ from dogs_vs_cats import code_keys, files
 from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.data import dataset
-from dogs_vs_cats.kaggle import ledger, uploads
+from dogs_vs_cats.kaggle import competitions, ledger, uploads
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling.results import Metrics
 from dogs_vs_cats.submission import expected_score
@@ -30,11 +30,14 @@ CODE = (
 
 @dataclass(frozen=True)
 class Estimates:
-    """expected: Kaggle's score, from out-of-fold predictions. holdout: metrics on the set-aside
-    test photos, None where the labels of the test photos are not known.
+    """expected: Kaggle's score, from out-of-fold predictions; public, private: those of its two
+    parts, the same where the competition's public share isn't known. holdout: metrics on the
+    set-aside test photos, None where the labels of the test photos are not known.
     """
 
     expected: ExpectedScore
+    public: ExpectedScore
+    private: ExpectedScore
     holdout: Metrics | None
 
 
@@ -42,13 +45,14 @@ def artifact(
     workspace: Workspace, recipe: Recipe | Blend, submission: SubmissionResult
 ) -> Artifact[Estimates]:
     """Return the estimates of a submission: decided by CSV, out-of-fold predictions and labels."""
-    answers = workspace.answers
+    answers, data = workspace.answers, dataset.read(workspace)
     inputs = {
         "csv": submission.sha256,
         "heads": files.digest(workspace.model(recipe.name) / "stamp.json"),
         "photos": files.digest(workspace.table),
         "answers": files.digest(answers) if answers.exists() else "",
-        "metric": dataset.read(workspace).metric,
+        "metric": data.metric,
+        "public share": competitions.facts(data.competition).public_share,
         "code": code_keys.code_key(*CODE),
     }
     return Artifact(workspace.model(recipe.name) / "estimates.json", inputs, Estimates)
@@ -70,11 +74,18 @@ def build(
     made = artifact(workspace, recipe, submission)
     holdout = holdout_score.score(Path(submission.file), workspace)
     predictions = out_of_fold.read(workspace.model(recipe.name))
-    metric = dataset.read(workspace).metric
-    result = Estimates(expected_score.estimate(predictions, metric, submission.rows), holdout)
+    data = dataset.read(workspace)
+    share, tests = competitions.facts(data.competition).public_share, submission.rows
+    public = max(1, round(share * tests)) if share else tests
+    private = max(1, tests - public) if share else tests
+    # Where the share isn't known, the three are one and computed once.
+    scores = {
+        n: expected_score.estimate(predictions, data.metric, n) for n in {tests, public, private}
+    }
+    result = Estimates(scores[tests], scores[public], scores[private], holdout)
     ledger.put(
         replace(
-            ledger_line(workspace, recipe, submission),
+            ledger_line(workspace, recipe, submission, result, data.competition),
             time=uploads.now(),
             file=Path(submission.file).name,
             oof_accuracy=f"{metrics.accuracy:.5f}",
@@ -88,10 +99,41 @@ def build(
 
 
 def ledger_line(
-    workspace: Workspace, recipe: Recipe | Blend, submission: SubmissionResult
+    workspace: Workspace,
+    recipe: Recipe | Blend,
+    submission: SubmissionResult,
+    estimates: Estimates,
+    slug: str,
 ) -> LedgerLine:
-    """Return what identifies a submission in the ledger."""
-    return LedgerLine(sha256=submission.sha256, dataset=workspace.dataset, recipe=recipe.name)
+    """Return what identifies a submission in the ledger, and its expected score by `slug`.
+
+    It is corrected by the past scores that there are now.
+    """
+    past = _past(estimates, workspace, submission, slug)
+    public, private = (
+        expected_score.corrected(part, past) or part
+        for part in (estimates.public, estimates.private)
+    )
+    return LedgerLine(
+        sha256=submission.sha256,
+        dataset=workspace.dataset,
+        recipe=recipe.name,
+        expected_metric=estimates.expected.metric,
+        public_low=f"{public.low:.5f}",
+        public_high=f"{public.high:.5f}",
+        private_low=f"{private.low:.5f}",
+        private_high=f"{private.high:.5f}",
+    )
+
+
+def _past(
+    estimates: Estimates, workspace: Workspace, submission: SubmissionResult, slug: str
+) -> list[float]:
+    """Return past scores of `slug` as ratios to their out-of-fold scores."""
+    if not slug:
+        return []
+    metric = estimates.expected.metric
+    return expected_score.ratios(ledger.read(), slug, metric, workspace.dataset, submission.sha256)
 
 
 def texts(
@@ -99,11 +141,7 @@ def texts(
 ) -> list[str]:
     """Return the estimates as lines for people, corrected by past scores of `slug`."""
     expected, holdout = estimates.expected, estimates.holdout
-    past = []
-    if slug:
-        past = expected_score.ratios(
-            ledger.read(), slug, expected.metric, workspace.dataset, submission.sha256
-        )
+    past = _past(estimates, workspace, submission, slug)
     lines = []
     if holdout:
         lines.append(

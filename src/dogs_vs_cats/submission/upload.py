@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dogs_vs_cats.kaggle import competitions, credentials, uploads
+from dogs_vs_cats.kaggle import competitions, credentials, score_intervals, uploads
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.submission import check
 from dogs_vs_cats.workspace import Workspace
@@ -18,7 +18,7 @@ def send(
     """
     sent = None if again else uploads.scored(csv, slug)
     if sent:
-        return [uploads.describe(sent, "uploaded before")]
+        return [uploads.describe(sent, "uploaded before"), *score_intervals.compared(sent)]
     if slug == competitions.REHEARSAL and not uploads.at_rehearsal():
         return ["these photos are of a rehearsal: `make rehearse` or `make demo` scores them"]
     check.require_kaggles(workspace, slug)
@@ -28,4 +28,5 @@ def send(
             f"upload it at {competitions.facts(slug).url}/submit, or save a token",
             f"({credentials.SETTINGS}, under API) and run the same command again",
         ]
-    return [uploads.describe(uploads.send(csv, slug, line, message, again), "scored")]
+    sent = uploads.send(csv, slug, line, message, again)
+    return [uploads.describe(sent, "scored"), *score_intervals.compared(sent)]

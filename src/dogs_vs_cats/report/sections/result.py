@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from dogs_vs_cats.kaggle import score_intervals
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling import evaluation, metrics
 from dogs_vs_cats.modeling.out_of_fold import Predictions
@@ -25,7 +26,8 @@ class ResultSection:
     """baselines: name of a metric -> its baseline as text. warnings: a text for each baseline that
     is not beaten by more than noise. expected: the expected score on the test photos, then
     corrected by past scores; [] without test photos. holdout: metrics on set-aside test photos,
-    None if there are none. scores: ledger lines of the recipe that have a public score.
+    None if there are none. scores: ledger lines of the recipe that have a public score. compared:
+    each beside its interval, in words.
     """
 
     metrics: list[ReportedMetric]
@@ -34,6 +36,7 @@ class ResultSection:
     expected: list[str]
     holdout: Metrics | None
     scores: list[LedgerLine]
+    compared: list[str]
 
 
 def section(context: ReportContext) -> ResultSection:
@@ -45,6 +48,11 @@ def section(context: ReportContext) -> ResultSection:
         for line in context.ledger
         if (line.dataset, line.recipe) == (workspace.dataset, recipe.name) and line.public_score
     ]
+    compared = [
+        f"Submission {line.ref}: {text}"
+        for line in scores
+        for text in score_intervals.compared(line)
+    ]
     evaluated = evaluation.read(context.folder)
     return ResultSection(
         reported(context.predictions),
@@ -53,6 +61,7 @@ def section(context: ReportContext) -> ResultSection:
         expected(context),
         holdout,
         scores,
+        compared,
     )
 
 
