@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dogs_vs_cats import console
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.submission import check
 from dogs_vs_cats.workspace import current_workspace
 
@@ -17,7 +18,8 @@ def main() -> None:
         raise UserError("There is no file to check: give CSV=path.")
     workspace = current_workspace(args.dataset)
     rows = check.check(Path(args.csv), workspace)
-    print(f"check: {args.csv}: {rows:,} rows, one for each test photo of {workspace.dataset}: good")
+    whose = f"one for each test photo of {workspace.dataset}"
+    print(f"check: {args.csv}: {counted(rows, 'row')}, {whose}: good")
 
 
 if __name__ == "__main__":

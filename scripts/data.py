@@ -8,6 +8,7 @@ from dogs_vs_cats.data import dataset, sources
 from dogs_vs_cats.data.dataset import Dataset
 from dogs_vs_cats.data.sources import Source
 from dogs_vs_cats.kaggle import credentials
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.workspace import Workspace, check_dataset_name, remember_dataset
 
 
@@ -64,19 +65,18 @@ def report(workspace: Workspace, made: Dataset, state: str) -> None:
     print(f"data: {workspace.dataset}: {state}")
     print(f"data: {counts} to train on, {made.test_photos:,} to predict{answers}")
     if made.listed_photos:
-        print(f"data: {made.listed_photos:,} photos are in groups of groups.csv")
+        listed = counted(made.listed_photos, "photo is", "photos are")
+        print(f"data: {listed} in groups of groups.csv")
     if made.grouped_photos:
         why = "in one group with" if made.listed_photos else "near-duplicates of"
-        print(
-            f"data: {made.grouped_photos:,} training photos are {why} others: folds never split "
-            "them"
-        )
+        grouped = counted(made.grouped_photos, "training photo is", "training photos are")
+        print(f"data: {grouped} {why} others: folds never split them")
     report_doubts(workspace, made)
     unused, no_photos = "neither labelled nor test photos", "no photos, by ending and first bytes"
     console.report_left_out("data", "image file", unused, made.left_out)
     console.report_left_out("data", "file", no_photos, made.no_photos)
     if made.problems:
-        print(f"data: {len(made.problems):,} photos can't be read and are set aside:")
+        print(f"data: {counted(len(made.problems), 'photo')} can't be read, set aside:")
         for photo, problem in list(made.problems.items())[: console.SHOWN]:
             print(f"data:   {photo}: {problem}")
         rest = len(made.problems) - console.SHOWN

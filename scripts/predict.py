@@ -8,6 +8,7 @@ from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.inference import output
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.modeling import blend, evaluation
 from dogs_vs_cats.workspace import current_workspace
 
@@ -27,7 +28,7 @@ def main() -> None:
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
     blend.require(workspace, recipe, engine, args.recipe)
-    count = f"{len(paths):,} photo{'s' * (len(paths) > 1)}"
+    count = counted(len(paths), "photo")
     metrics = evaluation.read(workspace.model(recipe.name)).metrics
     about = f"{recipe.name} of {workspace.dataset}, accuracy {metrics.accuracy:.2%} out of fold"
     progress.say(f"predict: {count}, with {about}")
@@ -65,7 +66,7 @@ def main() -> None:
     if problems:
         first = problems[0]
         raise UserError(
-            f"{len(problems):,} of {len(paths):,} photos can't be read, the first of them "
+            f"{len(problems):,} of {counted(len(paths), 'photo')} can't be read, the first of them "
             f"{first['photo']}: {first['problem']}. The others are predicted."
         )
 

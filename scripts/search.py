@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dogs_vs_cats import console
 from dogs_vs_cats.config import engines, recipe_files
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.workspace import current_workspace
 
 
@@ -22,7 +23,10 @@ def main() -> None:
     run = head_search.Run(args.threads, args.cluster, args.insecure)
     report = head_search.build(workspace, recipe, args.space, engine, args.nested, run)
     print(report.text)
-    print(f"search: {report.new_trials} new trials, the others were known; {report.path} and .json")
+    print(
+        f"search: {counted(report.new_trials, 'new trial')}, the others were known; "
+        f"{report.path} and .json"
+    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import timings
 from dogs_vs_cats.kaggle import competitions
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.submission import estimates, stage, submission_csv, upload
 from dogs_vs_cats.workspace import current_workspace
@@ -35,7 +36,7 @@ def main() -> None:
         result, state = stage.build(workspace, recipe, engine, args.threads), "written and checked"
         meter.made(timings.PREDICTED, result.rows)
         meter.save()
-    print(f"submit: {result.file}: {result.rows:,} rows, {state}", flush=True)
+    print(f"submit: {result.file}: {counted(result.rows, 'row')}, {state}", flush=True)
     data = dataset.read(workspace)
     columns = submission_csv.columns(data.classes, data.competition)
     if data.metric == "accuracy" and len(columns) == 2:

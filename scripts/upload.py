@@ -8,6 +8,7 @@ from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import credentials, ledger, score_intervals, uploads
 from dogs_vs_cats.kaggle.ledger import LedgerLine
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.workspace import current_workspace
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     check.require_kaggles(workspace, slug)
     path = Path(args.csv)
     rows = check.check(path, workspace, slug)
-    print(f"upload: {path}: {rows:,} rows, good", flush=True)
+    print(f"upload: {path}: {counted(rows, 'row')}, good", flush=True)
     done = None if args.again else uploads.scored(path, slug)
     if done is None and credentials.find() is None:
         raise credentials.missing()

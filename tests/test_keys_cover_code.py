@@ -59,6 +59,7 @@ DECIDES_NOTHING = {
     "kaggle.retries": "the same",
     "kaggle.session": "the same",
     "kaggle.transfer": "the same",
+    "legible": "text for people",
     "modeling.baselines": "measures what is made",
     "modeling.evaluation": "measures what is made",
     "modeling.head_code": "says which modules are in the key of a kind of head",

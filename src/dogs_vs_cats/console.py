@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.legible import counted
 
 SHOWN = 10  # items of a long list that are named
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -208,7 +209,7 @@ def report_left_out(stage: str, what: str, why: str, places: dict[str, int]) -> 
     rest = len(places) - len(shown)
     shown += [f"and {rest:,} more"] if rest else []
     print(
-        f"{stage}: {count:,} {what}{'s' * (count > 1)} left out as {why}: {', '.join(shown)}",
+        f"{stage}: {counted(count, what)} left out as {why}: {', '.join(shown)}",
         flush=True,
     )
 

@@ -1,4 +1,4 @@
-"""Legible text: names and ids, which may hold any bytes, made safe to show."""
+"""Legible text: names and ids, which may hold any bytes, made safe to show; numbers in words."""
 
 import unicodedata
 
@@ -13,3 +13,14 @@ def legible(text: str) -> str:
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(x)[0] == "C" and x != "\n" else x
         for x in decoded
     )
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: `1 photo`, `12,500 photos`. plural: default, noun and s."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def percent(probability: float) -> str:
+    """Return a probability as `99.1%`; one that is less than 1 never becomes 100%."""
+    text = f"{probability:.1%}"
+    return ">99.9%" if text == "100.0%" and probability < 1 else text

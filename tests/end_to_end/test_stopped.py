@@ -140,5 +140,5 @@ def test_a_name_that_the_terminal_can_not_show_ends_no_stage(trained):
     done = command("data", "--source", "more", **ASCII)
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii()
-    for words in "1 photos can't be read", "1 file left out":
+    for words in "1 photo can't be read", "1 file left out":
         assert words in done.stdout

@@ -18,6 +18,7 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.inference import output, predictor
+from dogs_vs_cats.legible import percent
 from dogs_vs_cats.modeling import heads
 from dogs_vs_cats.modeling.heads import keras_head, standardisation
 from dogs_vs_cats.modeling.heads.keras_head import TrainedKerasHead
@@ -60,7 +61,7 @@ def test_test_photos_get_exactly_the_numbers_of_the_submission(trained, recipe):
         assert header == ["photo", "prediction"]
         for name, kind, share in rows:
             p = float(found[Path(name).stem])
-            assert (kind, share) == ("dog" if p > 0.5 else "cat", output.percent(max(p, 1 - p)))
+            assert (kind, share) == ("dog" if p > 0.5 else "cat", percent(max(p, 1 - p)))
         assert all(
             x["class"] == ("dog" if float(x["p_dog"]) > 0.5 else "cat") for x in read("out.csv")
         )

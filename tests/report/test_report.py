@@ -96,7 +96,10 @@ def test_the_page_says_what_was_run_and_with_what_result(made):
     n = tiny["n"]
     predictions = out_of_fold.read(Path("models/source/tiny"))
     wrong = int((predictions.probabilities.argmax(axis=1) != predictions.labels).sum())
-    assert f"{wrong} photos are predicted as another class out of fold" in text
+    be = "photo is" if wrong == 1 else "photos are"
+    assert f"{wrong} {be} predicted as another class out of fold" in text
+    assert re.search(r"labelled .*?, predicted .*? \(\d+\.\d%\)", text)
+    assert "Confusion matrix true, predicted as" in text
     assert f"{n} out of fold" in text
     # Each photo that is shown has its heat map.
     source, shown = PAGE.read_text(encoding="utf-8"), mistakes.SHOWN
@@ -227,7 +230,7 @@ def test_stale_recipes_and_those_of_other_groups_are_named_and_broken_ones_left_
     run(*REPORT)
     text = text_of(PAGE)
     assert "as they were trained on other photos, labels, groups or folds: other." in text
-    assert "Made from other photos, groups or members than there are now: other." in text
+    assert "folds: other. Made from other photos, groups or members than there are now" in text
     side_by_side, *_ = section_of(PAGE, "recipes").partition("</table>")
     assert re.findall(r"<tr><td>(?:<b>)?([^<]*)", side_by_side)[:-2] == ["tiny"]
     assert "<th>made</th><th>competition</th>" in PAGE.read_text(encoding="utf-8")

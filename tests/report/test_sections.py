@@ -12,7 +12,7 @@ import pytest
 from dogs_vs_cats.analysis.label_issues import LabelIssue
 from dogs_vs_cats.data.verdicts import Verdict
 from dogs_vs_cats.kaggle.ledger import LedgerLine
-from dogs_vs_cats.legible import legible
+from dogs_vs_cats.legible import counted, legible
 from dogs_vs_cats.modeling import out_of_fold
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.modeling.out_of_fold import Predictions
@@ -84,15 +84,15 @@ def test_the_most_confident_mistakes_come_first_and_then_the_most_uncertain():
     assert mistakes.most_uncertain(predictions, [1, 0]) == [3, 4, 2, 5]
 
 
-@pytest.mark.parametrize(("classes", "p_of"), [(("cat", "dog"), "dog"), (("a", "b", "c"), "a")])
-def test_a_tile_has_p_of_the_second_of_two_classes_or_else_of_the_guess(classes, p_of):
+@pytest.mark.parametrize("classes", [("cat", "dog"), ("a", "b", "c")])
+def test_a_tile_has_the_probability_of_the_guess(classes):
     predictions = predict([0.2], [1], classes)
     if len(classes) == 3:
         predictions.probabilities[0, 0] = 0.7
     table = pd.DataFrame({"id": ["0"], "path": ["gone.jpg"], "sha256": [""]})
     (tile,) = mistakes.tiles(table, predictions, [0], 32, None)
-    assert (tile.label, tile.guess, tile.p_of) == (classes[1], classes[0], p_of)
-    assert tile.p == pytest.approx(0.2 if p_of == "dog" else 0.7)
+    assert (tile.label, tile.guess) == classes[1::-1]
+    assert tile.p == pytest.approx(0.8 if len(classes) == 2 else 0.7)
     assert "No such file" in tile.problem
 
 
@@ -127,6 +127,12 @@ def test_the_ledger_is_drawn_even_if_it_was_edited():
     for lines in [good, *edited], [LedgerLine()]:
         plot = plots.scores_over_time(lines, "log_loss")
         assert plot.light.startswith("data:image/svg+xml")
+
+
+def test_a_number_has_its_noun_in_the_singular_or_plural():
+    assert [counted(n, "photo") for n in (0, 1, 12_500)] == ["0 photos", "1 photo", "12,500 photos"]
+    assert counted(1, "photo is", "photos are") == "1 photo is"
+    assert counted(2, "photo is", "photos are") == "2 photos are"
 
 
 def test_characters_that_are_not_printable_are_replaced():

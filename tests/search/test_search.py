@@ -270,7 +270,7 @@ def test_a_killed_search_resumes_and_writes_the_same_report(here, made, run, qui
     lines = [line for line in journal.read_text().splitlines() if line]
     assert len(lines) == 3
     journal.write_text(f"{lines[0]}\n\n{lines[1]}\n\n{lines[2][:50]}")
-    assert "1 new trials" in run(*SEARCH)
+    assert "1 new trial," in run(*SEARCH)
     assert Path("reports/source/search-tiny.json").read_bytes() == report
     assert "0 new trials" in run(*SEARCH)
 
@@ -283,7 +283,7 @@ def test_a_trial_is_made_again_when_its_inputs_change(here, prepared, made, run,
     (here / "tiny.toml").write_text(text.replace("epochs = 3", "epochs = 2"))
     assert "3 new trials" in run(*SEARCH)
     (here / "space.toml").write_text("dropout = [0.4, 0.5]\n")
-    assert "1 new trials" in run(*SEARCH)
+    assert "1 new trial," in run(*SEARCH)
     # Another photo of the same name: the ids are the same, and so are the folds.
     before = photos.read(made)
     source = str(prepared / "source")

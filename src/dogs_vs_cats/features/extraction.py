@@ -30,6 +30,7 @@ from dogs_vs_cats.features.cache import CachedFeatures
 from dogs_vs_cats.features.extractor import Extractor
 from dogs_vs_cats.features.planning import Key, Photos
 from dogs_vs_cats.features.timings import Times
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
 Drafts = dict[Key, store.Draft]
@@ -132,7 +133,8 @@ def _say_size(
     size = rows * dimension * storage_type.DTYPE.itemsize
     count = sum(len(readable[role].digests) for role in {role for role, _ in folders})
     progress.say(
-        f"features: {count:,} photos, {rows:,} views of them, {dimension:,} numbers each: "
+        f"features: {counted(count, 'photo')}, {counted(rows, 'view')} of them, "
+        f"{dimension:,} numbers each: "
         f"{files.size_text(size)} on disk in {base}",
     )
     written = sum(

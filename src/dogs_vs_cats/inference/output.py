@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dogs_vs_cats import files
 from dogs_vs_cats.console import printable
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.legible import percent
 
 if TYPE_CHECKING:
     from dogs_vs_cats.inference.predictor import PhotoPrediction
@@ -64,12 +65,6 @@ class Table:
     def problem(self, row: Row) -> str:
         """Return the line of a photo that can't be read."""
         return f"{printable(str(row['photo'])):<{self.photo}}  {printable(str(row['problem']))}"
-
-
-def percent(probability: float) -> str:
-    """Return a probability as `99.1%`; one that is less than 1 never becomes 100%."""
-    text = f"{probability:.1%}"
-    return ">99.9%" if text == "100.0%" and probability < 1 else text
 
 
 @contextmanager

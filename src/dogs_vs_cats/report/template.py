@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dogs_vs_cats.legible import legible
+from dogs_vs_cats.legible import counted, legible, percent
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -20,5 +20,7 @@ def fill(**values: object) -> str:
         finalize=lambda value: legible(value) if type(value) is str else value,
     )
     environment.filters["percent"] = lambda share: f"{share:.2%}"
+    environment.filters["probability"] = percent
+    environment.filters["counted"] = counted
     environment.filters["commas"] = lambda number: f"{number:,}"
     return environment.get_template(TEMPLATE.name).render(**values)

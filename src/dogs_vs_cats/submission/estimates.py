@@ -13,6 +13,7 @@ from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.kaggle import competitions, ledger, uploads
 from dogs_vs_cats.kaggle.ledger import LedgerLine
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.modeling.results import Metrics
 from dogs_vs_cats.submission import expected_score
 from dogs_vs_cats.submission.expected_score import ExpectedScore
@@ -150,7 +151,8 @@ def texts(
             f"{holdout.log_loss_se:.4f}"
         )
     lines.append(
-        f"expected score on {expected.tests:,} test photos, from {expected.photos:,} photos out "
+        f"expected score on {counted(expected.tests, 'test photo')}, from "
+        f"{counted(expected.photos, 'photo')} out "
         f"of fold: {expected.text()}"
     )
     better = expected_score.corrected(expected, past)

@@ -27,15 +27,13 @@ HeatMaps = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 class Tile:
     """A photo as the page shows it.
 
-    label, guess: its true and its predicted class. p: the probability of the class `p_of`, which
-    is class 1 of two classes, or else the guess. photo, heat: data URIs; None if the file can't be
-    shown, for the reason in `problem`.
+    label, guess: its true and its predicted class. p: the probability of the guess. photo, heat:
+    data URIs; None if the file can't be shown, for the reason in `problem`.
     """
 
     id: str
     label: str
     guess: str
-    p_of: str
     p: float
     photo: str | None
     heat: str | None
@@ -135,7 +133,6 @@ def tiles(
         except PhotoError as error:
             problems[row] = str(error)
     guess = predictions.probabilities.argmax(axis=1)
-    column = np.ones_like(guess) if len(predictions.classes) == 2 else guess
     heats = {}
     if images:
         shown = list(images)
@@ -146,8 +143,7 @@ def tiles(
             predictions.ids[row],
             predictions.classes[predictions.labels[row]],
             predictions.classes[guess[row]],
-            predictions.classes[column[row]],
-            float(predictions.probabilities[row, column[row]]),
+            float(predictions.probabilities[row, guess[row]]),
             None if row in problems else data_uri(small[row]),
             None if row in problems else data_uri(grad_cam.overlay(small[row], heats[row])),
             problems.get(row, ""),

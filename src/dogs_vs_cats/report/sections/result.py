@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dogs_vs_cats.kaggle import score_intervals
 from dogs_vs_cats.kaggle.ledger import LedgerLine
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.modeling import evaluation, metrics
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 from dogs_vs_cats.modeling.results import Baselines, Metrics
@@ -102,7 +103,7 @@ def expected(context: ReportContext) -> list[str]:
         past = expected_score.ratios(
             context.ledger, competition, metric, context.workspace.dataset, sha256
         )
-    texts = [f"{score.text()}, on {context.test_photos:,} test photos"]
+    texts = [f"{score.text()}, on {counted(context.test_photos, 'test photo')}"]
     better = expected_score.corrected(score, past)
     if better:
         texts.append(
