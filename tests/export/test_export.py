@@ -288,7 +288,7 @@ def test_a_broken_mirror_is_refused_and_no_file_is_kept(work, quick_export, monk
 
 
 @pytest.mark.matrix
-def test_a_stopped_export_leaves_no_file(work, quick, monkeypatch):
+def test_a_stopped_export_leaves_no_file(work, quick_export, monkeypatch):
     seen = []
 
     def stop(number: int) -> None:

@@ -120,6 +120,7 @@ class Nodes:
             text=True,
             env={**os.environ, **variables},
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as in a terminal
         )
 
     def listeners(self, node: int) -> list[str]:
