@@ -20,10 +20,6 @@ SPEAKING = {"say", "bar"}  # of `progress`
 # sha256 of the code -> that of the code it replaced. An edited module is no longer in it and has
 # a key of its own; tests/test_code_keys.py finds entries that are left over.
 SAME_BYTES: dict[str, str] = {
-    # data.dataset
-    "3edac8ed9d318d80f9e3e6017bd45a468cbaa2cd25a86d694c57e91092443529": (
-        "11d4ffa51b66f63c62d9a39cc97f1478754cd8c540155dc599461aac9988f77c"
-    ),
     # search.trials
     "93a3e9179720dd483c3db380f897ee92ea27506744f6e73cdee8759fc375f4eb": (
         "ac312654c9ce15b505d4bbda0f0dba955b3d1736db8074939e479aa2df0031a8"

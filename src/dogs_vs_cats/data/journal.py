@@ -39,6 +39,7 @@ class Inspected:
 
     @staticmethod
     def none(count: int) -> "Inspected":
+        """Return columns for so many photos, of which nothing is known yet."""
         return Inspected(
             np.zeros(count, np.int32),
             np.zeros(count, np.int32),

@@ -71,6 +71,7 @@ class RemoteFile:
 
 
 def is_url(text: str) -> bool:
+    """Return whether a text is a URL, of any scheme of two letters or more: C://x is a path."""
     return URL.match(text) is not None
 
 
@@ -167,6 +168,7 @@ def _filesystem(scheme: str) -> Any:
 
 
 def filesystem(url: str) -> Any:
+    """Return fsspec's file system for a URL; UserError says what to install."""
     with _one_at_a_time:  # threads that begin together share one, and its connections
         return _filesystem(_scheme(url))
 
