@@ -190,7 +190,7 @@ def _tabulate(
     groups = near_duplicates.group(
         table.loc[readable, "id"].tolist(),
         table.loc[readable, "sha256"].tolist(),
-        journal.HashTexts(seen.hashes[readable]),
+        seen.hashes[readable],
         table.loc[readable, "listed"].tolist(),
         near_duplicates.threshold(int(readable.sum())),
     )

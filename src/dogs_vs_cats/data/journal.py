@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -64,26 +64,6 @@ class Inspected:
         if problem:
             self.problems[row] = problem
         return True
-
-
-class HashTexts(Sequence[tuple[str, str]]):
-    """Pairs of hashes in hex, as of `perceptual_hash.hashes`, made from (n, 2, 4) when asked."""
-
-    def __init__(self, words: np.ndarray) -> None:
-        self._words = words
-
-    def __len__(self) -> int:
-        return len(self._words)
-
-    @overload
-    def __getitem__(self, index: int) -> tuple[str, str]: ...
-    @overload
-    def __getitem__(self, index: slice) -> "HashTexts": ...
-    def __getitem__(self, index: int | slice) -> "tuple[str, str] | HashTexts":
-        if isinstance(index, slice):
-            return HashTexts(self._words[index])
-        plain, mirrored = self._words[index].astype(">u8")
-        return plain.tobytes().hex(), mirrored.tobytes().hex()
 
 
 def in_threads(

@@ -55,26 +55,27 @@ def threshold(photos: int) -> int:
 def group(
     ids: Sequence[str],
     sha256s: Sequence[str],
-    hashes: Sequence[tuple[str, str]],
+    hashes: NDArray[np.uint64],
     listed: Sequence[str] = (),
     threshold: int = THRESHOLD,
 ) -> Groups:
     """Return the groups of photos.
 
+    hashes: (n, 2, 4), the bits of `perceptual_hash.hashes`: a photo's and its mirror image's.
     Two photos are linked if their files are identical, if their hashes, or the hash of one and
     the mirror image's hash of the other, differ in at most `threshold` bits, or if `listed` has
     the same name for both ("" is no name). A group is all photos linked directly or through others.
     """
     if not ids:
         return Groups([], threshold, 0)
-    firsts = [_first(names) for names in (hashes, sha256s, listed) if names]
+    alike = [both.tobytes() for both in hashes]
+    firsts = [_first(names) for names in (alike, sha256s, listed) if names]
     everyone = np.arange(len(ids))
     labels = _merged(everyone, np.tile(everyone, len(firsts)), np.concatenate(firsts))
     # However many copies a picture has, it is compared with others once.
     different = np.unique(firsts[0])
-    pictures = [hashes[i] for i in different.tolist()]
     waiting, count, doubtful = [], 0, 0
-    for rows, columns, bits in nearest_hashes.pairs(pictures, threshold):
+    for rows, columns, bits in nearest_hashes.pairs(hashes[different], threshold):
         doubtful += int((bits > SURE).sum())
         rows, columns = different[rows], different[columns]
         apart = labels[rows] != labels[columns]

@@ -4,7 +4,7 @@ Blocks of hashes are compared with chunks of others, so memory doesn't grow with
 """
 
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from dogs_vs_cats import progress
 
 MANY = 50_000  # hashes from which FAISS is used; it takes a quarter of the time of NumPy
-Both = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # hashes, and those of mirror images
+Both = tuple[NDArray[np.uint64], NDArray[np.uint64]]  # (n, 4) hashes, and those of mirror images
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint16]]
 
 
-def pairs(hashes: Sequence[tuple[str, str]], threshold: int) -> Iterator[Pairs]:
+def pairs(hashes: NDArray[np.uint64], threshold: int) -> Iterator[Pairs]:
     """Yield (rows, columns, bits) of pairs of pictures, each pair once, with row < column.
 
-    hashes: of each picture and of its mirror image, as of `perceptual_hash.hashes`. bits: the
-    smallest number of bits, at most the threshold, that the hash of one differs in from the hash
-    of the other or from that of its mirror image.
+    hashes: (n, 2, 4), the bits of `perceptual_hash.hashes`: a picture's and its mirror image's.
+    bits: the smallest number of bits, at most the threshold, that the hash of one differs in from
+    the hash of the other or from that of its mirror image.
     """
-    plain, mirrored = (_as_bytes([both[k] for both in hashes]) for k in (0, 1))
+    plain, mirrored = (np.ascontiguousarray(hashes[:, k]) for k in (0, 1))
     near, size, chunk = _near(len(plain))
     starts = range(0, len(plain), chunk)
     blocks = [range(0, min(start + chunk, len(plain)), size) for start in starts]
@@ -58,11 +58,6 @@ def _near(n: int) -> tuple[Callable[..., Pairs], int, int]:
     return numpy
 
 
-def _as_bytes(texts: Sequence[str]) -> NDArray[np.uint8]:
-    """Return (n, 32) uint8, from 64 hex digits each."""
-    return np.frombuffer(bytes.fromhex("".join(texts)), np.uint8).reshape(len(texts), 32)
-
-
 def _by_numpy(block: Both, others: Both, threshold: int) -> Pairs:
     nearest = _distances(block[0], others[0])
     np.minimum(nearest, _distances(block[0], others[1]), out=nearest)
@@ -71,11 +66,12 @@ def _by_numpy(block: Both, others: Both, threshold: int) -> Pairs:
     return rows, columns, nearest[rows, columns]
 
 
-def _distances(some: NDArray[np.uint8], others: NDArray[np.uint8]) -> Any:
-    """Return (n, m) uint16: in how many bits hashes (n, 32) and (m, 32) uint8 differ."""
-    a, b = some.view(np.uint64), others.view(np.uint64).T.copy()
+def _distances(some: NDArray[np.uint64], others: NDArray[np.uint64]) -> Any:
+    """Return (n, m) uint16: in how many bits hashes (n, 4) and (m, 4) differ."""
+    words = others.T.copy()
     return sum(
-        np.bitwise_count(a[:, word, None] ^ b[word]).astype(np.uint16) for word in range(len(b))
+        np.bitwise_count(some[:, word, None] ^ words[word]).astype(np.uint16)
+        for word in range(len(words))
     )
 
 
@@ -86,9 +82,9 @@ def _by_faiss(block: Both, others: Both, threshold: int) -> Pairs:
     found = []
     for mine, theirs in ((0, 0), (0, 1), (1, 0)):
         index = faiss.IndexBinaryFlat(256)
-        index.add(others[theirs])
+        index.add(others[theirs].view(np.uint8))
         # It returns what is nearer than the radius.
-        ends, bits, columns = index.range_search(block[mine], threshold + 1)
+        ends, bits, columns = index.range_search(block[mine].view(np.uint8), threshold + 1)
         rows = np.repeat(np.arange(len(block[mine])), np.diff(ends.astype(np.int64)))
         found.append((rows, columns, bits.astype(np.uint16)))
     rows, columns, bits = map(np.concatenate, zip(*found, strict=True))

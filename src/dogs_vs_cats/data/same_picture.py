@@ -30,8 +30,8 @@ def groups(workspace: Workspace, table: "pd.DataFrame") -> dict[str, str]:
     shown = table[[path in versions or Path(path).exists() for path in table["path"]]]
     seen = journal.inspect_all(shown["path"].tolist(), workspace.inspections, versions)
     same = (seen.sha256 == digests.from_hex(shown["sha256"])).all(axis=1)
-    shown, hashes = shown[same], journal.HashTexts(seen.hashes[same])
+    shown = shown[same]
     ids = shown["id"].tolist()
     sha256s = shown["sha256"].tolist()
-    same_pictures = near_duplicates.group(ids, sha256s, hashes, threshold=made.threshold)
+    same_pictures = near_duplicates.group(ids, sha256s, seen.hashes[same], threshold=made.threshold)
     return dict(zip(ids, same_pictures.names, strict=True))
