@@ -98,7 +98,7 @@ def test_a_photo_that_has_changed_ends_the_run_with_the_line_of_one_process(
 
 @needs_ray
 def test_on_one_machine_nothing_listens_beyond_it_and_what_was_done_outlives_the_driver(
-    machine, alone, here
+    machine, alone, here, run
 ):
     def start() -> subprocess.Popen:
         return machine.run(0, *COMMAND, "--cluster", "local", TMPDIR=str(machine.folder))
@@ -129,9 +129,7 @@ def test_on_one_machine_nothing_listens_beyond_it_and_what_was_done_outlives_the
         time.sleep(0.1)
 
     before = chunks(here)
-    out, err = start().communicate(timeout=300)
-    assert err == ""
-    assert f"features: {1000 - 64 * before:,} views in" in out
+    assert f"features: {1000 - 64 * before:,} views in" in run("features", *OPTIONS)
     assert digests(here) == alone
 
 
