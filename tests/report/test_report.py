@@ -23,7 +23,7 @@ from dogs_vs_cats.legible import legible
 from dogs_vs_cats.modeling import evaluation, metrics, out_of_fold, training
 from dogs_vs_cats.modeling.metrics import Estimate
 from dogs_vs_cats.modeling.results import Baseline, Baselines
-from dogs_vs_cats.report import page
+from dogs_vs_cats.report import page, template
 from dogs_vs_cats.report.sections import label_issues as issues_section
 from dogs_vs_cats.report.sections import mistakes
 from dogs_vs_cats.workspace import Workspace
@@ -145,17 +145,18 @@ def test_the_same_inputs_give_the_same_bytes_and_a_new_ledger_line_makes_it_stal
 
 
 def test_code_of_the_page_makes_the_page_stale_and_nothing_else(made, tmp_path, monkeypatch):
-    """A plot's colour and the template do; a docstring does not."""
+    """A plot's colour, the template and the style do; a docstring does not."""
     folder = Path(shutil.copytree(page.HERE, tmp_path / "report"))
     monkeypatch.setattr(report, "__path__", [str(folder)])
-    monkeypatch.setattr(page, "TEMPLATE", folder / "report.html")
+    monkeypatch.setattr(template, "FOLDER", folder)
     monkeypatch.setattr(code_keys, "_module_key", code_keys._module_key.__wrapped__)  # no cache
     tiny = recipe_files.read("tiny.toml")
     assert fresh()
     for name, old, new, stays in (
         ("plots.py", "#0072b2", "#0072b3", False),
         ("plots.py", '"""Plots of', '"""Pictures of', True),
-        ("report.html", "--ink: #1b1f24", "--ink: #1b1f25", False),
+        ("report.html", "Most uncertain", "Least certain", False),
+        ("style.css", "--ink: #1b1f24", "--ink: #1b1f25", False),
     ):
         original = (folder / name).read_text()
         assert old in original
