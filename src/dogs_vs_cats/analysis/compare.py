@@ -3,6 +3,7 @@
 import json
 import statistics
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,11 @@ class TrainedRecipe:
     caches: list[Path]
     inputs: dict[str, Any]
     result: Evaluation
-    predictions: Predictions
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """Its out-of-fold predictions, read when they are first asked for."""
+        return out_of_fold.read(self.folder)
 
     def losses(self) -> np.ndarray:
         """Return (n,) the log loss of each photo, in the order of its predictions."""
@@ -170,7 +175,19 @@ def rows(recipes: list[TrainedRecipe]) -> list[ComparedRecipe]:
     UserError if the recipes were trained on different photos.
     """
     _require_same_photos(recipes)
-    ordered = sorted(recipes, key=lambda recipe: (recipe.result.metrics.log_loss, recipe.name))
+    best, *others = ordered(recipes)
+    return compared([best, *others], {recipe.name: difference(recipe, best) for recipe in others})
+
+
+def ordered(recipes: list[TrainedRecipe]) -> list[TrainedRecipe]:
+    """Return the recipes, the lowest log loss first."""
+    return sorted(recipes, key=lambda recipe: (recipe.result.metrics.log_loss, recipe.name))
+
+
+def compared(
+    recipes: list[TrainedRecipe], differences: dict[str, tuple[float, float]]
+) -> list[ComparedRecipe]:
+    """Return a row for each recipe, in order. differences: name -> its `difference` to the best."""
     by_name = {recipe.name: recipe for recipe in recipes}
     spent = {recipe.name: _cpu(recipe, by_name) for recipe in recipes}
     points = {
@@ -180,7 +197,8 @@ def rows(recipes: list[TrainedRecipe]) -> list[ComparedRecipe]:
     }
     best = costs.frontier(points)
     return [
-        _compared(recipe, ordered[0], spent[recipe.name], recipe.name in best) for recipe in ordered
+        _compared(recipe, differences.get(recipe.name), spent[recipe.name], recipe.name in best)
+        for recipe in recipes
     ]
 
 
@@ -217,9 +235,7 @@ def _read(workspace: Workspace, folder: Path) -> TrainedRecipe:
         caches = [workspace.cache / record["cache"]["folder"] / name for name in names]
     stamp = artifacts.read(folder / "stamp.json")
     assert stamp is not None  # as `folders` has read it
-    predictions = out_of_fold.read(folder)
-    result = evaluation.read(folder)
-    return TrainedRecipe(folder.name, folder, caches, stamp["inputs"], result, predictions)
+    return TrainedRecipe(folder.name, folder, caches, stamp["inputs"], evaluation.read(folder))
 
 
 def _require_same_photos(recipes: list[TrainedRecipe]) -> None:
@@ -257,9 +273,9 @@ def difference(recipe: TrainedRecipe, other: TrainedRecipe) -> tuple[float, floa
 
 
 def _compared(
-    recipe: TrainedRecipe, best: TrainedRecipe, cpu: CpuTime, frontier: bool
+    recipe: TrainedRecipe, difference: tuple[float, float] | None, cpu: CpuTime, frontier: bool
 ) -> ComparedRecipe:
-    gap, gap_se = (None, None) if recipe is best else difference(recipe, best)
+    gap, gap_se = difference or (None, None)
     submission = artifacts.last(recipe.folder / STAMP, SubmissionResult)
     head_files = recipe.folder.glob("head-*")
     return ComparedRecipe(
