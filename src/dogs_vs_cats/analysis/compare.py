@@ -32,13 +32,15 @@ HEADER = FIGURES + COSTS
 
 @dataclass(frozen=True)
 class TrainedRecipe:
-    """A recipe's folder in models/. inputs: what it was made of, from its stamp.
+    """A recipe's folder in models/. about: what its file says it is. inputs: what it was made of,
+    from its stamp.
 
     caches: the folders of its features, one for each role and view; none for a blend, which has
     neither features nor heads of its own.
     """
 
     name: str
+    about: str
     folder: Path
     caches: list[Path]
     inputs: dict[str, Any]
@@ -218,7 +220,7 @@ def trained(workspace: Workspace) -> list[TrainedRecipe]:
     found = folders(workspace)
     if not found:
         raise UserError(f"There is no trained recipe in {workspace.models}: run `make train`.")
-    return [_read(workspace, folder) for folder in found]
+    return [read(workspace, folder) for folder in found]
 
 
 def folders(workspace: Workspace) -> list[Path]:
@@ -227,7 +229,8 @@ def folders(workspace: Workspace) -> list[Path]:
     return [stamp.parent for stamp in stamps if evaluation.stamped(stamp.parent)]
 
 
-def _read(workspace: Workspace, folder: Path) -> TrainedRecipe:
+def read(workspace: Workspace, folder: Path) -> TrainedRecipe:
+    """Return the trained recipe in one of `folders`, measured again if its metrics are stale."""
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     caches = []
     if "cache" in record:
@@ -235,7 +238,9 @@ def _read(workspace: Workspace, folder: Path) -> TrainedRecipe:
         caches = [workspace.cache / record["cache"]["folder"] / name for name in names]
     stamp = artifacts.read(folder / "stamp.json")
     assert stamp is not None  # as `folders` has read it
-    return TrainedRecipe(folder.name, folder, caches, stamp["inputs"], evaluation.read(folder))
+    about = record.get("recipe", {}).get("about", "")
+    result = evaluation.read(folder)
+    return TrainedRecipe(folder.name, about, folder, caches, stamp["inputs"], result)
 
 
 def _require_same_photos(recipes: list[TrainedRecipe]) -> None:
