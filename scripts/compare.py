@@ -11,6 +11,7 @@ def main() -> None:
 
     from dogs_vs_cats.analysis import compare
     from dogs_vs_cats.report import frontier
+    from dogs_vs_cats.report.index import stage
 
     recipes = compare.trained(workspace)
     compared = compare.rows(recipes)
@@ -21,6 +22,8 @@ def main() -> None:
     path = frontier.write(workspace, compared)
     if path:
         print(f"compare: {path}: log loss against CPU time a photo, the frontier joined")
+    index = stage.artifact().fresh() or stage.build()
+    print(f"compare: {stage.PATH}: {index.text()}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from dogs_vs_cats import console, files
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.report import page
+from dogs_vs_cats.report.index import stage
 from dogs_vs_cats.workspace import current_workspace
 
 
@@ -19,6 +20,8 @@ def main() -> None:
         state = f"written in {result.seconds:.0f} s"
     print(f"report: {workspace.dataset}, {recipe.name}: {state}, {files.size_text(result.bytes)}")
     print(f"report: {result.path}: do not publish it, the photos in it are not yours")
+    index = stage.artifact().fresh() or stage.build()
+    print(f"report: {stage.PATH}: {index.text()}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from dogs_vs_cats.errors import UserError, did_you_mean
 CURRENT = Path("data/current")  # holds the name of the dataset that `make data` made last
 SUBMISSIONS = Path("submissions")
 LEDGER = SUBMISSIONS / "ledger.csv"
+REPORTS = Path("reports")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -82,7 +83,7 @@ class Workspace:
     @property
     def reports(self) -> Path:
         """The pages of `make report`; results and journals of searches."""
-        return Path("reports", self.dataset)
+        return REPORTS / self.dataset
 
     @property
     def exports(self) -> Path:
@@ -118,6 +119,12 @@ def remember_dataset(dataset: str) -> None:
     files.write_text(CURRENT, dataset + "\n")
 
 
+def workspaces() -> list[Workspace]:
+    """Return the workspaces of all datasets that were made, by name."""
+    names = sorted(stamp.parent.name for stamp in CURRENT.parent.glob("*/stamp.json"))
+    return [Workspace(name) for name in names if NAME.fullmatch(name)]
+
+
 def current_workspace(name: str | None) -> Workspace:
     """Return the workspace of a dataset, of the last `make data` if None; UserError if not made."""
     if name is None:
@@ -129,7 +136,7 @@ def current_workspace(name: str | None) -> Workspace:
         name = CURRENT.read_text(encoding="utf-8").strip()
     workspace = Workspace(check_dataset_name(name))
     if not workspace.data_stamp.exists():
-        made = sorted(path.parent.name for path in Path("data").glob("*/stamp.json"))
+        made = [workspace.dataset for workspace in workspaces()]
         others = f", only {', '.join(made)}" if made else ""
         raise UserError(
             f"There is no dataset {name!r}{others}.{did_you_mean(name, made)} Run `make data "

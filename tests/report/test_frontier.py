@@ -80,5 +80,13 @@ def test_names_don_t_cover_each_other(here, near):
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in axes.texts]
     assert [text.get_text() for text in axes.texts] == [row.name for row in rows]
-    covered = [[frontier._overlap(one, two) for two in boxes] for one in boxes]
+    extents = np.array([box.extents for box in boxes])
+    covered = [frontier._overlap(box, extents) for box in boxes]
     assert np.triu(covered, 1).max() < 10  # square pixels
+
+
+def test_of_many_recipes_those_at_the_frontier_have_names(here):
+    rows = [compared(f"r{i}", 0.1 + i, 0.03 + 0.001 * i, i < 3) for i in range(frontier.NAMED)]
+    assert len(names(frontier.write(PLACE, rows).read_text())) == frontier.NAMED
+    rows.append(compared("one more", 99, 0.2, False))
+    assert names(frontier.write(PLACE, rows).read_text()) == ["r0", "r1", "r2"]

@@ -3,6 +3,7 @@
 import json
 import statistics
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,24 @@ HEADER = FIGURES + COSTS
 
 @dataclass(frozen=True)
 class TrainedRecipe:
-    """A recipe's folder in models/. inputs: what it was made of, from its stamp.
+    """A recipe's folder in models/. about: what its file says it is. inputs: what it was made of,
+    from its stamp.
 
     caches: the folders of its features, one for each role and view; none for a blend, which has
     neither features nor heads of its own.
     """
 
     name: str
+    about: str
     folder: Path
     caches: list[Path]
     inputs: dict[str, Any]
     result: Evaluation
-    predictions: Predictions
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """Its out-of-fold predictions, read when they are first asked for."""
+        return out_of_fold.read(self.folder)
 
     def losses(self) -> np.ndarray:
         """Return (n,) the log loss of each photo, in the order of its predictions."""
@@ -170,7 +177,19 @@ def rows(recipes: list[TrainedRecipe]) -> list[ComparedRecipe]:
     UserError if the recipes were trained on different photos.
     """
     _require_same_photos(recipes)
-    ordered = sorted(recipes, key=lambda recipe: (recipe.result.metrics.log_loss, recipe.name))
+    best, *others = ordered(recipes)
+    return compared([best, *others], {recipe.name: difference(recipe, best) for recipe in others})
+
+
+def ordered(recipes: list[TrainedRecipe]) -> list[TrainedRecipe]:
+    """Return the recipes, the lowest log loss first."""
+    return sorted(recipes, key=lambda recipe: (recipe.result.metrics.log_loss, recipe.name))
+
+
+def compared(
+    recipes: list[TrainedRecipe], differences: dict[str, tuple[float, float]]
+) -> list[ComparedRecipe]:
+    """Return a row for each recipe, in order. differences: name -> its `difference` to the best."""
     by_name = {recipe.name: recipe for recipe in recipes}
     spent = {recipe.name: _cpu(recipe, by_name) for recipe in recipes}
     points = {
@@ -180,7 +199,8 @@ def rows(recipes: list[TrainedRecipe]) -> list[ComparedRecipe]:
     }
     best = costs.frontier(points)
     return [
-        _compared(recipe, ordered[0], spent[recipe.name], recipe.name in best) for recipe in ordered
+        _compared(recipe, differences.get(recipe.name), spent[recipe.name], recipe.name in best)
+        for recipe in recipes
     ]
 
 
@@ -200,7 +220,7 @@ def trained(workspace: Workspace) -> list[TrainedRecipe]:
     found = folders(workspace)
     if not found:
         raise UserError(f"There is no trained recipe in {workspace.models}: run `make train`.")
-    return [_read(workspace, folder) for folder in found]
+    return [read(workspace, folder) for folder in found]
 
 
 def folders(workspace: Workspace) -> list[Path]:
@@ -209,7 +229,8 @@ def folders(workspace: Workspace) -> list[Path]:
     return [stamp.parent for stamp in stamps if evaluation.stamped(stamp.parent)]
 
 
-def _read(workspace: Workspace, folder: Path) -> TrainedRecipe:
+def read(workspace: Workspace, folder: Path) -> TrainedRecipe:
+    """Return the trained recipe in one of `folders`, measured again if its metrics are stale."""
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     caches = []
     if "cache" in record:
@@ -217,9 +238,9 @@ def _read(workspace: Workspace, folder: Path) -> TrainedRecipe:
         caches = [workspace.cache / record["cache"]["folder"] / name for name in names]
     stamp = artifacts.read(folder / "stamp.json")
     assert stamp is not None  # as `folders` has read it
-    predictions = out_of_fold.read(folder)
+    about = record.get("recipe", {}).get("about", "")
     result = evaluation.read(folder)
-    return TrainedRecipe(folder.name, folder, caches, stamp["inputs"], result, predictions)
+    return TrainedRecipe(folder.name, about, folder, caches, stamp["inputs"], result)
 
 
 def _require_same_photos(recipes: list[TrainedRecipe]) -> None:
@@ -257,9 +278,9 @@ def difference(recipe: TrainedRecipe, other: TrainedRecipe) -> tuple[float, floa
 
 
 def _compared(
-    recipe: TrainedRecipe, best: TrainedRecipe, cpu: CpuTime, frontier: bool
+    recipe: TrainedRecipe, difference: tuple[float, float] | None, cpu: CpuTime, frontier: bool
 ) -> ComparedRecipe:
-    gap, gap_se = (None, None) if recipe is best else difference(recipe, best)
+    gap, gap_se = difference or (None, None)
     submission = artifacts.last(recipe.folder / STAMP, SubmissionResult)
     head_files = recipe.folder.glob("head-*")
     return ComparedRecipe(

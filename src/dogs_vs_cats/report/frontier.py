@@ -14,6 +14,7 @@ from dogs_vs_cats.workspace import Workspace
 
 NAME = "frontier.svg"
 Point = tuple[float, float, float, ComparedRecipe]  # milliseconds, log loss, its error
+NAMED = 25  # recipes; where there are more, only those at the frontier have their names
 STEPS = 25  # boxes along a line
 GAP = 7  # points between a recipe's point and its name
 # Where a name may stand, the best first: steps right and up, and which part of it is there.
@@ -75,29 +76,32 @@ def _draw(rows: list[ComparedRecipe]) -> Draw:
 def _name(axes: Any, points: list[Point]) -> None:
     """Write each recipe's name beside its point, where it covers as little as possible."""
     axes.figure.draw_without_rendering()  # or nothing has its place yet
-    taken = _drawn(axes, points)
-    for x, y, _, row in points:
+    taken, inside = _drawn(axes, points), axes.bbox.extents[None]
+    named = [point for point in points if len(points) <= NAMED or point[3].frontier]
+    for x, y, _, row in named:
         label = axes.annotate(
             plots.short(row.name), (x, y), (0, 0), textcoords="offset points", fontsize=9
         )
         label.set_in_layout(False)
 
-        def covered(side: tuple[float, float, str, str], label: Any = label) -> float:
+        def covered(
+            side: tuple[float, float, str, str], label: Any = label, taken: np.ndarray = taken
+        ) -> float:
             """Return the pixels of others that the name covers, and of its own that are cut off."""
             _put(label, side)
             box = label.get_window_extent()
-            return sum(_overlap(box, other) for other in taken) + 9 * (
-                box.width * box.height - _overlap(box, axes.bbox)
-            )
+            outside = box.width * box.height - _overlap(box, inside)[0]
+            return float(_overlap(box, taken).sum() + 9 * outside)
 
         _put(label, min(SIDES, key=covered))
-        taken.append(label.get_window_extent())
+        taken = np.vstack([taken, label.get_window_extent().extents])
 
 
-def _drawn(axes: Any, points: list[Point]) -> list[Any]:
-    """Return boxes, in pixels, around the points, their intervals and the line of the frontier."""
-    from matplotlib.transforms import Bbox
+def _drawn(axes: Any, points: list[Point]) -> np.ndarray:
+    """Return boxes around the points, their intervals and the line of the frontier.
 
+    (n, 4): left, bottom, right, top, in pixels.
+    """
     ends = [[(x, y - error), (x, y + error)] for x, y, error, _ in points]
     joined = [(x, y) for x, y, _, row in points if row.frontier]
     boxes = []
@@ -105,8 +109,8 @@ def _drawn(axes: Any, points: list[Point]) -> list[Any]:
         start, end = axes.transData.transform(line)
         for step in np.linspace(0, 1, STEPS):
             x, y = start + step * (end - start)
-            boxes.append(Bbox.from_extents(x - 2, y - 2, x + 2, y + 2))
-    return boxes
+            boxes.append((x - 2, y - 2, x + 2, y + 2))
+    return np.array(boxes)
 
 
 def _put(label: Any, side: tuple[float, float, str, str]) -> None:
@@ -114,8 +118,8 @@ def _put(label: Any, side: tuple[float, float, str, str]) -> None:
     label.set(position=(GAP * right, GAP * up), ha=horizontal, va=vertical)
 
 
-def _overlap(one: Any, other: Any) -> float:
-    """Return the area, in square pixels, that two boxes share."""
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return max(0.0, width) * max(0.0, height)
+def _overlap(box: Any, others: np.ndarray) -> np.ndarray:
+    """Return (n,) areas, in square pixels, that a box shares with each of `others`, (n, 4)."""
+    low = np.maximum(others[:, :2], box.min)
+    high = np.minimum(others[:, 2:], box.max)
+    return (high - low).clip(0).prod(axis=1)

@@ -7,6 +7,8 @@ from dogs_vs_cats.legible import counted, legible, percent
 
 FOLDER = Path(__file__).parent
 REPORT = "report.html"
+INDEX = "index/index.html"
+INDEX_SCRIPT = "index/index.js"
 STYLE = "style.css"  # that all templates include
 
 

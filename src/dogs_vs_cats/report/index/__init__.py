@@ -1,0 +1,1 @@
+"""The index of all reports: datasets, recipes and submissions on one page."""

@@ -1,0 +1,43 @@
+"""The contents of the index: all datasets, filled into the template."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+
+from dogs_vs_cats.kaggle import ledger
+from dogs_vs_cats.report import template
+from dogs_vs_cats.report.index import datasets
+from dogs_vs_cats.workspace import workspaces
+
+LISTED = 50  # submissions of a dataset
+
+
+@dataclass(frozen=True)
+class RenderedIndex:
+    """html: all of it UTF-8. missing_photos: how many could not be shown."""
+
+    html: str
+    datasets: int
+    recipes: int
+    missing_photos: int
+
+
+def render() -> RenderedIndex:
+    """Return the page of all datasets that were made; UserError if the ledger is not valid."""
+    from markupsafe import Markup
+
+    lines = ledger.read()
+    shown = [datasets.read(workspace, lines) for workspace in workspaces()]
+    known = {one.name for one in shown}
+    script = (template.FOLDER / template.INDEX_SCRIPT).read_text(encoding="utf-8")
+    html = template.fill(
+        template.INDEX,
+        datasets=shown,
+        elsewhere=[line for line in reversed(lines) if line.dataset not in known],
+        listed=LISTED,
+        script=Markup(script),
+        script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    recipes = [one.recipes for one in shown if one.recipes]
+    missing = sum(one.differences.missing for one in recipes if one.differences)
+    return RenderedIndex(html, len(shown), sum(len(one.rows) for one in recipes), missing)

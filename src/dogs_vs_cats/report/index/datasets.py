@@ -1,0 +1,171 @@
+"""Datasets of the index: their recipes, ranked if they are up to date, and their submissions."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
+
+from dogs_vs_cats.analysis import compare
+from dogs_vs_cats.analysis.compare import TrainedRecipe
+from dogs_vs_cats.data import dataset, photos
+from dogs_vs_cats.data.dataset import Dataset
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.kaggle import competitions
+from dogs_vs_cats.kaggle.ledger import LedgerLine
+from dogs_vs_cats.modeling.metrics import group_error
+from dogs_vs_cats.report import frontier, plots
+from dogs_vs_cats.report.index import answers, differences
+from dogs_vs_cats.report.index.answers import Answers
+from dogs_vs_cats.report.index.differences import Differences
+from dogs_vs_cats.report.plots import Plot
+from dogs_vs_cats.workspace import REPORTS, Workspace
+
+OTHER_PHOTOS = "made from other photos, groups or members than there are now"
+OTHER_VERDICTS = "trained on other verdicts than verdicts.csv has now"
+OTHER_FOLDS = "trained on other photos, labels, groups or folds"
+
+
+@dataclass(frozen=True)
+class RecipeRow:
+    """A trained recipe. cells: column of `compare.HEADER` -> text; of a stale recipe, accuracy and
+    log loss alone. page: its report's address seen from the index, "" if there is none. stale: why
+    it is not ranked, "" if it is. warnings: what it does not beat by more than noise.
+    """
+
+    name: str
+    about: str
+    cells: dict[str, str]
+    page: str
+    stale: str
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The trained recipes of a dataset, the stale ones last. frontier: None if no CPU time is
+    known. unmeasured: recipes without a CPU time. differences: None for fewer than two that are up
+    to date.
+    """
+
+    rows: list[RecipeRow]
+    frontier: Plot | None
+    unmeasured: list[str]
+    differences: Differences | None
+
+    @property
+    def best(self) -> RecipeRow | None:
+        return next((row for row in self.rows if not row.stale), None)
+
+
+@dataclass(frozen=True)
+class IndexedDataset:
+    """A dataset. facts, recipes: None where its files can't be read, for the reason in `problem`.
+
+    lines: its submissions, the newest first. past: their scores over time, None if there are none.
+    best_score: the best public score in the dataset's metric, "" if there is none.
+    """
+
+    name: str
+    facts: Dataset | None
+    recipes: Recipes | None
+    problem: str
+    lines: list[LedgerLine]
+    past: Plot | None
+    best_score: str
+
+
+def read(workspace: Workspace, ledger: list[LedgerLine]) -> IndexedDataset:
+    """Return what the index shows of a dataset. ledger: the lines of all datasets.
+
+    What is wrong with one dataset is said in its place: the others are shown all the same.
+    """
+    name = workspace.dataset
+    lines = sorted(
+        (line for line in ledger if line.dataset == name), key=lambda line: line.time, reverse=True
+    )
+    try:
+        facts = dataset.read(workspace)
+        recipes = _recipes(workspace)
+    except (UserError, OSError) as error:
+        return IndexedDataset(name, None, None, str(error), lines, None, "")
+    past = plots.scores_over_time(lines[::-1], facts.metric) if lines else None
+    return IndexedDataset(name, facts, recipes, "", lines, past, best_score(lines, facts.metric))
+
+
+def best_score(lines: list[LedgerLine], metric: str) -> str:
+    """Return the best public score of submissions that are scored by `metric`, "" if none is."""
+    scores = {}
+    for line in lines:
+        if line.public_score and competitions.facts(line.competition).metric == metric:
+            try:
+                scores[line.public_score] = float(line.public_score)
+            except ValueError:
+                continue  # a text of a spreadsheet is no score
+    known = [text for text, score in scores.items() if not math.isnan(score)]
+    lower = metric == "log_loss"
+    return (min if lower else max)(known, key=scores.__getitem__, default="")
+
+
+def _recipes(workspace: Workspace) -> Recipes:
+    trained = [compare.read(workspace, folder) for folder in compare.folders(workspace)]
+    if not trained:
+        return Recipes([], None, [], None)
+    table = photos.train(photos.read(workspace)).reset_index(drop=True)
+    classes = photos.read_classes(workspace)
+    stale = _stale(workspace, trained)
+    said: dict[str, Answers] = {}
+    for recipe in compare.ordered([one for one in trained if one.name not in stale]):
+        own = answers.read(recipe.folder, table, classes)
+        if own is None:
+            stale[recipe.name] = OTHER_FOLDS
+        else:
+            said[recipe.name] = own
+    by_name = {recipe.name: recipe for recipe in trained}
+    compared = compare.compared([by_name[name] for name in said], _gaps(said, table["group"]))
+    rows = [
+        _row(by_name[one.name], dict(zip(compare.HEADER, one.cells(), strict=True)), "")
+        for one in compared
+    ]
+    rows += [_row(one, _figures(one), stale[one.name]) for one in trained if one.name in stale]
+    return Recipes(
+        rows,
+        frontier.plot(compared),
+        compare.unmeasured(compared),
+        differences.between(table, classes, said) if len(said) > 1 else None,
+    )
+
+
+def _stale(workspace: Workspace, trained: list[TrainedRecipe]) -> dict[str, str]:
+    """Return name -> why its figures are not of the photos and verdicts that there are now."""
+    stale = dict.fromkeys(compare.outdated(workspace, trained), OTHER_VERDICTS)
+    stale |= dict.fromkeys(compare.stale(workspace, trained), OTHER_PHOTOS)
+    for recipe in trained:
+        members = [name for name, _ in recipe.inputs.get("members", []) if name in stale]
+        if members:
+            stale.setdefault(recipe.name, f"its member {members[0]} is stale")
+    return stale
+
+
+def _gaps(said: dict[str, Answers], groups: pd.Series) -> dict[str, tuple[float, float]]:
+    """Return name -> its mean log loss minus that of the first recipe, and the standard error."""
+    if not said:
+        return {}
+    numbers = groups.factorize()[0]  # (n,) int: quicker to compare than texts
+    best, *others = said
+    gaps = {name: said[name].losses - said[best].losses for name in others}  # (n,)
+    return {name: (float(x.mean()), group_error(x, numbers)) for name, x in gaps.items()}
+
+
+def _figures(recipe: TrainedRecipe) -> dict[str, str]:
+    (row,) = compare.compared([recipe], {})
+    cells = dict(zip(compare.HEADER, row.cells(), strict=True))
+    return {name: cells[name] for name in ("accuracy", "log loss")}
+
+
+def _row(recipe: TrainedRecipe, cells: dict[str, str], stale: str) -> RecipeRow:
+    page = Path(recipe.folder.parent.name, f"{recipe.name}.html")
+    there = (REPORTS / page).exists()
+    address = quote(str(page), errors="surrogateescape") if there else ""
+    return RecipeRow(recipe.name, recipe.about, cells, address, stale, recipe.result.warnings())
