@@ -2,9 +2,9 @@
 
 data/<dataset>/verdicts.csv has a row for each such photo: photo, its id or path in photos.csv, or
 as much of the end of the path as it takes; verdict: keep, drop, or the name of its true class; why,
-a remark that may be blank. The file is the user's:
-nothing here writes or removes it. Heads are trained as it says, but always measured on the labels
-as they came: leaving out the photos they get wrong would make them look better.
+a remark that may be blank. The file is the user's: only `make review` writes it, a decision at a
+time (verdict_writer.py), and no stage does. Heads are trained as it says, but always measured on
+the labels as they came: leaving out the photos they get wrong would make them look better.
 """
 
 import csv
@@ -39,7 +39,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """A row of the file: the line that it begins in, the photo's name as it is written there."""
 
     line: int
@@ -53,7 +53,7 @@ def changes(workspace: Workspace) -> dict[str, str]:
     {} if there is no file. UserError if the file can't be parsed, has a photo twice, or a name that
     may be several; whether its photos and classes exist is not checked. Standard library only.
     """
-    rows = _rows(workspace).items()
+    rows = rows_of(workspace).items()
     return {photo: row.verdict.verdict for photo, row in rows if row.verdict.verdict != KEEP}
 
 
@@ -65,7 +65,7 @@ def read(workspace: Workspace, table: "pd.DataFrame", classes: list[str]) -> dic
     """
     from dogs_vs_cats.data import photos
 
-    rows = _rows(workspace)
+    rows = rows_of(workspace)
     ids = set(photos.train(table)["id"]) if rows else set()
     by_form = {same_form(name): name for name in classes}
     decided = {}
@@ -123,11 +123,11 @@ def counts(verdicts: dict[str, Verdict], table: "pd.DataFrame") -> dict[str, int
     return {"dropped": dropped, "relabelled": len(verdicts) - dropped - kept}
 
 
-def _rows(workspace: Workspace) -> dict[str, _Row]:
+def rows_of(workspace: Workspace) -> dict[str, Row]:
     """Return photo id -> its row; a name that no labelled photo has stands for itself."""
     parsed = _parsed(workspace)
     ids, names = _names(workspace) if parsed else ([], None)
-    rows: dict[str, _Row] = {}
+    rows: dict[str, Row] = {}
     for row in parsed:
         matches = names.find(row.name) if names else []
         if len(matches) > 1:
@@ -155,7 +155,7 @@ def _names(workspace: Workspace) -> tuple[list[str], PhotoNames | None]:
     return ids, PhotoNames(ids, [remote.place(row["path"]) for row in rows], Path())
 
 
-def _parsed(workspace: Workspace) -> list[_Row]:
+def _parsed(workspace: Workspace) -> list[Row]:
     path = workspace.verdicts
     rows = []
     start, has_header = 1, False
@@ -176,7 +176,7 @@ def _parsed(workspace: Workspace) -> list[_Row]:
                     "blank why still needs its comma, and one with a comma needs quotes around it."
                 )
             photo, verdict, why = row
-            rows.append(_Row(line, photo, Verdict(verdict, why)))
+            rows.append(Row(line, photo, Verdict(verdict, why)))
     except csv.Error as error:
         raise UserError(
             f"{path} is no valid CSV from line {start} on: {error}. Look for a quote that is not "
