@@ -7,7 +7,7 @@ import pytest
 
 from dogs_vs_cats import files
 from dogs_vs_cats.data import photos, verdict_writer, verdicts
-from dogs_vs_cats.data.verdict_writer import EditedMeanwhile
+from dogs_vs_cats.data.verdict_writer import EditedMeanwhileError
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 
@@ -106,12 +106,12 @@ def test_a_file_that_was_edited_meanwhile_is_left_as_it_is():
         lambda: verdict_writer.write(WORKSPACE, "dog.1", "cat", "", ""),
         lambda: verdict_writer.put_back(WORKSPACE, None, first.digest),
     ):
-        with pytest.raises(EditedMeanwhile, match="changed meanwhile"):
+        with pytest.raises(EditedMeanwhileError, match="changed meanwhile"):
             attempt()
     assert written() == HEADER + "cat.1,dog,by hand\n"
     seen = verdict_writer.digest(WORKSPACE)
     WORKSPACE.verdicts.unlink()
-    with pytest.raises(EditedMeanwhile):
+    with pytest.raises(EditedMeanwhileError):
         verdict_writer.write(WORKSPACE, "dog.1", "cat", "", seen)
     assert not WORKSPACE.verdicts.exists()
 

@@ -15,11 +15,10 @@ from dogs_vs_cats.data.verdicts import COLUMNS, DROP, KEEP, Row
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 
-
 BYTE_ORDER_MARK = "\ufeff"
 
 
-class EditedMeanwhile(UserError):
+class EditedMeanwhileError(UserError):
     """verdicts.csv is not as the maker of a decision saw it; nothing was written."""
 
 
@@ -49,7 +48,7 @@ def write(workspace: Workspace, photo: str, verdict: str, why: str, seen: str) -
     """Write a verdict, one of `choices`, on a training photo, named by its id.
 
     A row that the photo has keeps its name, remark and place; a new one gets the remark `why`.
-    seen: `digest` of the file that the decision was made on; EditedMeanwhile if it has another by
+    seen: `digest` of the file that the decision was made on; EditedMeanwhileError if it has another by
     now. UserError if the file can't be parsed, or can't name the photo. OSError if it can't be
     written: it is then as it was.
     """
@@ -135,10 +134,10 @@ def _digest(data: bytes | None) -> str:
 
 
 def _unchanged(workspace: Workspace, seen: str) -> bytes | None:
-    """Return the file's bytes; EditedMeanwhile if they are not those that were seen."""
+    """Return the file's bytes; EditedMeanwhileError if they are not those that were seen."""
     data = _bytes(workspace)
     if _digest(data) != seen:
-        raise EditedMeanwhile(
+        raise EditedMeanwhileError(
             f"{workspace.verdicts} was changed meanwhile, by hand or in another window. Nothing "
             "was written. You see the file as it is now: decide again."
         )
