@@ -37,7 +37,7 @@ SAME_BYTES: dict[str, str] = {
         "9423f53fb2240101f6ca81b5e0c4ba099974955440d977b8515892174294fa96"
     ),
     # data.verdicts
-    "9a18d5c753aaa9ad09adec6684bf82616f5ff1e522098a92c5c8c120e495dad2": (
+    "de531160d00bb66816182abf9ba15644fab75e0470a269b467cb1453b03f2d30": (
         "415fcb950ff4e063b642a714ec754163ae572c35f8e16cc736b6d0a9ab8e4624"
     ),
     # features.quantisation_samples

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dogs_vs_cats import files
 from dogs_vs_cats.data import verdicts
-from dogs_vs_cats.data.verdicts import COLUMNS, DROP, KEEP, Row
+from dogs_vs_cats.data.verdicts import COLUMNS, DROP, KEEP, LabelledPhotos, Row
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.workspace import Workspace
 
@@ -44,13 +44,20 @@ def choices(classes: list[str]) -> list[str]:
     return [*words, *(name for name in classes if name not in (KEEP, DROP))]
 
 
-def write(workspace: Workspace, photo: str, verdict: str, why: str, seen: str) -> Written:
+def write(
+    workspace: Workspace,
+    photo: str,
+    verdict: str,
+    why: str,
+    seen: str,
+    named: LabelledPhotos | None = None,
+) -> Written:
     """Write a verdict, one of `choices`, on a training photo, named by its id.
 
     A row that the photo has keeps its name, remark and place; a new one gets the remark `why`.
-    seen: `digest` of the file that the decision was made on; EditedMeanwhileError if it has another by
-    now. UserError if the file can't be parsed, or can't name the photo. OSError if it can't be
-    written: it is then as it was.
+    seen: `digest` of the file that the decision was made on; EditedMeanwhileError if it is another
+    one now. named: as in `verdicts.changes`. UserError if the file can't be parsed, or can't name
+    the photo. OSError if it can't be written: it is then as it was.
     """
     try:
         photo.encode()
@@ -61,7 +68,7 @@ def write(workspace: Workspace, photo: str, verdict: str, why: str, seen: str) -
         ) from error
     with files.locked(workspace.data / ".verdicts.lock", "verdicts"):
         before = _unchanged(workspace, seen)
-        row = verdicts.rows_of(workspace).get(photo)
+        row = verdicts.rows_of(workspace, named).get(photo)
         text = (before or b"").decode()
         if row:
             text = _replaced(text, row, verdict)
