@@ -1,6 +1,6 @@
 """Serve a page on this machine where a trained recipe predicts the photos dropped on it."""
 
-from dogs_vs_cats import console, environment, progress
+from dogs_vs_cats import console, environment, local_server, progress
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.workspace import current_workspace
@@ -11,13 +11,11 @@ PORT = 8017
 def main() -> None:
     parser = console.arguments(__doc__)
     free = f"0 takes any free one (default: {PORT})"
-    parser.add_argument("--port", type=port, default=PORT, help=free)
+    parser.add_argument("--port", type=console.port, default=PORT, help=free)
     parser.add_argument("--check", action="store_true", help="only say whether the port is free")
     args = parser.parse_args()
     if args.check:
-        from dogs_vs_cats.inference import web_app
-
-        web_app.listening(args.port).close()
+        local_server.listening(args.port, "make try").close()
         return
     recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
@@ -27,18 +25,13 @@ def main() -> None:
 
     from dogs_vs_cats.inference import web_app
 
-    with web_app.listening(args.port) as listener:
+    with local_server.listening(args.port, "make try") as listener:
         progress.say(f"try: {workspace.dataset}, {recipe.name}: loading")
-        server = web_app.server(web_app.load(workspace, recipe, engine, args.threads), listener)
-        address = f"http://{web_app.HOST}:{listener.getsockname()[1]}"
-        progress.say(f"try: ready at {address} (Ctrl-C ends it)")
+        model = web_app.load(workspace, recipe, engine, args.threads)
+        server = local_server.server(web_app.app(model), listener)
+        progress.say(f"try: ready at {local_server.address(listener)} (Ctrl-C ends it)")
         server.run()  # it ends on Ctrl-C, without an exception
     raise KeyboardInterrupt
-
-
-def port(text: str) -> int:
-    """Return the port in an option's text; a type for argparse."""
-    return console.whole_number(text, 0, 65535)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ SAME_BYTES: dict[str, str] = {
         "9423f53fb2240101f6ca81b5e0c4ba099974955440d977b8515892174294fa96"
     ),
     # data.verdicts
-    "3b6f43b0d1ff7712d8912600baaadef67c46279723e0be8b8d5021ac3b93840f": (
+    "de531160d00bb66816182abf9ba15644fab75e0470a269b467cb1453b03f2d30": (
         "415fcb950ff4e063b642a714ec754163ae572c35f8e16cc736b6d0a9ab8e4624"
     ),
     # features.quantisation_samples

@@ -192,6 +192,11 @@ def whole_number(text: str, least: int, most: int = 1_000_000) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """Return the port in an option's text; a type for argparse."""
+    return whole_number(text, 0, 65535)
+
+
 def printable(text: str) -> str:
     """Return `text`, quoted and escaped if a terminal would not show it as it is."""
     return text if text.isprintable() else repr(text)

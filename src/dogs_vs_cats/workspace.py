@@ -55,7 +55,7 @@ class Workspace:
 
     @property
     def verdicts(self) -> Path:
-        """The user's decisions about doubtful labels; no stage changes it."""
+        """The user's decisions about doubtful labels; only `make review` writes it."""
         return self.data / "verdicts.csv"
 
     @property

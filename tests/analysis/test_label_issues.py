@@ -85,8 +85,10 @@ def test_labels_that_all_recipes_contradict_come_first_with_the_reason(here):
     # Next those that recipes are not sure of, or disagree about.
     third, fourth = found[2:4]
     assert {third.id, fourth.id} == {"p.30", "p.31"}
-    assert next(x for x in found if x.id == "p.30").why == "1 of 2 recipes disagree"
-    assert found[-1].why == "agrees with its label"
+    assert first.reason == label_issues.ANOTHER_CLASS
+    divided = next(x for x in found if x.id == "p.30")
+    assert (divided.why, divided.reason) == ("1 of 2 recipes disagree", label_issues.DISAGREE)
+    assert found[-1].why == found[-1].reason == label_issues.AGREES == "agrees with its label"
     scores = [x.score for x in found]
     assert scores == sorted(scores)
 
@@ -209,6 +211,7 @@ def test_photos_that_a_user_put_in_one_group_are_duplicates_only_if_they_look_al
     photos.write(PLACE, table)
     found = label_issues.ranked(PLACE, "fast")
     assert {x.id for x in found if x.why.startswith("the same picture")} == {"p.4", "p.5"}
+    assert {x.id for x in found if x.reason == label_issues.SAME_PICTURE} == {"p.4", "p.5"}
     # One that has changed, or is gone, can't be compared.
     was = (PLACE.photos / "5.png").read_bytes()
     (PLACE.photos / "5.png").write_bytes(was[:99])

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats.analysis.label_issues import LabelIssue
+from dogs_vs_cats.analysis.label_issues import ANOTHER_CLASS, LabelIssue
 from dogs_vs_cats.data.verdicts import Verdict
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.legible import counted, legible
-from dogs_vs_cats.modeling import out_of_fold
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 from dogs_vs_cats.report import plots
@@ -143,31 +142,11 @@ def test_characters_that_are_not_printable_are_replaced():
 def test_the_text_to_copy_changes_nothing_and_loses_nothing():
     decided = {"dog.1": Verdict("cat", 'a "cat", I say')}
     issues = [
-        LabelIssue("dog,2", "dog", "cat", 0.1, {}, {}, "fast says cat"),
-        LabelIssue("dog\udcff", "dog", "cat", 0.1, {}, {}, "fast says cat"),
+        LabelIssue("dog,2", "dog", "cat", 0.1, {}, {}, "fast says cat", ANOTHER_CLASS),
+        LabelIssue("dog\udcff", "dog", "cat", 0.1, {}, {}, "fast says cat", ANOTHER_CLASS),
     ]
     assert list(csv.reader(verdicts.csv_text(decided, issues).splitlines())) == [
         ["photo", "verdict", "why"],
         ["dog.1", "cat", 'a "cat", I say'],
         ["dog,2", "keep", "fast says cat"],
     ]
-
-
-def test_the_effect_of_verdicts_is_paired_by_photo_on_the_original_labels(here):
-    after = predict([0.8, 0.9, 0.4, 0.2, 0.7], [1, 1, 1, 0, 0])
-    assert verdicts.effects(here, after, {}) == []
-    p = np.array([0.7, 0.4, 0.6, 0.8, 0.1])  # of 4, 3, 2, 1 and 0
-    table = pd.DataFrame({"id": list("43210"), "group": list("43210"), "fold": 0})
-    table["label"] = ["cat", "cat", "dog", "dog", "dog"]
-    both = np.stack([1 - p, p], axis=1)
-    out_of_fold.write(here, table, ["cat", "dog"], both, both)
-    (here / out_of_fold.NAME).rename(here / out_of_fold.WITHOUT)
-    decided = {"0": Verdict("drop", ""), "1": Verdict("dog", ""), "4": Verdict("dog", "")}
-    everything, unchanged = verdicts.effects(here, after, decided)
-    differences = np.log([0.1 / 0.8, 0.8 / 0.9, 0.6 / 0.4, 0.6 / 0.8, 0.3 / 0.3])
-    assert (everything.photos, unchanged.photos) == (5, 3)
-    assert everything.log_loss == pytest.approx(differences.mean())
-    assert everything.log_loss_se == pytest.approx(np.std(differences, ddof=1) / np.sqrt(5))
-    assert everything.accuracy == pytest.approx(0)  # 0 became right, 2 wrong
-    assert unchanged.log_loss == pytest.approx(differences[1:4].mean())
-    assert unchanged.accuracy == pytest.approx(-1 / 3)

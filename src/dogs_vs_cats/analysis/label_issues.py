@@ -29,6 +29,11 @@ SCORE = (
 # Weights fall by a factor of e for each 1/30 nat of log loss. 10 to 100 found about as many flipped
 # labels; with much more, one recipe has all the weight and none can disagree with it.
 SHARPNESS = 30
+# Kinds of reasons to look at a photo.
+SAME_PICTURE = "the same picture, labelled differently"
+ANOTHER_CLASS = "another class is more probable"
+DISAGREE = "some recipes disagree"
+AGREES = "agrees with its label"
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ class LabelIssue:
     """A photo to look at. label: its class; guess: the most probable class by the evidence.
 
     score: SCORE. evidence: recipe -> the probability of the label that score, guess and why come
-    from. heads: the same by the recipe's heads, before calibration. why: a reason to look at it.
+    from. heads: the same by the recipe's heads, before calibration. why: a reason to look at it;
+    reason: its kind, SAME_PICTURE, ANOTHER_CLASS, DISAGREE or AGREES.
     """
 
     id: str
@@ -46,6 +52,7 @@ class LabelIssue:
     evidence: dict[str, float]
     heads: dict[str, float]
     why: str
+    reason: str
 
 
 def ranked(workspace: Workspace, recipe: str, engine: Engine | None = None) -> list[LabelIssue]:
@@ -69,8 +76,11 @@ def ranked(workspace: Workspace, recipe: str, engine: Engine | None = None) -> l
         cell = row, first.labels[row]
         of_label = {name: float(p[cell]) for name, p in evidence.items()}
         of_heads = {name: float(predictions.raw[cell]) for name, predictions in recipes.items()}
-        why = twins.get(photo) or _why(label, guess, votes)
-        issues.append(LabelIssue(photo, label, guess, float(scores[row]), of_label, of_heads, why))
+        reason, why = _why(label, guess, votes)
+        if photo in twins:
+            reason, why = SAME_PICTURE, twins[photo]
+        score = float(scores[row])
+        issues.append(LabelIssue(photo, label, guess, score, of_label, of_heads, why, reason))
     return sorted(issues, key=lambda issue: (issue.id not in twins, issue.score, issue.id))
 
 
@@ -180,13 +190,16 @@ def contradictions(workspace: Workspace, labels: dict[str, str]) -> dict[str, st
     return reasons
 
 
-def _why(label: str, guess: str, votes: dict[str, str]) -> str:
-    """Return why to look at a photo with this label. votes: recipe -> its most probable class."""
+def _why(label: str, guess: str, votes: dict[str, str]) -> tuple[str, str]:
+    """Return why to look at a photo with this label: the kind of reason, and a text.
+
+    votes: recipe -> its most probable class.
+    """
     n = len(votes)
     if guess == label:
         against = sum(vote != label for vote in votes.values())
-        return f"{against} of {n} recipes disagree" if against else "agrees with its label"
+        return (DISAGREE, f"{against} of {n} recipes disagree") if against else (AGREES, AGREES)
     if n == 1:
-        return f"{next(iter(votes))} says {guess}"
+        return ANOTHER_CLASS, f"{next(iter(votes))} says {guess}"
     count = Counter(votes.values())[guess]
-    return f"{'all' if count == n else f'{count} of'} {n} recipes say {guess}"
+    return ANOTHER_CLASS, f"{'all' if count == n else f'{count} of'} {n} recipes say {guess}"

@@ -6,6 +6,7 @@ doubts about a label are better evidence, though its predictions are less accura
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,15 +25,26 @@ POOLINGS = ("avg", "avgmax", "tokens")  # whose features are few enough
 STRENGTH = 0.01  # C: how much a photo counts against large weights
 
 
-def of(
-    workspace: Workspace, recipe: str, engine: Engine, on_fold: Callable[[], None] = lambda: None
-) -> dict[str, np.ndarray] | None:
-    """Return photo id -> (classes,) float64, the probabilities by probes of a recipe's features.
+@dataclass(frozen=True)
+class CachedPhotos:
+    """All training photos with the pooled features that a recipe's heads were trained on.
 
-    Of all training photos, each by a probe that never saw it, trained on labels as verdicts.csv
-    corrects them. None if the recipe's features are not pooled, or those in the cache, computed by
-    `engine`, are not the ones its heads were trained on or not of today's photos. `on_fold` is
-    called after each fold.
+    ids: in the order of `rows`; folds: (n,) int; classes: how many.
+    """
+
+    recipe: str
+    ids: list[str]
+    rows: Rows
+    folds: np.ndarray
+    classes: int
+    views: tuple[str, ...]
+
+
+def cached_photos(workspace: Workspace, recipe: str, engine: Engine) -> CachedPhotos | None:
+    """Return the training photos with a recipe's features, labels as verdicts.csv corrects them.
+
+    None if the recipe's features are not pooled, or those in the cache, computed by `engine`, are
+    not the ones its heads were trained on or not of today's photos.
     """
     record = json.loads((workspace.model(recipe) / "record.json").read_text(encoding="utf-8"))
     if "members" in record["recipe"]:
@@ -47,8 +59,23 @@ def of(
     table, classes = photos.train(photos.read(workspace)), photos.read_classes(workspace)
     rows, _ = training.training_rows(workspace, settings, engine, table, classes)
     views = settings.features.test_views
-    probed = out_of_fold(rows, table["fold"].to_numpy(), len(classes), views, on_fold)
-    return dict(zip(table["id"], probed, strict=True))
+    folds = table["fold"].to_numpy()
+    return CachedPhotos(recipe, table["id"].tolist(), rows, folds, len(classes), views)
+
+
+def of(
+    workspace: Workspace, recipe: str, engine: Engine, on_fold: Callable[[], None] = lambda: None
+) -> dict[str, np.ndarray] | None:
+    """Return photo id -> (classes,) float64, the probabilities by probes of a recipe's features.
+
+    Of all training photos, each by a probe that never saw it. None as of `cached_photos`. `on_fold`
+    is called after each fold.
+    """
+    cached = cached_photos(workspace, recipe, engine)
+    if cached is None:
+        return None
+    probed = out_of_fold(cached.rows, cached.folds, cached.classes, cached.views, on_fold)
+    return dict(zip(cached.ids, probed, strict=True))
 
 
 def out_of_fold(

@@ -2,9 +2,9 @@
 
 data/<dataset>/verdicts.csv has a row for each such photo: photo, its id or path in photos.csv, or
 as much of the end of the path as it takes; verdict: keep, drop, or the name of its true class; why,
-a remark that may be blank. The file is the user's:
-nothing here writes or removes it. Heads are trained as it says, but always measured on the labels
-as they came: leaving out the photos they get wrong would make them look better.
+a remark that may be blank. The file is the user's: only `make review` writes it, a decision at a
+time (verdict_writer.py), and no stage does. Heads are trained as it says, but always measured on
+the labels as they came: leaving out the photos they get wrong would make them look better.
 """
 
 import csv
@@ -39,7 +39,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """A row of the file: the line that it begins in, the photo's name as it is written there."""
 
     line: int
@@ -47,25 +47,39 @@ class _Row:
     verdict: Verdict
 
 
-def changes(workspace: Workspace) -> dict[str, str]:
+@dataclass(frozen=True)
+class LabelledPhotos:
+    """What a verdict may name: the ids of the labelled photos, and their names, None of none."""
+
+    ids: list[str]
+    names: PhotoNames | None
+
+
+def changes(workspace: Workspace, named: LabelledPhotos | None = None) -> dict[str, str]:
     """Return photo id -> verdict, for the photos that are not trained on as they came.
 
-    {} if there is no file. UserError if the file can't be parsed, has a photo twice, or a name that
-    may be several; whether its photos and classes exist is not checked. Standard library only.
+    {} if there is no file. named: of `labelled_photos`, where it is known already. UserError if the
+    file can't be parsed, has a photo twice, or a name that may be several; whether its photos and
+    classes exist is not checked. Standard library only.
     """
-    rows = _rows(workspace).items()
+    rows = rows_of(workspace, named).items()
     return {photo: row.verdict.verdict for photo, row in rows if row.verdict.verdict != KEEP}
 
 
-def read(workspace: Workspace, table: "pd.DataFrame", classes: list[str]) -> dict[str, Verdict]:
+def read(
+    workspace: Workspace,
+    table: "pd.DataFrame",
+    classes: list[str],
+    named: LabelledPhotos | None = None,
+) -> dict[str, Verdict]:
     """Return photo id -> verdict, {} if there is no file.
 
-    table: rows of photos.csv, with all training photos. UserError names the line and the photo
-    of a verdict that is unknown, ambiguous, or not on a training photo.
+    table: rows of photos.csv, with all training photos. named: as in `changes`. UserError names the
+    line and the photo of a verdict that is unknown, ambiguous, or not on a training photo.
     """
     from dogs_vs_cats.data import photos
 
-    rows = _rows(workspace)
+    rows = rows_of(workspace, named)
     ids = set(photos.train(table)["id"]) if rows else set()
     by_form = {same_form(name): name for name in classes}
     decided = {}
@@ -123,11 +137,16 @@ def counts(verdicts: dict[str, Verdict], table: "pd.DataFrame") -> dict[str, int
     return {"dropped": dropped, "relabelled": len(verdicts) - dropped - kept}
 
 
-def _rows(workspace: Workspace) -> dict[str, _Row]:
-    """Return photo id -> its row; a name that no labelled photo has stands for itself."""
+def rows_of(workspace: Workspace, named: LabelledPhotos | None = None) -> dict[str, Row]:
+    """Return photo id -> its row; a name that no labelled photo has stands for itself.
+
+    named, and UserError: as in `changes`.
+    """
     parsed = _parsed(workspace)
-    ids, names = _names(workspace) if parsed else ([], None)
-    rows: dict[str, _Row] = {}
+    if named is None:
+        named = labelled_photos(workspace) if parsed else LabelledPhotos([], None)
+    ids, names = named.ids, named.names
+    rows: dict[str, Row] = {}
     for row in parsed:
         matches = names.find(row.name) if names else []
         if len(matches) > 1:
@@ -145,17 +164,18 @@ def _rows(workspace: Workspace) -> dict[str, _Row]:
     return rows
 
 
-def _names(workspace: Workspace) -> tuple[list[str], PhotoNames | None]:
-    """Return the ids of the labelled photos, and their names; [] and None without photos.csv."""
+def labelled_photos(workspace: Workspace) -> LabelledPhotos:
+    """Return the labelled photos of photos.csv, none if there is no such file."""
     if not workspace.table.exists():
-        return [], None
+        return LabelledPhotos([], None)
     with workspace.table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row.get("label") and row.get("path")]
     ids = [row["id"] for row in rows]
-    return ids, PhotoNames(ids, [remote.place(row["path"]) for row in rows], Path())
+    paths = [remote.place(row["path"]) for row in rows]
+    return LabelledPhotos(ids, PhotoNames(ids, paths, Path()))
 
 
-def _parsed(workspace: Workspace) -> list[_Row]:
+def _parsed(workspace: Workspace) -> list[Row]:
     path = workspace.verdicts
     rows = []
     start, has_header = 1, False
@@ -176,7 +196,7 @@ def _parsed(workspace: Workspace) -> list[_Row]:
                     "blank why still needs its comma, and one with a comma needs quotes around it."
                 )
             photo, verdict, why = row
-            rows.append(_Row(line, photo, Verdict(verdict, why)))
+            rows.append(Row(line, photo, Verdict(verdict, why)))
     except csv.Error as error:
         raise UserError(
             f"{path} is no valid CSV from line {start} on: {error}. Look for a quote that is not "

@@ -1,16 +1,11 @@
 """The web app: a page on this machine that predicts the photos dropped on it.
 
-Flask and waitress, on the loopback address only. Uploads stay in memory; the page loads nothing
-from other hosts. Photos are predicted one at a time.
+Uploads stay in memory. Photos are predicted one at a time.
 """
 
 import base64
 import io
-import json
-import logging
 import re
-import secrets
-import socket
 import threading
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,19 +14,19 @@ from typing import Any, cast
 
 from PIL import Image
 
+from dogs_vs_cats import local_server
 from dogs_vs_cats.analysis import grad_cam
 from dogs_vs_cats.analysis.grad_cam import Heatmaps
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.data import pixels
-from dogs_vs_cats.errors import PhotoError, UserError
+from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.inference import predictor
 from dogs_vs_cats.inference.predictor import PhotoBytes, Predictor
 from dogs_vs_cats.legible import legible
 from dogs_vs_cats.modeling.opinion_pool import Pool
 from dogs_vs_cats.workspace import Workspace
 
-HOST = "127.0.0.1"
 LIMIT = 30_000_000  # bytes of a photo
 # Pixels of a photo, but for a JPEG in one scan; decoded, up to 1.4 GB.
 PIXELS = 50_000_000
@@ -39,14 +34,10 @@ SCANS = 100  # of a JPEG, the limit of libtiff and GDAL; a progressive one has a
 # How a scan begins: its marker, and the length of its header, which has 0 to 4 components.
 SCAN = re.compile(rb"\xff\xda\x00(?:\x06\x00|\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 SHOWN = 800  # pixels: the longer side of the photo on the page
-# Connections at once, each with up to LIMIT bytes; further ones wait to be accepted.
-CONNECTIONS = 32
-SENTENCES: dict[int, str | None] = {
+SENTENCES = {
     403: "Only the page itself, at 127.0.0.1 or localhost, may ask for predictions.",
-    404: "There is nothing here. The page is at /.",
     405: "Send a photo with POST. The page is at /.",
     413: f"This is more than {LIMIT // 10**6} MB. Choose a smaller photo.",
-    500: "Something went wrong in the program; the terminal shows what.",
 }
 
 
@@ -147,30 +138,12 @@ def app(model: ExplainedPredictor) -> Any:
     What is refused gets a status of 4xx and {"problem": one sentence}.
     """
     import flask
-    from werkzeug.exceptions import HTTPException
 
-    app = flask.Flask(__name__, template_folder=".", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = LIMIT
-
-    @app.before_request
-    def refuse_other_sites() -> None:
-        # Another site's page could get here by a name that it points to this machine, or by a form.
-        host = flask.request.host.partition(":")[0]
-        origin = flask.request.headers.get("Origin", f"http://{flask.request.host}")
-        if host not in (HOST, "localhost") or origin != f"http://{flask.request.host}":
-            flask.abort(403)
+    app = local_server.application(__name__, LIMIT, SENTENCES)
 
     @app.get("/")
     def page() -> Any:
-        nonce = secrets.token_urlsafe(16)
-        response = flask.make_response(flask.render_template("try.html", nonce=nonce, **model.page))
-        # Only the page's own script runs, and it can reach only this server.
-        response.headers["Content-Security-Policy"] = (
-            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-            "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
-            "form-action 'none'; frame-ancestors 'none'"
-        )
-        return response
+        return local_server.rendered("try.html", **model.page)
 
     @app.post("/predict")
     def predict() -> Any:
@@ -182,74 +155,4 @@ def app(model: ExplainedPredictor) -> Any:
         except PhotoError as error:
             return {"problem": f"This photo can't be read: {error}."}, 422
 
-    @app.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> Any:
-        return {"problem": SENTENCES.get(error.code or 0, error.description)}, error.code
-
-    @app.after_request
-    def keep_nowhere(response: Any) -> Any:
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
-
     return app
-
-
-def listening(port: int) -> socket.socket:
-    """Return a socket bound to a port of the loopback address; with 0 the system chooses one.
-
-    UserError if another program has the port, or we may not take it.
-    """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        # Two may bind but only one can listen. Connections wait for `server`.
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise UserError(
-            f"Can't use port {port} of this machine: {error.strerror}. Run `make try PORT=0`, "
-            "which takes any free port, or name another."
-        ) from error
-    return listener
-
-
-def server(model: ExplainedPredictor, listener: socket.socket) -> Any:
-    """Return a waitress server of the app; `run()` serves until Ctrl-C."""
-    from waitress import create_server
-    from waitress.channel import HTTPChannel
-    from waitress.task import ErrorTask
-
-    class Refusal(ErrorTask):
-        """What waitress refuses by itself, such as a request whose Content-Length is too large."""
-
-        def execute(self) -> None:
-            error = self.request.error
-            sentence = SENTENCES.get(error.code, f"{error.reason}: {error.body}.")
-            body = json.dumps({"problem": sentence}).encode()
-            self.status = f"{error.code} {error.reason}"
-            self.response_headers.append(("Content-Type", "application/json"))
-            self.set_close_on_finish()
-            self.content_length = len(body)
-            self.write(body)
-
-    class Channel(HTTPChannel):
-        error_task_class = Refusal
-
-    # It warns when requests wait for a thread: here that is normal.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    made = create_server(
-        app(model),
-        sockets=[listener],
-        threads=4,
-        connection_limit=CONNECTIONS,
-        max_request_body_size=LIMIT + 1,
-        # Beyond these, data goes to temporary files: nothing does.
-        inbuf_overflow=2 * LIMIT,
-        outbuf_overflow=2 * LIMIT,
-        ident=None,
-    )
-    made.channel_class = Channel
-    return made

@@ -27,6 +27,7 @@ CODE = (
     "analysis.grad_cam",
     "analysis.label_issues",
     "analysis.linear_probe",
+    "analysis.verdict_effects",
     "data.containers",
     "data.inspection",
     "data.jpeg",

@@ -1,0 +1,141 @@
+"""The server of a page on this machine: Flask and waitress, on the loopback address only.
+
+It refuses what other sites' pages ask, and its own page loads nothing from other hosts. What is
+sent to it stays in memory.
+"""
+
+import json
+import logging
+import secrets
+import socket
+from typing import Any
+
+from dogs_vs_cats.errors import UserError
+
+HOST = "127.0.0.1"
+# Connections at once, each with up to `limit` bytes; further ones wait to be accepted.
+CONNECTIONS = 32
+SENTENCES = {
+    403: "Only the page itself, at 127.0.0.1 or localhost, may ask for this.",
+    404: "There is nothing here. The page is at /.",
+    500: "Something went wrong in the program; the terminal shows what.",
+}
+
+
+def application(name: str, limit: int, sentences: dict[int, str]) -> Any:
+    """Return a Flask application for a page at /, whose templates lie beside the module `name`.
+
+    limit: bytes of a request. sentences: status -> what is said of it, beside SENTENCES. What is
+    refused gets a status of 4xx and {"problem": one sentence}.
+    """
+    import flask
+    from werkzeug.exceptions import HTTPException
+
+    app = flask.Flask(name, template_folder=".", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = limit
+    app.config["SENTENCES"] = SENTENCES | sentences
+
+    @app.before_request
+    def refuse_other_sites() -> None:
+        # Another site's page could get here by a name that it points to this machine, or by a form.
+        host = flask.request.host.partition(":")[0]
+        origin = flask.request.headers.get("Origin", f"http://{flask.request.host}")
+        if host not in (HOST, "localhost") or origin != f"http://{flask.request.host}":
+            flask.abort(403)
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Any:
+        sentence = app.config["SENTENCES"].get(error.code, error.description)
+        return {"problem": sentence}, error.code
+
+    @app.after_request
+    def keep_nowhere(response: Any) -> Any:
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    return app
+
+
+def rendered(template: str, **values: Any) -> Any:
+    """Return the response with a page: only its own script runs, and reaches only this server.
+
+    The template gets `nonce` for its <script> and <style>, and `values`.
+    """
+    import flask
+
+    nonce = secrets.token_urlsafe(16)
+    response = flask.make_response(flask.render_template(template, nonce=nonce, **values))
+    response.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+        "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    )
+    return response
+
+
+def listening(port: int, command: str) -> socket.socket:
+    """Return a socket bound to a port of the loopback address; with 0 the system chooses one.
+
+    command: as in `make try`. UserError if another program has the port, or we may not take it.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        # Two may bind but only one can listen. Connections wait for `server`.
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise UserError(
+            f"Can't use port {port} of this machine: {error.strerror}. Run `{command} PORT=0`, "
+            "which takes any free port, or name another."
+        ) from error
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Return the address of the page that is served on a socket."""
+    return f"http://{HOST}:{listener.getsockname()[1]}"
+
+
+def server(app: Any, listener: socket.socket) -> Any:
+    """Return a waitress server of an `application`; `run()` serves until Ctrl-C."""
+    from waitress import create_server
+    from waitress.channel import HTTPChannel
+    from waitress.task import ErrorTask
+
+    sentences, limit = app.config["SENTENCES"], app.config["MAX_CONTENT_LENGTH"]
+
+    class Refusal(ErrorTask):
+        """What waitress refuses by itself, such as a request whose Content-Length is too large."""
+
+        def execute(self) -> None:
+            error = self.request.error
+            sentence = sentences.get(error.code, f"{error.reason}: {error.body}.")
+            body = json.dumps({"problem": sentence}).encode()
+            self.status = f"{error.code} {error.reason}"
+            self.response_headers.append(("Content-Type", "application/json"))
+            self.set_close_on_finish()
+            self.content_length = len(body)
+            self.write(body)
+
+    class Channel(HTTPChannel):
+        error_task_class = Refusal
+
+    # It warns when requests wait for a thread: here that is normal.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    made = create_server(
+        app,
+        sockets=[listener],
+        threads=4,
+        connection_limit=CONNECTIONS,
+        max_request_body_size=limit + 1,
+        # Beyond these, data goes to temporary files: nothing does.
+        inbuf_overflow=2 * limit,
+        outbuf_overflow=2 * limit,
+        ident=None,
+    )
+    made.channel_class = Channel
+    return made

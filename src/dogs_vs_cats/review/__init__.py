@@ -1,0 +1,1 @@
+"""make review: label issues decided in a page on this machine."""
