@@ -18,13 +18,13 @@ from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.config.views import VIEWS
 from dogs_vs_cats.features import (
     cache,
-    held_rows,
     pipeline,
     planning,
     quantisation_samples,
     rates,
     storage_type,
     store,
+    store_files,
     timings,
 )
 from dogs_vs_cats.features.cache import CachedFeatures
@@ -115,7 +115,7 @@ def _build(
         started = time.monotonic()
         for key, draft in drafts.items():
             draft.finish()
-            array = folders[key] / held_rows.ARRAY
+            array = folders[key] / store_files.ARRAY
             stale[key].record([array], CachedFeatures(len(draft.digests), array.stat().st_size))
         times.write += time.monotonic() - started
         times.total += time.monotonic() - started
