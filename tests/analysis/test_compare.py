@@ -86,7 +86,7 @@ def test_recipes_are_sorted_by_log_loss_with_what_they_cost(here, run):
     ]
     assert cells(lines[7])[1:] == ["not measured", "2.0 MB, 70 s", "1.5 MB, 12 s", "3 s"]
     assert cells(lines[8])[1:] == ["not measured", "none", "1.5 MB, 12 s"]
-    assert lines[9:] == ["compare: CPU time not measured: best (features), fast (features)"]
+    assert lines[9] == "compare: CPU time not measured: best (features), fast (features)"
     shown = np.stack([1 - hard(400), hard(400)], axis=1)
     found = metrics.compute(np.ones(400, int), shown, [str(i) for i in range(400)])
     assert best[2] == f"{found.log_loss:.4f} ± {found.log_loss_se:.4f}"
@@ -259,7 +259,7 @@ def test_what_make_train_wrote_can_be_compared(trained):
     tiny, blend = (float(rows[name][1].removesuffix(" ms")) for name in ("tiny", "tiny+other"))
     assert 0 < tiny < blend
     assert rows["tiny"][2] == "yes"
-    assert lines[-1].startswith("compare: reports/source/frontier.svg: ")
+    assert lines[-2].startswith("compare: reports/source/frontier.svg: ")
     drawn = Path("reports/source/frontier.svg").read_text()
     assert all(f">{name}</text>" in drawn for name in ("tiny", "tiny+other"))
     assert ">other</text>" not in drawn

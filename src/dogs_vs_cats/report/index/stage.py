@@ -68,8 +68,7 @@ def artifact() -> Artifact[IndexPage]:
         "ledger": ledger.read(),
         "code": [
             code_keys.code_key(*CODE),
-            *template.digests(template.INDEX),
-            files.digest(template.FOLDER / template.INDEX_SCRIPT),
+            *template.digests(template.INDEX, template.INDEX_SCRIPT),
         ],
         "packages": environment.versions("jinja2", "matplotlib", "numpy", "pandas", "pillow"),
     }
