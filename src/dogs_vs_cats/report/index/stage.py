@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dogs_vs_cats import code_keys, environment, files
+from dogs_vs_cats import artifacts, code_keys, environment, files
 from dogs_vs_cats.artifacts import Artifact
+from dogs_vs_cats.data.dataset import Dataset
 from dogs_vs_cats.features import timings
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.legible import counted
@@ -77,11 +78,12 @@ def artifact() -> Artifact[IndexPage]:
 
 def _shown(workspace: Workspace) -> dict[str, Any]:
     """Return what decides a dataset's part of the page. "" stands for a file that is not there."""
-    single = workspace.data_stamp, workspace.table, workspace.classes, workspace.verdicts
+    single = workspace.table, workspace.classes, workspace.verdicts
     patterns = "stamp.json", "submission.json", timings.NAME
     of_recipes = [path for name in patterns for path in workspace.models.glob(f"*/{name}")]
     pages = [page.name for page in workspace.reports.glob("*.html")]
     return {
+        "data": artifacts.last(workspace.data_stamp, Dataset),
         "files": {
             str(path): files.digest(path) if path.exists() else ""
             for path in (*single, *sorted(of_recipes))
