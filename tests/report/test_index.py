@@ -72,7 +72,7 @@ def test_make_compare_writes_it_with_the_same_differences(pets, run, without_plo
     name, *_, worse, _, verdict = [
         cell for cell in row.removeprefix("compare: ").split("  ") if cell
     ]
-    assert f"{worse.strip()}, {verdict.strip()}" in section("pets")
+    assert f" {worse.strip()}, {verdict.strip()} " in section("pets")
     assert section("pets").index(f"2. {name.strip()}") > section("pets").index("the best")
 
 
@@ -107,11 +107,14 @@ def test_what_is_stale_is_no_dataset_s_best(here, without_plots):
     write_dataset("pets", {"one": luck(1)})
     write_recipe(PLACE, "old", np.full(40, 0.99), photos="another digest")
     write_dataset("empty", {})
+    write_dataset("old", {})
+    write_recipe(Workspace("old"), "stale", luck(1, 10), photos="another digest")
     stage.build()
     loss = f"{-np.log(luck(1)).mean():.4f}"
     overview = words(INDEX.read_text(encoding="utf-8").partition("<section")[0])
     assert f"pets one {loss} ±" in overview
     assert "empty 0 0" in overview
+    assert "old 1 0" in overview
 
 
 def test_a_recipe_no_better_than_a_guess_is_said_to_be_so(here, without_plots):
