@@ -7,12 +7,12 @@ from dogs_vs_cats.legible import counted, legible, percent
 
 FOLDER = Path(__file__).parent
 REPORT = "report.html"
-STYLE = "style.css"  # that all templates include
+SHARED = "style.css", "macros.html"  # that all templates include
 
 
 def digests(template: str) -> list[str]:
-    """Return the sha256 of each file that a page is made from: the template and the style."""
-    return [files.digest(FOLDER / name) for name in (template, STYLE)]
+    """Return the sha256 of each file that a page is made from: the template, style and macros."""
+    return [files.digest(FOLDER / name) for name in (template, *SHARED)]
 
 
 def fill(template: str, **values: object) -> str:
