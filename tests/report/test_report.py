@@ -236,6 +236,7 @@ def test_stale_recipes_and_those_of_other_groups_are_named_and_broken_ones_left_
     run(*REPORT)
     text = text_of(PAGE)
     assert "as they were trained on other photos, labels, groups or folds: other." in text
+    assert "is paired by photo. Not listed, as they were" in text
     assert "folds: other. Made from other photos, groups or members than there are now" in text
     side_by_side, *_ = section_of(PAGE, "recipes").partition("</table>")
     assert re.findall(r'<th scope="row">(.*?)</th>', side_by_side)[:-2] == ["tiny"]
