@@ -15,13 +15,14 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling.metrics import group_error
-from dogs_vs_cats.report import frontier, plots
+from dogs_vs_cats.report import frontier, submission_plot
 from dogs_vs_cats.report.index import answers, differences
 from dogs_vs_cats.report.index.answers import Answers
 from dogs_vs_cats.report.index.differences import Differences
 from dogs_vs_cats.report.plots import Plot
 from dogs_vs_cats.workspace import REPORTS, Workspace
 
+LISTED = 50  # submissions of a dataset
 OTHER_PHOTOS = "made from other photos, groups or members than there are now"
 OTHER_VERDICTS = "trained on other verdicts than verdicts.csv has now"
 OTHER_FOLDS = "trained on other photos, labels, groups or folds"
@@ -63,7 +64,7 @@ class Recipes:
 class IndexedDataset:
     """A dataset. facts, recipes: None where its files can't be read, for the reason in `problem`.
 
-    lines: its submissions, the newest first. past: their scores over time, None if there are none.
+    lines: its submissions, the newest first. past: their scores as a plot, None if there is none.
     best_score: the best public score in the dataset's metric, "" if there is none.
     """
 
@@ -74,6 +75,18 @@ class IndexedDataset:
     lines: list[LedgerLine]
     past: Plot | None
     best_score: str
+
+    @property
+    def submissions(self) -> list[list[str]]:
+        return [[line.recipe or "elsewhere", *cells(line)] for line in self.lines[:LISTED]]
+
+
+def cells(line: LedgerLine) -> list[str]:
+    """Return what the index shows of a submission, but for its recipe."""
+    return [
+        *(line.time[:16].replace("T", " "), line.public_score, line.private_score),
+        *(line.oof_log_loss, line.oof_accuracy, line.competition or "not uploaded"),
+    ]
 
 
 def read(workspace: Workspace, ledger: list[LedgerLine]) -> IndexedDataset:
@@ -90,7 +103,7 @@ def read(workspace: Workspace, ledger: list[LedgerLine]) -> IndexedDataset:
         recipes = _recipes(workspace)
     except (UserError, OSError) as error:
         return IndexedDataset(name, None, None, str(error), lines, None, "")
-    past = plots.scores_over_time(lines[::-1], facts.metric) if lines else None
+    past = submission_plot.submissions(lines[::-1], facts.metric)
     return IndexedDataset(name, facts, recipes, "", lines, past, best_score(lines, facts.metric))
 
 

@@ -40,6 +40,7 @@ CODE = (
     "modeling.metrics",
     "report.frontier",
     "report.plots",
+    "report.submission_plot",
     "report.template",
     "report.thumbnails",
     *(f"report.index.{path.stem}" for path in sorted(HERE.glob("*.py"))),
