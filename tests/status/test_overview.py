@@ -124,7 +124,7 @@ def test_training_that_was_stopped_is_resumable_with_the_time_of_its_other_folds
 
 
 def test_the_time_of_the_next_command_is_that_of_what_is_left(trained, run):
-    """Heads of 5 folds at 100 s each, on 19 photos; or a prediction of 40 test photos at 3 s each."""
+    """Heads of 5 folds at 100 s each, on 19 photos; a prediction of 40 photos at 3 s each."""
     folder = Path("models/source/tiny")
     measured = {timings.FOLDS: (5, 500), timings.PREDICTED: (TESTS, 3 * TESTS)}
     (folder / timings.NAME).unlink()
@@ -170,6 +170,7 @@ def test_all_recipes_that_there_is_something_of_are_shown_the_best_first(trained
     found = blocks(run("status"))
     assert found[name]["heads"] == "stale: recipe changed"
     assert found["tiny+other"]["weights"] == "stale: members changed"
+    assert f"{name} stale" in found["tiny+other"]["members"]
     assert list(found)[2] not in (name, "tiny+other")
     assert "log loss" not in str(found[name])
 

@@ -59,10 +59,7 @@ def _block(workspace: Workspace, status: RecipeStatus, engine: Engine) -> list[s
     recipe = status.known.recipe
     text = _row(recipe.name, recipe.about)
     if isinstance(recipe, Blend):
-        states = [
-            f"{name} {'up to date' if state.result else 'not up to date'}"
-            for name, state in status.heads.items()
-        ]
+        states = [f"{name} {x.text().partition(':')[0]}" for name, x in status.heads.items()]
         text += [*_row("  members", ", ".join(states)), *_row("  weights", status.whole.text())]
     else:
         (features,) = status.features.values()
