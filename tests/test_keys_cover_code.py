@@ -50,6 +50,7 @@ DECIDES_NOTHING = {
     "features.pipeline": "brings photos to the network and its features to the store",
     "features.planning": "says which photos are computed",
     "features.store": "keeps the rows of photos, which storage_type has rounded",
+    "features.store_files": "names of files, and what a store has recorded",
     "features.timings": "seconds",
     "features.weights": "the weights' own hash is in the key",
     "files": "writes what it is given",

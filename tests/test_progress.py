@@ -28,6 +28,18 @@ def test_quick_work_has_no_bar_if_a_delay_is_given(monkeypatch, delay, shown):
     assert ("reading" in terminal.getvalue()) == shown
 
 
+def test_a_bar_begins_with_the_rate_that_is_expected(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress.bar(10_000, "features", " views", expected=25) as bar:
+        assert "[00:00<06:40, 25.00 views/s]" in terminal.getvalue()
+        # The first view comes with its whole batch, 1.3 s after the start.
+        bar.last_print_t -= 1.3
+        bar.update(1)
+        first = terminal.getvalue().rpartition("\r")[2]
+        assert re.search(r"<07:\d\d, 2[0-4]\.\d+ views/s", first)
+
+
 def test_a_line_that_is_said_under_a_bar_stands_above_it(monkeypatch):
     terminal = Terminal()  # that shows both streams
     monkeypatch.setattr("sys.stderr", terminal)

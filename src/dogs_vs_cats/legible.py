@@ -24,3 +24,17 @@ def percent(probability: float) -> str:
     """Return a probability as `99.1%`; one that is less than 1 never becomes 100%."""
     text = f"{probability:.1%}"
     return ">99.9%" if text == "100.0%" and probability < 1 else text
+
+
+def duration(seconds: float) -> str:
+    """Return an estimated time in words: `5 s`, `40 s`, `4 min`, `2.5 h`."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def per_second(rate: float) -> str:
+    """Return a number a second, of two digits or more: `1,250`, `25`, `3.1`, `0.24`."""
+    return f"{rate:,.0f}" if rate >= 9.95 else f"{rate:.2g}"

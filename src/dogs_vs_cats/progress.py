@@ -13,18 +13,27 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
+SEEDED = 10.0  # seconds of an expected rate that count as measured already
+
+
 def bar(
-    total: int, description: str, unit: str = " photos", done: int = 0, delay: float = 0
+    total: int,
+    description: str,
+    unit: str = " photos",
+    done: int = 0,
+    delay: float = 0,
+    expected: float | None = None,
 ) -> "tqdm":
     """Return a tqdm bar over `total` units with rate and time left, on stderr.
 
     done: units that an earlier run finished; they don't count towards the rate. delay: seconds
-    before the bar is shown, so that quick work has none. A bar inside another one is removed when
-    it ends.
+    before the bar is shown, so that quick work has none. expected: units a second; the rate and
+    time left begin with it and follow what is measured. A bar inside another one is removed when it
+    ends.
     """
     from tqdm import tqdm
 
-    return tqdm(
+    shown = tqdm(
         total=total,
         desc=description,
         unit=unit,
@@ -35,6 +44,12 @@ def bar(
         leave=None,
         delay=delay,
     )
+    if expected and not shown.disable:
+        # As if it had been measured: the first tick, a batch that comes at once, decides little.
+        shown._ema_dn(expected * SEEDED)
+        shown._ema_dt(SEEDED)
+        shown.refresh()
+    return shown
 
 
 def say(line: str) -> None:

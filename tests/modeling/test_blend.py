@@ -374,7 +374,7 @@ def test_the_whole_road_twice_is_the_same_csv_and_then_rests(trained, run):
     assert run("features", *BOTH).count("up to date") == 2
     assert run("train", *BOTH).count("up to date") == 3
     assert "up to date" in run("submit", *BOTH)
-    assert run("status", *BOTH).count("up to date") == 5
+    assert run("status", *BOTH).count("up to date") == 9
     # Asking so takes the standard library alone.
     Path("blocker").mkdir()
     for name in "numpy", "scipy", "pandas", "keras", "tensorflow":
@@ -421,7 +421,7 @@ def test_it_is_fitted_again_when_a_member_is_trained_again(trained, run, refuse)
     run("submit", *BOTH)
     Path("other.toml").write_text(LOGISTIC.replace("0.01", "0.02"))
     assert "stale" in refuse("submit", *BOTH)
-    assert run("status", *BOTH).count("stale") == 2
+    assert run("status", *BOTH).count("stale") == 3
     printed = run("train", *BOTH)
     assert printed.count("up to date") == 1
     assert "weights of 2 members in" in printed

@@ -18,19 +18,20 @@ from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.config.views import VIEWS
 from dogs_vs_cats.features import (
     cache,
-    held_rows,
     pipeline,
     planning,
     quantisation_samples,
+    rates,
     storage_type,
     store,
+    store_files,
     timings,
 )
 from dogs_vs_cats.features.cache import CachedFeatures
 from dogs_vs_cats.features.extractor import Extractor
 from dogs_vs_cats.features.planning import Key, Photos
 from dogs_vs_cats.features.timings import Times
-from dogs_vs_cats.legible import counted
+from dogs_vs_cats.legible import counted, duration, per_second
 from dogs_vs_cats.workspace import Workspace, weights_folder
 
 Drafts = dict[Key, store.Draft]
@@ -105,7 +106,7 @@ def _build(
     files.write_text(base / "key.json", json.dumps(inputs, indent=1) + "\n")
     drafts: Drafts = {}
     times = Times()
-    meter = timings.Meter(base)
+    meter = timings.Meter(base, alone=run.cluster is None)
     try:
         for (role, view), path in folders.items():
             geometry = VIEWS[view].geometry()
@@ -114,11 +115,14 @@ def _build(
         started = time.monotonic()
         for key, draft in drafts.items():
             draft.finish()
-            array = folders[key] / held_rows.ARRAY
+            array = folders[key] / store_files.ARRAY
             stale[key].record([array], CachedFeatures(len(draft.digests), array.stat().st_size))
         times.write += time.monotonic() - started
         times.total += time.monotonic() - started
         meter.save()
+    except KeyboardInterrupt:
+        meter.save()
+        raise
     finally:
         for draft in drafts.values():
             draft.close()
@@ -161,22 +165,65 @@ def _fill(
         return counts
     batch = run.batch or engine.batch(settings.size)
     size = sum(len(draft.digests) for draft in drafts.values())
+    # What this machine does alone says nothing of a cluster.
+    rate = None if run.cluster else rates.views(workspace, settings, engine)
+    if rate:
+        _say_estimate(total, size, rate, "measured here before")
     started = time.monotonic()
     with _computing(workspace, settings, engine, batch, run) as (compute, streams):
         times.start = time.monotonic() - started
         started = time.monotonic()
         results = compute(planning.jobs(missing, readable), times)
-        with progress.bar(size, "features", " views", done=size - total) as bar, closing(results):
-            for (role, view, row), vector in results:
-                begun = time.monotonic()
-                draft = drafts[role, view]
-                draft.put(row, vector)
-                meter.made(draft.folder.name)
-                bar.update()
-                times.write += time.monotonic() - begun
+        with closing(results):
+            written, tried = _written(results, drafts, times, meter), 0
+            if rate is None:
+                tried, rate = _trial(written, batch)
+                if tried < total:
+                    _say_estimate(total, size, rate, f"measured on the first {tried:,}")
+            done = size - total + tried
+            with progress.bar(size, "features", " views", done=done, expected=rate) as bar:
+                for _ in written:
+                    bar.update()
         times.total = time.monotonic() - started
     times.waited = max(0.0, times.total - times.compute / streams)
     return counts
+
+
+def _written(
+    results: Iterable[pipeline.Features], drafts: Drafts, times: Times, meter: timings.Meter
+) -> Iterator[None]:
+    """Put features into their drafts, one at each step."""
+    for (role, view, row), vector in results:
+        begun = time.monotonic()
+        draft = drafts[role, view]
+        draft.put(row, vector)
+        meter.made(draft.folder.name)
+        times.write += time.monotonic() - begun
+        yield
+
+
+def _trial(written: Iterator[None], batch: int) -> tuple[int, float]:
+    """Let half a second's views be written, and a batch at least, after the first view.
+
+    Return how many were written, and how many a second. Batches come whole, so a batch's time is
+    that from its first view to the next one's.
+    """
+    count, begun, seconds = 0, 0.0, 0.0
+    for _ in written:
+        count += 1
+        begun = begun or time.monotonic()
+        seconds = time.monotonic() - begun
+        if count > batch and seconds >= rates.ENOUGH:
+            break
+    return count, (count - 1) / seconds if seconds else 0.0
+
+
+def _say_estimate(missing: int, size: int, rate: float, basis: str) -> None:
+    whole = "" if missing == size else f" of {size:,}"
+    progress.say(
+        f"features: {missing:,}{whole} views to compute: about {duration(missing / rate)} at "
+        f"{per_second(rate)} a second, {basis}"
+    )
 
 
 @contextmanager

@@ -2,25 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from dogs_vs_cats.data import digests
+from dogs_vs_cats.features import store_files
 from dogs_vs_cats.features.storage_type import DTYPE
-
-CHUNK = 64  # rows: two to five seconds of VGG16 on two cores
-ARRAY = "features.npy"
-ROWS = "rows.csv"
-# While photos are replaced in place: those whose rows the chunks held before.
-BEFORE = "rows-before.csv"
-CHUNKS = "chunks.jsonl"
-VIEW = "view.json"
-
-Geometry = dict[str, Any]  # of a view, as `View.geometry` returns it
+from dogs_vs_cats.features.store_files import ARRAY, BEFORE, CHUNK, CHUNKS, ROWS, VIEW, Geometry
 
 
 @dataclass(frozen=True)
@@ -76,7 +67,7 @@ class HeldRows:
             array = Array.at(folder / ARRAY)
             listed = digests.read(folder / ROWS)
             before = digests.read(folder / BEFORE) if (folder / BEFORE).exists() else listed[:0]
-            recorded = dict(_recorded(folder / CHUNKS))
+            recorded = dict(store_files.records(folder / CHUNKS))
             shown = json.loads((folder / VIEW).read_text(encoding="ascii"))
         except (OSError, ValueError, EOFError):
             return None  # there is none, or its header is damaged
@@ -130,18 +121,6 @@ def _sha256(data: bytes) -> str:
 def _read(file: BinaryIO, offset: int, size: int) -> bytes:
     file.seek(offset)
     return file.read(size)
-
-
-def _recorded(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield chunk -> its record, in the order in which they were written."""
-    with path.open(encoding="ascii") as file:
-        for line in file:
-            try:
-                entry = json.loads(line)
-                if entry["chunk"] >= 0 and entry["sha256"]:
-                    yield int(entry["chunk"]), entry
-            except (ValueError, KeyError, TypeError):
-                continue  # a line cut off by a kill: that chunk is computed again
 
 
 def _verified(

@@ -21,21 +21,12 @@ from dogs_vs_cats import files
 from dogs_vs_cats.data import digests as digest_files
 from dogs_vs_cats.data.digests import Lookup
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.features import held_rows
-from dogs_vs_cats.features.held_rows import (
-    ARRAY,
-    BEFORE,
-    CHUNKS,
-    ROWS,
-    VIEW,
-    Array,
-    Geometry,
-    HeldRows,
-    chunk_of,
-)
+from dogs_vs_cats.features import held_rows, store_files
+from dogs_vs_cats.features.held_rows import Array, HeldRows, chunk_of
 from dogs_vs_cats.features.storage_type import DTYPE, narrowed
+from dogs_vs_cats.features.store_files import ARRAY, BEFORE, CHUNKS, ROWS, VIEW, Geometry
 
-CHUNK = held_rows.CHUNK
+CHUNK = store_files.CHUNK
 
 
 @dataclass(frozen=True)
@@ -84,7 +75,7 @@ def size_in_place(folder: Path, digests: np.ndarray) -> int:
 
     What an unfinished run wrote is in place; so is a finished store of which some chunks change.
     """
-    partial = _partial(folder)
+    partial = store_files.partial(folder)
     if partial.exists():
         return files.size_of(partial)
     try:
@@ -92,10 +83,6 @@ def size_in_place(folder: Path, digests: np.ndarray) -> int:
     except (OSError, ValueError):
         return 0
     return files.size_of(folder) if same else 0
-
-
-def _partial(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".partial")
 
 
 class Draft:
@@ -113,9 +100,9 @@ class Draft:
         self.digests = digests
         self.shape = (len(digests), dimension)
         self.geometry = geometry
-        self._partial = _partial(folder)
-        self._old = folder.with_name(folder.name + ".old")
-        self._salvage = folder.with_name(folder.name + ".salvage")
+        self._partial = store_files.partial(folder)
+        self._old = store_files.old(folder)
+        self._salvage = store_files.salvage(folder)
         self._header = _header(self.shape)
         self._buffers: dict[int, tuple[np.ndarray, set[int]]] = {}
         held = self._begin()

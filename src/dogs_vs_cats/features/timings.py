@@ -21,6 +21,7 @@ EVERY = 30.0  # seconds after which a run that goes on is recorded
 FOLDS = "folds"
 WEIGHTS = "weights"  # of a blend: one part
 PREDICTED = "predicted"  # test photos
+START = "start"  # the start-up of a run: loading, exporting and warming up the network
 
 
 @dataclass
@@ -44,20 +45,27 @@ class Spent:
     """The time of all runs that made `count` parts.
 
     seconds: by the clock, start-up included. cpu: CPU seconds of all threads, without start-up, for
-    `measured` of the parts: those made since CPU time is recorded.
+    `measured` of the parts: those made since CPU time is recorded. work: seconds by the clock,
+    without start-up, for `timed` of them: those that this machine made alone, since it is recorded.
     """
 
     seconds: float
     count: int
     cpu: float = 0.0
     measured: int = 0
+    work: float = 0.0
+    timed: int = 0
 
 
 @dataclass
 class _Left:
-    """CPU seconds of this process that are left out; below 0: of others, that are counted."""
+    """CPU seconds of this process that are left out; below 0: of others, that are counted.
+
+    clock: seconds by the clock that are left out.
+    """
 
     cpu: float = 0.0
+    clock: float = 0.0
 
 
 _left_out = _Left()
@@ -74,14 +82,20 @@ def cpu() -> float:
     return time.process_time() + children - _left_out.cpu
 
 
+def _working() -> float:
+    """Return the clock, in seconds, that stands still during start-up."""
+    return time.monotonic() - _left_out.clock
+
+
 @contextmanager
 def start_up() -> Iterator[None]:
-    """Leave the CPU time of the block out of `cpu`: it is spent once a run, on no photo."""
-    before = cpu()
+    """Leave the time of the block out of CPU time and work: it is spent once a run, on no photo."""
+    before, begun = cpu(), _working()
     try:
         yield
     finally:
         _left_out.cpu += cpu() - before
+        _left_out.clock += _working() - begun
 
 
 def spent_elsewhere(seconds: float) -> None:
@@ -93,16 +107,17 @@ class Meter:
     """Measures a run from here on and adds it to what earlier runs spent on the parts in a folder.
 
     It is recorded every 30 seconds, so that a run that is killed loses no more than that, and its
-    unrecorded parts count with neither time nor number.
+    unrecorded parts count with neither time nor number. alone: no other machine helps, so that the
+    seconds tell how fast this one is.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, alone: bool = True) -> None:
+        self._folder, self._alone = folder, alone
         self._begin()
 
     def _begin(self) -> None:
         self._counts: dict[str, int] = {}
-        self._clock, self._cpu = time.monotonic(), cpu()
+        self._clock, self._cpu, self._work = time.monotonic(), cpu(), _working()
 
     def made(self, name: str, count: int = 1) -> None:
         """Count parts that the run has made."""
@@ -114,16 +129,24 @@ class Meter:
         """Record the time since the last record, if any part was made in it."""
         if sum(self._counts.values()):
             seconds, spent = time.monotonic() - self._clock, cpu() - self._cpu
-            add(self._folder, seconds, self._counts, spent)
+            work = _working() - self._work if self._alone else None
+            add(self._folder, seconds, self._counts, spent, work)
             self._begin()
 
 
-def add(folder: Path, seconds: float, counts: dict[str, int], cpu: float | None = None) -> None:
+def add(
+    folder: Path,
+    seconds: float,
+    counts: dict[str, int],
+    cpu: float | None = None,
+    work: float | None = None,
+) -> None:
     """Add time to what was spent before on the parts in a folder, shared out by their number.
 
-    counts: name -> how many parts were made. cpu: CPU seconds, None if not measured.
+    counts: name -> how many parts were made. cpu: CPU seconds, work: seconds without start-up;
+    None if not measured.
     """
-    spent, total = _all(folder), sum(counts.values())
+    spent, total = everything(folder), sum(counts.values())
     for name, count in counts.items():
         before, share = spent.get(name, Spent(0.0, 0)), count / total
         spent[name] = Spent(
@@ -131,15 +154,29 @@ def add(folder: Path, seconds: float, counts: dict[str, int], cpu: float | None 
             before.count + count,
             round(before.cpu + (cpu or 0.0) * share, 4),
             before.measured + (0 if cpu is None else count),
+            round(before.work + (work or 0.0) * share, 4),
+            before.timed + (0 if work is None else count),
         )
+    if work is not None and seconds - work > 0.01:
+        before = spent.get(START, Spent(0.0, 0))
+        spent[START] = Spent(round(before.seconds + seconds - work, 2), before.count + 1)
     text = json.dumps({name: asdict(x) for name, x in spent.items()}, indent=1)
     files.write_text(folder / NAME, text + "\n")
 
 
+def everything(folder: Path) -> dict[str, Spent]:
+    """Return name of a part -> what was spent; nothing where the file is not as we write it."""
+    try:
+        content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    return artifacts.decode(dict[str, Spent], content) or {}
+
+
 def read(folder: Path, names: Iterable[str]) -> Spent | None:
     """Return what all runs spent on these parts, or None where nothing was recorded."""
-    everything = _all(folder)
-    spent = [everything[name] for name in names if name in everything]
+    recorded = everything(folder)
+    spent = [recorded[name] for name in names if name in recorded]
     if not spent:
         return None
     return Spent(
@@ -147,6 +184,8 @@ def read(folder: Path, names: Iterable[str]) -> Spent | None:
         sum(x.count for x in spent),
         sum(x.cpu for x in spent),
         sum(x.measured for x in spent),
+        sum(x.work for x in spent),
+        sum(x.timed for x in spent),
     )
 
 
@@ -156,16 +195,7 @@ def cpu_of(folder: Path, name: str, count: int) -> float | None:
     That is what a measured part took on average, times `count`: more parts may have been measured
     (an artifact was made again), or fewer (a run was killed).
     """
-    spent = _all(folder).get(name)
+    spent = everything(folder).get(name)
     if not count:
         return 0.0
     return spent.cpu / spent.measured * count if spent and spent.measured else None
-
-
-def _all(folder: Path) -> dict[str, Spent]:
-    """Return name -> what was spent; nothing where the file is not as we write it."""
-    try:
-        content = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return {}
-    return artifacts.decode(dict[str, Spent], content) or {}
