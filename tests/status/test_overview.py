@@ -1,5 +1,6 @@
 """make status: how far each recipe is, what to run next, about how long that takes."""
 
+import json
 import os
 import re
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dogs_vs_cats.config import engines
 from dogs_vs_cats.features import extractor, timings
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.kaggle.ledger import LedgerLine
@@ -16,6 +18,7 @@ from support.commands import LOGISTIC, PROJECT, TESTS, TINY, called, command
 from support.pictures import encoded, kaggle_folder, picture, write
 
 TINY_RECIPE = ["--recipe", "tiny.toml"]
+OTHER_RECIPE = ["--recipe", "other.toml"]
 
 
 def blocks(printed: str) -> dict[str, dict[str, str]]:
@@ -117,25 +120,38 @@ def test_training_that_was_stopped_is_resumable_with_the_time_of_its_other_folds
     stop_training(monkeypatch, 3)
     found = blocks(run("status", *TINY_RECIPE))
     assert found["tiny"]["heads"] == "resumable: 3 of 5 folds done"
-    assert re.fullmatch(r"make train RECIPE=tiny.toml, about \d+ s", found["tiny"]["next"])
+    for path in Path("models/source/.tiny.partial/checkpoints").glob("fold-*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 60.0}))
+    found = blocks(run("status", *TINY_RECIPE))
+    assert found["tiny"]["next"] == "make train RECIPE=tiny.toml, about 2 min"
     # Another recipe's folds are none of its own.
     Path("tiny.toml").write_text(LOGISTIC.replace("0.01", "0.02"))
     assert blocks(run("status", *TINY_RECIPE))["tiny"]["heads"] == "stale: recipe changed"
+    Path("tiny.toml").write_text(LOGISTIC)
+    assert "train: 2 folds to train: about 2 min, measured here\n" in run("train", *TINY_RECIPE)
 
 
 def test_the_time_of_the_next_command_is_that_of_what_is_left(trained, run):
     """Heads of 5 folds at 100 s each, on 19 photos; a prediction of 40 photos at 3 s each."""
-    folder = Path("models/source/tiny")
+    folder = Path("models/source/other")
     measured = {timings.FOLDS: (5, 500), timings.PREDICTED: (TESTS, 3 * TESTS)}
     (folder / timings.NAME).unlink()
     for name, (count, seconds) in measured.items():
         timings.add(folder, seconds, {name: count}, 1, seconds)
-    (folder / "submission.json").unlink()
-    tiny = blocks(run("status", *TINY_RECIPE))["tiny"]
-    assert tiny["next"] == "make submit RECIPE=tiny.toml, about 2 min"
+    other = blocks(run("status", *OTHER_RECIPE))["other"]
+    assert other["next"] == "make submit RECIPE=other.toml, about 2 min"
     next(folder.glob("head-*")).write_bytes(b"by hand")
-    tiny = blocks(run("status", *TINY_RECIPE))["tiny"]
-    assert tiny["next"] == "make train RECIPE=tiny.toml, about 8 min"
+    other = blocks(run("status", *OTHER_RECIPE))["other"]
+    assert other["next"] == "make train RECIPE=other.toml, about 8 min"
+    assert "train: 5 folds to train: about 8 min, measured here\n" in run("train", *OTHER_RECIPE)
+
+
+def test_a_training_of_two_seconds_is_not_announced(trained, run):
+    folder = Path("models/source/other")
+    (folder / timings.NAME).unlink()
+    timings.add(folder, 1.5, {timings.FOLDS: 5}, 1, 1.5)
+    next(folder.glob("head-*")).write_bytes(b"by hand")
+    assert "measured here" not in run("train", *OTHER_RECIPE)
 
 
 def test_what_has_changed_since_the_heads_were_trained_is_named(trained, run):
@@ -223,9 +239,11 @@ def test_the_next_command_is_for_this_dataset_and_engine(trained, run):
     Path("models/source/tiny/submission.json").unlink()
     tiny = blocks(run("status", *TINY_RECIPE, "--dataset", "source"))["tiny"]
     assert tiny["next"].startswith("make submit RECIPE=tiny.toml DATASET=source")
-    options = [*TINY_RECIPE, "--dataset", "source", "--engine", "openvino"]
+    usual = engines.choose("keras", "auto").precision
+    other = "float32" if usual == "bfloat16" else "bfloat16"
+    options = [*TINY_RECIPE, "--dataset", "source", "--precision", other]
     tiny = blocks(run("status", *options))["tiny"]
     assert tiny["features"] == "none yet"
     assert tiny["heads"] == "stale: engine changed"
-    words = "make features RECIPE=tiny.toml DATASET=source ENGINE=openvino"
+    words = f"make features RECIPE=tiny.toml DATASET=source PRECISION={other}"
     assert tiny["next"].startswith(words)

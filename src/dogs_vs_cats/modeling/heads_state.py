@@ -10,7 +10,8 @@ from typing import Any
 from dogs_vs_cats import artifacts
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
-from dogs_vs_cats.features import features_state
+from dogs_vs_cats.data import dataset
+from dogs_vs_cats.features import features_state, rates
 from dogs_vs_cats.modeling import blend, model_folder, training
 from dogs_vs_cats.modeling.results import Evaluation
 from dogs_vs_cats.workspace import Workspace
@@ -75,6 +76,21 @@ def of(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> HeadsSta
         why = features_state.changed(made, workspace, recipe.features, engine)
         words = ["engine"] if "engine" in why else [*dict.fromkeys([*words[:-1], *why])] or words
     return HeadsState(None, tuple(words) or ("files",), done)
+
+
+def seconds_left(workspace: Workspace, recipe: Recipe, state: HeadsState) -> float | None:
+    """Return about how long the training of the folds takes that are not done.
+
+    As long as those that are done, or as such heads took before; None if there are neither.
+    """
+    labelled = sum(dataset.read(workspace).photos_per_class.values())
+    done = state.done
+    each = (
+        sum(done) / len(done)
+        if done
+        else rates.fold(workspace, recipe, labelled * (FOLDS - 1) // FOLDS)
+    )
+    return None if each is None else (FOLDS - len(done)) * each
 
 
 def _changed_blend(workspace: Workspace, recipe: Blend, engine: Engine) -> tuple[str, ...]:

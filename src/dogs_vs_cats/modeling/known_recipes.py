@@ -4,13 +4,15 @@ Standard library alone.
 """
 
 import json
+import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats.config import recipe_files, recipes
+from dogs_vs_cats.config import engines, recipe_files, recipes
+from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
-from dogs_vs_cats.workspace import Workspace
+from dogs_vs_cats.workspace import CURRENT, Workspace
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,18 @@ class KnownRecipe:
 
     called: str
     recipe: Recipe | Blend
+
+    def command(self, target: str, workspace: Workspace, engine: Engine) -> str:
+        """Return `make train RECIPE=light`, with the dataset and the engine if they are others."""
+        words = ["make", target, f"RECIPE={shlex.quote(self.called)}"]
+        current = CURRENT.read_text(encoding="utf-8").strip() if CURRENT.exists() else ""
+        if current != workspace.dataset:
+            words.append(f"DATASET={workspace.dataset}")
+        if engine.name != engines.ENGINES[0]:
+            words.append(f"ENGINE={engine.name}")
+        if engine != engines.choose(engine.name, "auto"):
+            words.append(f"PRECISION={engine.precision}")
+        return " ".join(words)
 
 
 def files() -> list[str]:

@@ -1,13 +1,11 @@
 """The overview: the lines of `make status`. Standard library alone."""
 
 import math
-import shlex
 import textwrap
 import time
 from pathlib import Path
 
 from dogs_vs_cats import files
-from dogs_vs_cats.config import engines
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend
 from dogs_vs_cats.data import dataset
@@ -16,7 +14,7 @@ from dogs_vs_cats.legible import duration
 from dogs_vs_cats.status import recipe_status, recipes_here
 from dogs_vs_cats.status.recipe_status import RecipeStatus
 from dogs_vs_cats.status.recipes_here import RecipesHere
-from dogs_vs_cats.workspace import CURRENT, Workspace, weights_folder
+from dogs_vs_cats.workspace import Workspace, weights_folder
 
 WIDTH, INDENT = 80, 12  # characters
 
@@ -75,17 +73,11 @@ def _next(workspace: Workspace, status: RecipeStatus, engine: Engine) -> str:
     """Return `make features RECIPE=light, about 4 min` or the like."""
     if status.next is None:
         return "nothing to do"
-    words = ["make", status.next.target]
-    if status.next.target != "scores":
-        words.append(f"RECIPE={shlex.quote(status.known.called)}")
-        if CURRENT.read_text(encoding="utf-8").strip() != workspace.dataset:
-            words.append(f"DATASET={workspace.dataset}")
-        if engine.name != engines.ENGINES[0]:
-            words.append(f"ENGINE={engine.name}")
-        if engine != engines.choose(engine.name, "auto"):
-            words.append(f"PRECISION={engine.precision}")
-    seconds = status.next.seconds
-    return " ".join(words) + ("" if seconds is None else f", about {duration(seconds)}")
+    target, seconds = status.next.target, status.next.seconds
+    if target == "scores":
+        return "make scores"
+    command = status.known.command(target, workspace, engine)
+    return command if seconds is None else f"{command}, about {duration(seconds)}"
 
 
 def _photos(workspace: Workspace) -> str:

@@ -11,7 +11,7 @@ from dogs_vs_cats.features.features_state import FeaturesState
 from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling import heads_state
-from dogs_vs_cats.modeling.heads_state import FOLDS, HeadsState
+from dogs_vs_cats.modeling.heads_state import HeadsState
 from dogs_vs_cats.modeling.known_recipes import KnownRecipe
 from dogs_vs_cats.submission import csv_state
 from dogs_vs_cats.submission.csv_state import CsvState
@@ -75,40 +75,35 @@ def _computing(
     states: dict[str, FeaturesState],
 ) -> float | None:
     """Return the seconds of `make features`."""
-    total = 0.0
+    each: list[float | None] = []
     for name, member in members.items():
         missing = states[name].missing
-        rate = rates.views(workspace, member.features, engine)
-        if missing and rate is None:
-            return None
-        if missing and rate:
-            total += rates.start_up(workspace, member.features, engine) + missing / rate
-    return total
+        rate = rates.views(workspace, member.features, engine) if missing else None
+        start = rates.start_up(workspace, member.features, engine)
+        each.append(start + missing / rate if rate else None if missing else 0.0)
+    return _sum(each)
 
 
 def _training(
     workspace: Workspace, members: dict[str, Recipe], states: dict[str, HeadsState]
 ) -> float | None:
     """Return the seconds of `make train`, the weights of a blend, which take few, left out."""
-    photos = sum(dataset.read(workspace).photos_per_class.values()) * (FOLDS - 1) // FOLDS
-    total = 0.0
-    for name, member in members.items():
-        if states[name].result is not None:
-            continue
-        done = states[name].done
-        each = sum(done) / len(done) if done else rates.fold(workspace, member, photos)
-        if each is None:
-            return None
-        total += (FOLDS - len(done)) * each
-    return total
+    behind = [name for name, state in states.items() if state.result is None]
+    each = [heads_state.seconds_left(workspace, members[name], states[name]) for name in behind]
+    return _sum(each)
 
 
 def _predicting(workspace: Workspace, members: dict[str, Recipe]) -> float | None:
     """Return the seconds of predicting the test photos."""
-    each = [rates.predicted(workspace, member) for member in members.values()]
-    known = [x for x in each if x is not None]
     photos = dataset.read(workspace).test_photos
-    return sum(known) * photos if len(known) == len(each) else None
+    each = _sum([rates.predicted(workspace, member) for member in members.values()])
+    return None if each is None else photos * each
+
+
+def _sum(seconds: list[float | None]) -> float | None:
+    """Return the sum; None if one is not known."""
+    known = [x for x in seconds if x is not None]
+    return sum(known) if len(known) == len(seconds) else None
 
 
 def _sending(workspace: Workspace, csv: CsvState) -> NextCommand | None:
