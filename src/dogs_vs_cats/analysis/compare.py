@@ -235,7 +235,9 @@ def _require_same_photos(recipes: list[TrainedRecipe]) -> None:
             same.append(recipe.name)
     if len(kinds) == 1:
         return
-    parts = "; ".join(f"{', '.join(names)}: {counted(len(photos), 'photo')}" for photos, names in kinds)
+    parts = "; ".join(
+        f"{', '.join(names)}: {counted(len(photos), 'photo')}" for photos, names in kinds
+    )
     (first, _), (second, _) = kinds[:2]
     example = sorted(first ^ second)[0][0]
     raise UserError(

@@ -135,7 +135,9 @@ def _require_same(name: str, first: "Predictions", other: str, second: "Predicti
     differ = sorted(photo for photo in one.keys() | two.keys() if one.get(photo) != two.get(photo))
     if differ:
         photo = differ[0]
-        what = f"They differ in {counted(len(differ), 'photo')}: {photo} is {_text(one, photo)} and "
+        what = (
+            f"They differ in {counted(len(differ), 'photo')}: {photo} is {_text(one, photo)} and "
+        )
         what += _text(two, photo)
     else:
         what = f"Their classes are {', '.join(first.classes)} and {', '.join(second.classes)}"
