@@ -14,9 +14,11 @@ from dogs_vs_cats.data import photos
 from dogs_vs_cats.features import timings
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.kaggle.ledger import LedgerLine
+from dogs_vs_cats.modeling import checkpoints
 from dogs_vs_cats.report import page, template
 from dogs_vs_cats.report.index import answers, datasets, differences, stage
 from dogs_vs_cats.workspace import Workspace
+from support.commands import TINY
 from support.index_pages import (
     INDEX,
     data,
@@ -90,17 +92,27 @@ def test_a_stale_recipe_is_marked_and_not_ranked(pets, without_plots):
     stage.build()
     text = section("pets")
     for name, why in {
-        "photos": datasets.OTHER_PHOTOS,
-        "verdicts": datasets.OTHER_VERDICTS,
-        "folds": datasets.OTHER_FOLDS,
-        "blend": "its member photos is stale",
+        "photos": "stale: photos changed",
+        "verdicts": "stale: verdicts changed",
+        "folds": datasets.OTHER_PHOTOS,
+        "blend": "stale: members changed",
     }.items():
         row = text[text.index(f" {name} what {name} is") :]
-        assert row.startswith(f" {name} what {name} is Stale, not ranked: {why}. ")
+        assert row.startswith(f" {name} what {name} is Not ranked ({why})")
         assert "0.0101 ± " in row[:200]
-    assert text.index("1. ") < text.index("2. ") < text.index("Stale, not ranked")
+    assert "Not ranked (stale: photos changed): make train RECIPE=photos.toml" in text
+    assert text.index("1. ") < text.index("2. ") < text.index("Not ranked")
     assert "3. " not in text
     assert sorted(data("pets")["recipes"]) == ["one", "two"]
+
+
+def test_a_recipe_whose_training_was_stopped_is_named(pets, without_plots):
+    shutil.copy("tiny.toml", "half.toml")
+    journal = PLACE.models / ".half.partial" / checkpoints.NAME
+    journal.mkdir(parents=True)
+    (journal / "inputs.json").write_text("{}")
+    stage.build()
+    assert "Without figures: half (none yet): make train RECIPE=half.toml" in section("pets")
 
 
 def test_what_is_stale_is_no_dataset_s_best(here, without_plots):
@@ -271,6 +283,7 @@ def test_a_photo_in_a_bucket_is_not_fetched(pets, without_plots):
 @pytest.mark.parametrize(
     "changed",
     [
+        "recipe",
         "verdicts",
         "heads",
         "timings",
@@ -290,6 +303,7 @@ def test_what_it_shows_decides_whether_it_is_up_to_date(
     stage.build()
     assert stage.artifact().fresh()
     change = {
+        "recipe": lambda: Path("one.toml").write_text(TINY.replace("epochs = 3", "epochs = 4")),
         "verdicts": lambda: PLACE.verdicts.write_text("photo,verdict,why\nphoto.1,drop,\n"),
         "heads": lambda: write_recipe(PLACE, "two", luck(3), more=1),
         "timings": lambda: timings.add(PLACE.model("one"), 1.0, {timings.FOLDS: 5}, cpu=1.0),

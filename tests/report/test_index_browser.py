@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.report.index import differences, stage
 from dogs_vs_cats.workspace import Workspace
 from support.axe import violations
+from support.commands import TINY
 from support.index_pages import INDEX, write_dataset, write_recipe, wrong
 
 PLACE = Workspace("pets")
@@ -33,6 +35,7 @@ def prepared_index(tmp_path_factory):
 
 
 def write_index() -> None:
+    Path("tiny.toml").write_text(TINY)
     write_dataset("pets", {name: luck(seed) for seed, name in enumerate(("one", "two", "three"))})
     write_recipe(PLACE, "stale", luck(4), photos="another digest")
     write_dataset("hostile", {"a": luck(5), "b": luck(6)}, HOSTILE)

@@ -5,15 +5,20 @@ import hashlib
 import html
 import json
 import re
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dogs_vs_cats import artifacts, files
 from dogs_vs_cats.artifacts import Artifact
+from dogs_vs_cats.config import engines, recipe_files
+from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.data import photos
 from dogs_vs_cats.data.dataset import Dataset
+from dogs_vs_cats.modeling import blend as blend_stage
+from dogs_vs_cats.modeling import training
 from dogs_vs_cats.workspace import Workspace
 from support.models import write_model
 from support.pictures import write
@@ -46,25 +51,36 @@ def write_dataset(name: str, recipes: dict[str, np.ndarray], classes: list[str] 
 
 
 def write_recipe(place: Workspace, name: str, p: np.ndarray, **inputs: object) -> None:
-    """Train a made-up recipe. p: (n,) what it gives to the true class. inputs: of its stamp."""
-    table, classes = photos.read(place), photos.read_classes(place)
-    second = (table["label"] == classes[1]).to_numpy()
-    shown = np.where(second, p, 1 - p)
-    calibrated = np.stack([1 - shown, shown], axis=1)  # (n, 2)
-    made_from = {"photos": files.digest(place.table), "verdicts": {}} | inputs
-    write_model(place.model(name), table, classes, calibrated, calibrated, made_from)
-    record = {"recipe": {"about": f"what {name} is"}}
-    (place.model(name) / "record.json").write_text(json.dumps(record))
+    """Train a made-up recipe, a `tiny.toml` by name. p: (n,) what it gives to the true class.
+
+    inputs: of its stamp, where they are not those of today.
+    """
+    recipe = replace(recipe_files.read("tiny.toml"), name=name, about=f"what {name} is")
+    engine = engines.choose("keras", "auto")
+    _write(place, recipe, p, training.artifact(place, recipe, engine).inputs | inputs)
 
 
 def write_blend(place: Workspace, name: str, p: np.ndarray, members: list[str]) -> None:
     """Fit a made-up blend of recipes that are there."""
-    write_recipe(place, name, p)
-    stamp = place.model(name) / "stamp.json"
-    digests = [[one, files.digest(place.model(one) / "stamp.json")] for one in members]
-    result = {"seconds": 1.0, "weights": dict.fromkeys(members, 0.5), "error_correlations": []}
-    content = artifacts.read(stamp) | {"inputs": {"members": digests}, "summary": result}
-    stamp.write_text(json.dumps(content))
+    tiny = recipe_files.read("tiny.toml")
+    blend = Blend(name, f"what {name} is", tuple(replace(tiny, name=one) for one in members))
+    _write(place, blend, p, blend_stage.artifact(place, blend).inputs, dict.fromkeys(members, 0.5))
+
+
+def _write(
+    place: Workspace,
+    recipe: Recipe | Blend,
+    p: np.ndarray,
+    inputs: dict[str, Any],
+    weights: dict[str, float] | None = None,
+) -> None:
+    table, classes = photos.read(place), photos.read_classes(place)
+    second = (table["label"] == classes[1]).to_numpy()
+    shown = np.where(second, p, 1 - p)
+    calibrated = np.stack([1 - shown, shown], axis=1)  # (n, 2)
+    folder = place.model(recipe.name)
+    write_model(folder, table, classes, calibrated, calibrated, inputs, weights)
+    (folder / "record.json").write_text(json.dumps({"recipe": asdict(recipe), **inputs}))
 
 
 def wrong(place: Workspace, recipe: str) -> set[str]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dogs_vs_cats import artifacts, code_keys, environment, files
+from dogs_vs_cats.analysis import freshness
 from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.data.dataset import Dataset
+from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import timings
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.legible import counted
@@ -23,6 +25,7 @@ HERE = Path(__file__).parent
 CODE = (
     "analysis.compare",
     "analysis.costs",
+    "analysis.freshness",
     "data.dataset",
     "data.jpeg",
     "data.orientation",
@@ -83,7 +86,12 @@ def _shown(workspace: Workspace) -> dict[str, Any]:
     patterns = "stamp.json", "submission.json", timings.NAME
     of_recipes = [path for name in patterns for path in workspace.models.glob(f"*/{name}")]
     pages = [page.name for page in workspace.reports.glob("*.html")]
+    try:
+        behind = freshness.behind(workspace)
+    except (UserError, OSError) as error:
+        behind = {"": str(error)}  # which the page says
     return {
+        "behind": behind,
         "data": artifacts.last(workspace.data_stamp, Dataset),
         "files": {
             str(path): files.digest(path) if path.exists() else ""
