@@ -201,7 +201,7 @@ demo: $(READY) hub ## the whole road in some minutes, on drawings; no account ne
 check: $(READY) ## check any submission: make check CSV=path
 	@$(RUN) scripts/check.py $(if $(CSV),--csv="$$CSV") $(PICK)
 
-status: $(READY) ## what exists, how big, how fresh
+status: $(READY) ## how far each recipe is, what to run next, about how long it takes
 	@$(RUN) scripts/status.py $(STAGE)
 
 clean: $(READY) ## list what can be removed; YES=1 removes it; downloads are never touched

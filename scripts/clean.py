@@ -3,8 +3,9 @@
 import shutil
 from pathlib import Path
 
-from dogs_vs_cats import console, files, status
+from dogs_vs_cats import console, files
 from dogs_vs_cats.errors import UserError, did_you_mean
+from dogs_vs_cats.status.freed import freed
 from dogs_vs_cats.workspace import Workspace, check_dataset_name
 
 
@@ -13,7 +14,7 @@ def main() -> None:
     parser.add_argument("--dataset", help="its name (default: all datasets)")
     parser.add_argument("--yes", action="store_true", help="remove it")
     args = parser.parse_args()
-    sizes = status.freed(check_dataset_name(args.dataset) if args.dataset else None)
+    sizes = freed(check_dataset_name(args.dataset) if args.dataset else None)
     if args.dataset and not sizes and not Workspace(args.dataset).data.exists():
         near = did_you_mean(args.dataset, files.beside("data/*"))
         raise UserError(f"There is no dataset {args.dataset!r}.{near}")

@@ -9,13 +9,15 @@ def main() -> None:
     parser.add_argument("--dataset", help="its name (default: that of the last `make data`)")
     workspace = current_workspace(parser.parse_args().dataset)
 
-    from dogs_vs_cats.analysis import compare
+    from dogs_vs_cats.analysis import compare, freshness
     from dogs_vs_cats.report import frontier
     from dogs_vs_cats.report.index import stage
 
-    recipes = compare.trained(workspace)
+    behind = freshness.behind(workspace)
+    recipes = compare.ranked(compare.trained(workspace), behind)
     compared = compare.rows(recipes)
-    for line in compare.lines(workspace, recipes, compared):
+    csvs = freshness.csvs(workspace, [recipe.name for recipe in recipes])
+    for line in compare.lines(workspace, recipes, compared, csvs, behind):
         print(f"compare: {line}")
     for warning in compare.warnings(recipes):
         print(f"warning: {warning}")

@@ -5,10 +5,13 @@ from dogs_vs_cats.config import engines, imagenet, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.data import dataset
-from dogs_vs_cats.modeling import blend, learning_curves, training
+from dogs_vs_cats.legible import counted, duration
+from dogs_vs_cats.modeling import blend, heads_state, learning_curves, training
 from dogs_vs_cats.modeling.results import BlendResult, Evaluation
 from dogs_vs_cats.submission import preflight
 from dogs_vs_cats.workspace import Workspace, current_workspace
+
+QUICK = 2.0  # seconds: what takes no longer is not announced
 
 
 def main() -> None:
@@ -29,6 +32,7 @@ def train(workspace: Workspace, recipe: Recipe, engine: Engine, threads: int | N
     state = ": up to date"
     if result is None:
         preflight.require_inputs(workspace)
+        say_time(workspace, recipe, engine)
         result = training.build(workspace, recipe, engine, threads)
         state = f" in {result.seconds:.0f} s"
         show_folds(result)
@@ -40,6 +44,15 @@ def train(workspace: Workspace, recipe: Recipe, engine: Engine, threads: int | N
     folder = workspace.model(recipe.name)
     drawn = learning_curves.update(folder, f"{workspace.dataset}, {recipe.name}")
     print(f"train: {folder}: heads, predictions, metrics{', curves.png' if drawn else ''}")
+
+
+def say_time(workspace: Workspace, recipe: Recipe, engine: Engine) -> None:
+    """Print how many folds are to be trained and how long that takes, if it is known and long."""
+    state = heads_state.of(workspace, recipe, engine)
+    seconds = heads_state.seconds_left(workspace, recipe, state)
+    if seconds is not None and seconds > QUICK:
+        folds = counted(heads_state.FOLDS - len(state.done), "fold")
+        print(f"train: {folds} to train: about {duration(seconds)}, measured here", flush=True)
 
 
 def fit_blend(workspace: Workspace, recipe: Blend, engine: Engine) -> None:

@@ -1,5 +1,6 @@
 """make compare: recipes by the same photos, and differences that are more than noise."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,15 +10,21 @@ import pandas as pd
 import pytest
 
 from dogs_vs_cats import files
-from dogs_vs_cats.analysis import compare
+from dogs_vs_cats.analysis import compare, freshness
+from dogs_vs_cats.artifacts import Artifact
+from dogs_vs_cats.config import engines, recipe_files
+from dogs_vs_cats.config.recipes import FeatureSettings, LogisticHead, Recipe
+from dogs_vs_cats.data.dataset import Dataset
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.features import timings
-from dogs_vs_cats.modeling import metrics
+from dogs_vs_cats.features import cache, timings
+from dogs_vs_cats.kaggle import ledger
+from dogs_vs_cats.modeling import metrics, training
 from dogs_vs_cats.workspace import Workspace
-from support.commands import TESTS, called
+from support.commands import TESTS, TINY, called
 from support.models import write_model
 
 PLACE = Workspace("d")
+SETTINGS = FeatureSettings("vgg16", "block5_pool", "avg", 32, ("plain",), ("plain",))
 
 
 def write_trained(name: str, p: np.ndarray, order=None, each: int = 1, labels=None, turn=0) -> None:
@@ -34,11 +41,16 @@ def write_trained(name: str, p: np.ndarray, order=None, each: int = 1, labels=No
     folder = PLACE.model(name)
     PLACE.data.mkdir(parents=True, exist_ok=True)
     PLACE.table.touch()
+    PLACE.classes.touch()
+    counts = {"cat": n // 2, "dog": n - n // 2}
+    made = Dataset("", "log_loss", list(counts), counts, 400, 0, False, 0, 0, {}, 1.0)
+    Artifact(PLACE.data_stamp, {}, Dataset).record([], made)
     raw = np.full((n, 2), 0.5)
-    write_model(folder, table.iloc[order], ["cat", "dog"], raw, calibrated[order])
-    views = {"train_views": ["plain"], "test_views": ["plain"]}
-    settings = {"backbone": "vgg16", "tap": "block5_pool", "pooling": "avg", "size": 32, **views}
-    record = {"cache": {"folder": f"key-{name}"}, "features": settings}
+    recipe = Recipe(name, "made up", SETTINGS, LogisticHead(C=1.0))
+    inputs = training.artifact(PLACE, recipe, engines.choose("keras", "auto")).inputs
+    write_model(folder, table.iloc[order], ["cat", "dog"], raw, calibrated[order], inputs)
+    record = {"cache": {"folder": f"key-{name}"}, "recipe": dataclasses.asdict(recipe)}
+    record |= {"features": record["recipe"]["features"]}
     (folder / "record.json").write_text(json.dumps(record))
     (folder / "head-0.keras").write_bytes(bytes(1_500_000))
 
@@ -55,30 +67,30 @@ def cells(line: str) -> list[str]:
 def comparison() -> list[str]:
     """Return the lines that `make compare` prints of the trained recipes."""
     recipes = compare.trained(PLACE)
-    return compare.lines(PLACE, recipes, compare.rows(recipes))
+    csvs = {recipe.name: "none yet" for recipe in recipes}
+    return compare.lines(PLACE, recipes, compare.rows(recipes), csvs, {})
 
 
 def test_recipes_are_sorted_by_log_loss_with_what_they_cost(here, run):
-    write_trained("fast", hard(400) * 0.8)
-    write_trained("best", hard(400))
-    cache = PLACE.cache / "key-best" / "train-plain"
+    write_trained("quick", hard(400) * 0.8)
+    write_trained("slow", hard(400))
+    cache = PLACE.cache / "key-slow" / "train-plain"
     cache.mkdir(parents=True)
     (cache / "features.npy").write_bytes(bytes(2_000_000))
     # A store of another recipe in the same cache is not what this one costs.
-    timings.add(PLACE.cache / "key-best", 60.0, {"train-plain": 10, "train-zoom": 10})
-    timings.add(PLACE.cache / "key-best", 40.04, {"test-plain": 5})
-    zoom = PLACE.cache / "key-best" / "train-zoom"
+    timings.add(PLACE.cache / "key-slow", 60.0, {"train-plain": 10, "train-zoom": 10})
+    timings.add(PLACE.cache / "key-slow", 40.04, {"test-plain": 5})
+    zoom = PLACE.cache / "key-slow" / "train-zoom"
     zoom.mkdir()
     (zoom / "features.npy").write_bytes(bytes(9_000_000))
     result = {"file": "a.csv", "sha256": "", "rows": 400, "seconds": 3.4}
     submitted = {"inputs": {}, "outputs": {}, "summary": result}
-    (PLACE.model("best") / "submission.json").write_text(json.dumps(submitted))
-    PLACE.data_stamp.touch()
+    (PLACE.model("slow") / "submission.json").write_text(json.dumps(submitted))
     lines = run("compare", "--dataset", "d").splitlines()
     assert lines[0] == "compare: d, 400 photos out of fold, the lowest log loss first"
     best, fast = cells(lines[2]), cells(lines[3])
-    assert best[0] == "compare: best"
-    assert fast[0] == "compare: fast"
+    assert best[0] == "compare: slow"
+    assert fast[0] == "compare: quick"
     assert fast[5:] == ["more than noise"]
     assert lines[4:6] == [
         "compare: largest class  50.00%",
@@ -86,7 +98,8 @@ def test_recipes_are_sorted_by_log_loss_with_what_they_cost(here, run):
     ]
     assert cells(lines[7])[1:] == ["not measured", "2.0 MB, 70 s", "1.5 MB, 12 s", "3 s"]
     assert cells(lines[8])[1:] == ["not measured", "none", "1.5 MB, 12 s"]
-    assert lines[9:] == ["compare: CPU time not measured: best (features), fast (features)"]
+    assert cells(lines[10]) == ["compare: slow", "none yet"]
+    assert lines[12] == "compare: CPU time not measured: slow (features), quick (features)"
     shown = np.stack([1 - hard(400), hard(400)], axis=1)
     found = metrics.compute(np.ones(400, int), shown, [str(i) for i in range(400)])
     assert best[2] == f"{found.log_loss:.4f} ± {found.log_loss_se:.4f}"
@@ -106,9 +119,8 @@ def test_a_difference_is_paired_by_photo_not_by_row(here):
 
 
 def test_a_recipe_no_better_than_a_guess_is_warned_of(here, run):
-    write_trained("best", hard(400))
+    write_trained("good", hard(400))
     write_trained("luck", np.random.default_rng(4).uniform(0.3, 0.7, 400))
-    PLACE.data_stamp.touch()
     lines = run("compare", "--dataset", "d").splitlines()
     accuracy, log_loss = (line for line in lines if line.startswith("warning: "))
     assert accuracy.startswith("warning: luck: accuracy ")
@@ -199,8 +211,6 @@ def test_recipes_that_are_behind_are_named(here):
     assert compare.stale(PLACE, compare.trained(PLACE)) == []
     given("best", {"photos": "others"})
     assert compare.stale(PLACE, compare.trained(PLACE)) == ["best", "both"]
-    last = comparison()[-1]
-    assert last == "made from other photos, groups or members than there are now: best, both"
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", "{}"])
@@ -209,7 +219,7 @@ def test_a_recipe_whose_stamp_was_broken_by_hand_is_not_trained(here, broken):
     write_trained("best", hard(50))
     (PLACE.model("best") / "stamp.json").write_text(broken)
     assert [one.name for one in compare.trained(PLACE)] == ["fast"]
-    assert sum("fast" in line for line in comparison()[:-1]) == 2
+    assert sum("fast" in line for line in comparison()[:-1]) == 3
     (PLACE.model("fast") / "stamp.json").write_text(broken)
     with pytest.raises(UserError, match="There is no trained recipe in models/d: run `make train`"):
         comparison()
@@ -259,7 +269,7 @@ def test_what_make_train_wrote_can_be_compared(trained):
     tiny, blend = (float(rows[name][1].removesuffix(" ms")) for name in ("tiny", "tiny+other"))
     assert 0 < tiny < blend
     assert rows["tiny"][2] == "yes"
-    assert lines[-1].startswith("compare: reports/source/frontier.svg: ")
+    assert lines[-2].startswith("compare: reports/source/frontier.svg: ")
     drawn = Path("reports/source/frontier.svg").read_text()
     assert all(f">{name}</text>" in drawn for name in ("tiny", "tiny+other"))
     assert ">other</text>" not in drawn
@@ -274,3 +284,58 @@ def test_what_make_train_wrote_can_be_compared(trained):
     assert [timings.read(folder, [store]).count for store in stores] == counts
     assert timings.read(folder, stores).count == sum(counts)
     assert timings.read(folder, ["train-top-left"]) is None
+
+
+def test_a_recipe_whose_heads_are_stale_or_unfinished_is_not_ranked(trained, run, refuse):
+    Path("other.toml").write_text(Path("other.toml").read_text().replace("C = 0.01", "C = 0.5"))
+    checkpoints = Path("models/source/.light.partial/checkpoints")
+    checkpoints.mkdir(parents=True)
+    engine = engines.choose("keras", "auto")
+    light = training.artifact(Workspace("source"), recipe_files.read("light"), engine)
+    (checkpoints / "inputs.json").write_text(json.dumps(light.inputs))
+    for fold in range(2):
+        (checkpoints / f"fold-{fold}.json").write_text('{"seconds": 3.0}')
+    lines = run("compare").splitlines()
+    assert [line for line in lines if "not ranked" in line] == [
+        "compare: not ranked: light (resumable: 2 of 5 folds done): make train RECIPE=light",
+        "compare: not ranked: other (stale: recipe changed): make train RECIPE=other.toml",
+        "compare: not ranked: tiny+other (stale: members changed): "
+        "make train RECIPE='tiny.toml other.toml'",
+    ]
+    assert not any(line.startswith(("compare: other ", "compare: tiny+other ")) for line in lines)
+    assert sum(line.startswith("compare: tiny ") for line in lines) == 3
+    Path("data/source/verdicts.csv").write_text("photo,verdict,why\ncat.1,drop,\n")
+    assert "tiny (stale: verdicts changed): make train RECIPE=tiny.toml" in refuse("compare")
+
+
+def test_heads_of_another_engine_are_ranked_and_trained_again_with_it(trained, run):
+    """As long as the features are there, which say what computed them."""
+    usual = engines.choose("keras", "auto")
+    precision = "float32" if usual.precision == "bfloat16" else "bfloat16"
+    engine = dataclasses.replace(usual, precision=precision)
+    recipe = recipe_files.read("tiny.toml")
+    place = Workspace("source")
+    wanted = training.artifact(place, recipe, engine)
+    key = cache.folder(place, recipe.features, engine) / "key.json"
+    key.parent.mkdir()
+    key.write_text(json.dumps(cache.made_from(place, recipe.features, engine)))
+    folder = place.model("tiny")
+    record = json.loads((folder / "record.json").read_text()) | wanted.inputs
+    (folder / "record.json").write_text(json.dumps(record, default=list))
+    stamp = json.loads((folder / "stamp.json").read_text()) | {"inputs": wanted.inputs}
+    stamp["outputs"] = {}
+    (folder / "stamp.json").write_text(json.dumps(stamp))
+    assert "tiny" not in freshness.behind(place)
+    Path("tiny.toml").write_text(TINY.replace("hidden = [16]", "hidden = [8]"))
+    command = f"make train RECIPE=tiny.toml PRECISION={precision}"
+    assert freshness.behind(place)["tiny"] == f"tiny (stale: recipe changed): {command}"
+
+
+def test_what_came_of_each_csv_stands_beside_the_ranks(trained, run):
+    (line,) = [x for x in ledger.read() if x.recipe == "tiny"]
+    scored = {"competition": "some", "ref": "7", "status": "COMPLETE", "public_score": "0.05"}
+    ledger.put(dataclasses.replace(line, **scored))
+    lines = run("compare").splitlines()
+    rows = [cells(line.removeprefix("compare: ")) for line in lines]
+    assert ["tiny", "up to date, scored 0.05 public"] in rows
+    assert ["other", "none yet"] in rows

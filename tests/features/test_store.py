@@ -12,7 +12,7 @@ from dogs_vs_cats import files
 from dogs_vs_cats.config.views import VIEWS
 from dogs_vs_cats.data.digests import from_hex
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.features import backlog, held_rows, store
+from dogs_vs_cats.features import features_state, held_rows, store
 
 WIDTH = 5
 PLAIN = VIEWS["plain"].geometry()
@@ -43,7 +43,7 @@ def fill(folder, numbers, only: int | None = None, view=PLAIN) -> int:
 
 def lacking(folder, numbers) -> int:
     """Return how many photos `make status` says that a store lacks, by its records alone."""
-    return len({digest(n) for n in numbers} - backlog.held(folder, PLAIN))
+    return len({digest(n) for n in numbers} - features_state.held(folder, PLAIN))
 
 
 def check(folder, numbers) -> None:

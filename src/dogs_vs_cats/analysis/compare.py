@@ -16,6 +16,7 @@ from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.data import verdicts
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.modeling import evaluation, out_of_fold
 from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.metrics import group_error
@@ -102,25 +103,28 @@ class ComparedRecipe:
 
 
 def lines(
-    workspace: Workspace, recipes: list[TrainedRecipe], compared: list[ComparedRecipe]
+    workspace: Workspace,
+    recipes: list[TrainedRecipe],
+    compared: list[ComparedRecipe],
+    csvs: dict[str, str],
+    behind: dict[str, str],
 ) -> list[str]:
     """Return the lines of `make compare`: a recipe each, in the order of `compared`, their `rows`.
 
-    The baselines come last. Two tables, of figures and of costs: one would be wider than a
-    terminal. Stale recipes are included, and named.
+    The baselines come last. Tables of figures, of costs and of CSVs: one would be wider than a
+    terminal. csvs: what came of each recipe's CSV; behind: the recipes that are not ranked, and
+    what to run (`freshness`).
     """
     cells = [HEADER, *(row.cells() for row in compared)]
     figures = _table([row[: len(FIGURES)] for row in (*cells, *baseline_cells(recipes))])
     taken = _table([[row[0], *row[len(FIGURES) :]] for row in cells])
     count = len(recipes[0].predictions.ids)
     title = f"{workspace.dataset}, {count:,} photos out of fold, the lowest log loss first"
-    notes = [
-        (unmeasured(compared), "CPU time not measured"),
-        (outdated(workspace, recipes), "trained on other verdicts than verdicts.csv has now"),
-        (stale(workspace, recipes), "made from other photos, groups or members than there are now"),
-    ]
-    named = [f"{text}: {', '.join(names)}" for names, text in notes if names]
-    return [title, *figures, *taken, *named]
+    sent = _table([["recipe", "CSV"], *([row.name, csvs[row.name]] for row in compared)])
+    missing = unmeasured(compared)
+    notes = [f"CPU time not measured: {', '.join(missing)}"] if missing else []
+    notes += [f"not ranked: {text}" for text in behind.values()]
+    return [title, *figures, *taken, *sent, *notes]
 
 
 def baseline_cells(recipes: list[TrainedRecipe]) -> list[list[str]]:
@@ -215,6 +219,15 @@ def _cpu(recipe: TrainedRecipe, by_name: dict[str, TrainedRecipe]) -> CpuTime:
     return costs.cpu_a_photo(recipe.folder, made)
 
 
+def ranked(recipes: list[TrainedRecipe], behind: dict[str, str]) -> list[TrainedRecipe]:
+    """Return the recipes that are not `behind`; UserError if none is left."""
+    fresh = [recipe for recipe in recipes if recipe.name not in behind]
+    if not fresh:
+        named = "; ".join(behind.values())
+        raise UserError(f"No recipe is up to date, so there is nothing to compare: {named}")
+    return fresh
+
+
 def trained(workspace: Workspace) -> list[TrainedRecipe]:
     """Return the trained recipes of a dataset, by name; UserError if there is none."""
     found = folders(workspace)
@@ -255,7 +268,9 @@ def _require_same_photos(recipes: list[TrainedRecipe]) -> None:
             same.append(recipe.name)
     if len(kinds) == 1:
         return
-    parts = "; ".join(f"{', '.join(names)}: {len(photos):,} photos" for photos, names in kinds)
+    parts = "; ".join(
+        f"{', '.join(names)}: {counted(len(photos), 'photo')}" for photos, names in kinds
+    )
     (first, _), (second, _) = kinds[:2]
     example = sorted(first ^ second)[0][0]
     raise UserError(

@@ -35,7 +35,7 @@ def make(
     folder = workspace.model(recipe.name)
     with files.locked(folder.with_name(f".{recipe.name}.lock"), f"heads of {recipe.name}"):
         wanted = artifact()
-        partial = folder.with_name(f".{recipe.name}.partial")
+        partial = _partial(folder)
         checkpoints.begin(partial, wanted.inputs)
         there, meter = _folds(partial), timings.Meter(folder)
         result = fill(partial, wanted)
@@ -51,6 +51,30 @@ def make(
             meter.made(timings.FOLDS, folds)
         meter.save()
         return result
+
+
+def finished(workspace: Workspace, name: str, inputs: dict[str, Any]) -> tuple[float, ...]:
+    """Return the seconds of each fold of a recipe that a stopped training has finished.
+
+    inputs: those that the next training would have; it goes on from no others. Heads are not read:
+    whether they are as they were written, training checks.
+    """
+    folder = _partial(workspace.model(name)) / checkpoints.NAME
+    path = folder / "inputs.json"
+    if not path.exists() or path.read_text(encoding="utf-8") != json.dumps(inputs):
+        return ()
+    texts = [fold.read_text(encoding="utf-8") for fold in sorted(folder.glob("fold-*.json"))]
+    return tuple(float(json.loads(text)["seconds"]) for text in texts)
+
+
+def stopped(workspace: Workspace) -> list[str]:
+    """Return the names of the recipes whose training was stopped, or is going on."""
+    paths = workspace.models.glob(f".*.partial/{checkpoints.NAME}/inputs.json")
+    return sorted(path.parents[1].name[1:].removesuffix(".partial") for path in paths)
+
+
+def _partial(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.partial")
 
 
 def _folds(partial: Path) -> int:

@@ -54,6 +54,7 @@ CODE = (
     "modeling.heads.prediction",
     "modeling.heads.protocol",
     "modeling.heads.standardisation",
+    "modeling.learning_curves",
     "modeling.log_loss",
     "modeling.metrics",
     "modeling.opinion_pool",

@@ -9,12 +9,12 @@ FOLDER = Path(__file__).parent
 REPORT = "report.html"
 INDEX = "index/index.html"
 INDEX_SCRIPT = "index/index.js"
-STYLE = "style.css"  # that all templates include
+SHARED = "style.css", "macros.html"  # that all templates include
 
 
-def digests(template: str) -> list[str]:
-    """Return the sha256 of each file that a page is made from: the template and the style."""
-    return [files.digest(FOLDER / name) for name in (template, STYLE)]
+def digests(*names: str) -> list[str]:
+    """Return the sha256 of each file that a page is made from: its own, and what all share."""
+    return [files.digest(FOLDER / name) for name in (*names, *SHARED)]
 
 
 def fill(template: str, **values: object) -> str:

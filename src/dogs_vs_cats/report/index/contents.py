@@ -9,8 +9,6 @@ from dogs_vs_cats.report import template
 from dogs_vs_cats.report.index import datasets
 from dogs_vs_cats.workspace import workspaces
 
-LISTED = 50  # submissions of a dataset
-
 
 @dataclass(frozen=True)
 class RenderedIndex:
@@ -29,12 +27,16 @@ def render() -> RenderedIndex:
     lines = ledger.read()
     shown = [datasets.read(workspace, lines) for workspace in workspaces()]
     known = {one.name for one in shown}
+    elsewhere = [line for line in reversed(lines) if line.dataset not in known]
     script = (template.FOLDER / template.INDEX_SCRIPT).read_text(encoding="utf-8")
     html = template.fill(
         template.INDEX,
         datasets=shown,
-        elsewhere=[line for line in reversed(lines) if line.dataset not in known],
-        listed=LISTED,
+        elsewhere=elsewhere,
+        elsewhere_rows=[
+            [f"{line.dataset}: {line.recipe}".strip(": "), *datasets.cells(line)]
+            for line in elsewhere[: datasets.LISTED]
+        ],
         script=Markup(script),
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from dogs_vs_cats.analysis import compare
+from dogs_vs_cats.analysis import compare, freshness
 from dogs_vs_cats.analysis.compare import TrainedRecipe
 from dogs_vs_cats.data import dataset, photos
 from dogs_vs_cats.data.dataset import Dataset
@@ -15,23 +15,23 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling.metrics import group_error
-from dogs_vs_cats.report import frontier, plots
+from dogs_vs_cats.report import frontier, submission_plot
 from dogs_vs_cats.report.index import answers, differences
 from dogs_vs_cats.report.index.answers import Answers
 from dogs_vs_cats.report.index.differences import Differences
 from dogs_vs_cats.report.plots import Plot
 from dogs_vs_cats.workspace import REPORTS, Workspace
 
-OTHER_PHOTOS = "made from other photos, groups or members than there are now"
-OTHER_VERDICTS = "trained on other verdicts than verdicts.csv has now"
-OTHER_FOLDS = "trained on other photos, labels, groups or folds"
+LISTED = 50  # submissions of a dataset
+OTHER_PHOTOS = "other photos, labels, groups or folds than there are now"
 
 
 @dataclass(frozen=True)
 class RecipeRow:
     """A trained recipe. cells: column of `compare.HEADER` -> text; of a stale recipe, accuracy and
     log loss alone. page: its report's address seen from the index, "" if there is none. stale: why
-    it is not ranked, "" if it is. warnings: what it does not beat by more than noise.
+    it is not ranked and what to run, "" if it is. warnings: what it does not beat by more
+    than noise.
     """
 
     name: str
@@ -44,12 +44,13 @@ class RecipeRow:
 
 @dataclass(frozen=True)
 class Recipes:
-    """The trained recipes of a dataset, the stale ones last. frontier: None if no CPU time is
-    known. unmeasured: recipes without a CPU time. differences: None for fewer than two that are up
-    to date.
+    """The trained recipes of a dataset, the stale ones last. stopped: those whose first training
+    was stopped, and what to run. frontier: None if no CPU time is known. unmeasured: recipes
+    without a CPU time. differences: None for fewer than two that are up to date.
     """
 
     rows: list[RecipeRow]
+    stopped: list[str]
     frontier: Plot | None
     unmeasured: list[str]
     differences: Differences | None
@@ -63,7 +64,7 @@ class Recipes:
 class IndexedDataset:
     """A dataset. facts, recipes: None where its files can't be read, for the reason in `problem`.
 
-    lines: its submissions, the newest first. past: their scores over time, None if there are none.
+    lines: its submissions, the newest first. past: their scores as a plot, None if there is none.
     best_score: the best public score in the dataset's metric, "" if there is none.
     """
 
@@ -74,6 +75,18 @@ class IndexedDataset:
     lines: list[LedgerLine]
     past: Plot | None
     best_score: str
+
+    @property
+    def submissions(self) -> list[list[str]]:
+        return [[line.recipe or "elsewhere", *cells(line)] for line in self.lines[:LISTED]]
+
+
+def cells(line: LedgerLine) -> list[str]:
+    """Return what the index shows of a submission, but for its recipe."""
+    return [
+        *(line.time[:16].replace("T", " "), line.public_score, line.private_score),
+        *(line.oof_log_loss, line.oof_accuracy, line.competition or "not uploaded"),
+    ]
 
 
 def read(workspace: Workspace, ledger: list[LedgerLine]) -> IndexedDataset:
@@ -90,7 +103,7 @@ def read(workspace: Workspace, ledger: list[LedgerLine]) -> IndexedDataset:
         recipes = _recipes(workspace)
     except (UserError, OSError) as error:
         return IndexedDataset(name, None, None, str(error), lines, None, "")
-    past = plots.scores_over_time(lines[::-1], facts.metric) if lines else None
+    past = submission_plot.submissions(lines[::-1], facts.metric)
     return IndexedDataset(name, facts, recipes, "", lines, past, best_score(lines, facts.metric))
 
 
@@ -110,19 +123,21 @@ def best_score(lines: list[LedgerLine], metric: str) -> str:
 
 def _recipes(workspace: Workspace) -> Recipes:
     trained = [compare.read(workspace, folder) for folder in compare.folders(workspace)]
+    by_name = {recipe.name: recipe for recipe in trained}
+    behind = freshness.behind(workspace)
+    stale = {name: text.removeprefix(f"{name} ") for name, text in behind.items()}
+    stopped = [text for name, text in behind.items() if name not in by_name]
     if not trained:
-        return Recipes([], None, [], None)
+        return Recipes([], stopped, None, [], None)
     table = photos.train(photos.read(workspace)).reset_index(drop=True)
     classes = photos.read_classes(workspace)
-    stale = _stale(workspace, trained)
     said: dict[str, Answers] = {}
     for recipe in compare.ordered([one for one in trained if one.name not in stale]):
         own = answers.read(recipe.folder, table, classes)
         if own is None:
-            stale[recipe.name] = OTHER_FOLDS
+            stale[recipe.name] = f"({OTHER_PHOTOS})"
         else:
             said[recipe.name] = own
-    by_name = {recipe.name: recipe for recipe in trained}
     compared = compare.compared([by_name[name] for name in said], _gaps(said, table["group"]))
     rows = [
         _row(by_name[one.name], dict(zip(compare.HEADER, one.cells(), strict=True)), "")
@@ -131,21 +146,11 @@ def _recipes(workspace: Workspace) -> Recipes:
     rows += [_row(one, _figures(one), stale[one.name]) for one in trained if one.name in stale]
     return Recipes(
         rows,
+        stopped,
         frontier.plot(compared),
         compare.unmeasured(compared),
         differences.between(table, classes, said) if len(said) > 1 else None,
     )
-
-
-def _stale(workspace: Workspace, trained: list[TrainedRecipe]) -> dict[str, str]:
-    """Return name -> why its figures are not of the photos and verdicts that there are now."""
-    stale = dict.fromkeys(compare.outdated(workspace, trained), OTHER_VERDICTS)
-    stale |= dict.fromkeys(compare.stale(workspace, trained), OTHER_PHOTOS)
-    for recipe in trained:
-        members = [name for name, _ in recipe.inputs.get("members", []) if name in stale]
-        if members:
-            stale.setdefault(recipe.name, f"its member {members[0]} is stale")
-    return stale
 
 
 def _gaps(said: dict[str, Answers], groups: pd.Series) -> dict[str, tuple[float, float]]:

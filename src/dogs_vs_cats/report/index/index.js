@@ -15,7 +15,7 @@ function tile(list, data, photo, recipes) {
   const item = add(list, "li");
   item.className = "tile";
   const shots = add(item, "div");
-  shots.className = "shots";
+  shots.className = "frame";
   if (photo.picture) {
     const image = add(shots, "img");
     image.src = photo.picture;

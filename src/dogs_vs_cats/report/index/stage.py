@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dogs_vs_cats import code_keys, environment, files
+from dogs_vs_cats import artifacts, code_keys, environment, files
+from dogs_vs_cats.analysis import freshness
 from dogs_vs_cats.artifacts import Artifact
+from dogs_vs_cats.data.dataset import Dataset
+from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import timings
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.legible import counted
@@ -22,6 +25,7 @@ HERE = Path(__file__).parent
 CODE = (
     "analysis.compare",
     "analysis.costs",
+    "analysis.freshness",
     "data.dataset",
     "data.jpeg",
     "data.orientation",
@@ -39,6 +43,7 @@ CODE = (
     "modeling.metrics",
     "report.frontier",
     "report.plots",
+    "report.submission_plot",
     "report.template",
     "report.thumbnails",
     *(f"report.index.{path.stem}" for path in sorted(HERE.glob("*.py"))),
@@ -68,8 +73,7 @@ def artifact() -> Artifact[IndexPage]:
         "ledger": ledger.read(),
         "code": [
             code_keys.code_key(*CODE),
-            *template.digests(template.INDEX),
-            files.digest(template.FOLDER / template.INDEX_SCRIPT),
+            *template.digests(template.INDEX, template.INDEX_SCRIPT),
         ],
         "packages": environment.versions("jinja2", "matplotlib", "numpy", "pandas", "pillow"),
     }
@@ -78,11 +82,17 @@ def artifact() -> Artifact[IndexPage]:
 
 def _shown(workspace: Workspace) -> dict[str, Any]:
     """Return what decides a dataset's part of the page. "" stands for a file that is not there."""
-    single = workspace.data_stamp, workspace.table, workspace.classes, workspace.verdicts
+    single = workspace.table, workspace.classes, workspace.verdicts
     patterns = "stamp.json", "submission.json", timings.NAME
     of_recipes = [path for name in patterns for path in workspace.models.glob(f"*/{name}")]
     pages = [page.name for page in workspace.reports.glob("*.html")]
+    try:
+        behind = freshness.behind(workspace)
+    except (UserError, OSError) as error:
+        behind = {"": str(error)}  # which the page says
     return {
+        "behind": behind,
+        "data": artifacts.last(workspace.data_stamp, Dataset),
         "files": {
             str(path): files.digest(path) if path.exists() else ""
             for path in (*single, *sorted(of_recipes))
