@@ -15,8 +15,11 @@ SIDE = 220  # pixels of the longer side
 QUALITY = 78  # of JPEG
 
 
-def thumbnail(path: Path | RemoteFile, sha256: str) -> Image.Image:
-    """Return a photo, upright, its longer side SIDE pixels; PhotoError if it can't be shown."""
+def thumbnail(path: Path | RemoteFile, sha256: str, side: int = SIDE) -> Image.Image:
+    """Return a photo, upright, its longer side at most `side` pixels.
+
+    PhotoError if it can't be shown.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -24,7 +27,7 @@ def thumbnail(path: Path | RemoteFile, sha256: str) -> Image.Image:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise PhotoError("the file has changed since the table of photos was made")
     image = pixels.upright(data)
-    image.thumbnail((SIDE, SIDE))
+    image.thumbnail((side, side))
     return image
 
 
