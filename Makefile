@@ -95,8 +95,7 @@ help: ## this page
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
 	@echo "  CSV=path         the file of make check and upload; what make predict writes, or JSON=path"
 	@echo "  UPLOAD=0         never uploads; AGAIN=1 uploads the same CSV again; PORT=n of try, review"
-	@echo "  PYTHON=python    use this interpreter and make no .venv (notebooks, conda)"
-	@echo "  WEIGHTS=folder   where the network's weights are kept (default: weights)"
+	@echo "  PYTHON=python    this interpreter, no .venv (conda); WEIGHTS=folder of the networks' weights"
 	@echo "  PHOTOS=path      photos for make predict; for make test and figures, real ones of Kaggle's"
 
 setup: switches ## install the packages (other targets do it when they need to)
@@ -165,7 +164,7 @@ servable:
 KEPT := $(if $(CSV),--csv="$$CSV") $(if $(JSON),--json="$$JSON")
 
 review: $(READY) ## decide label issues in a page on this machine; it writes verdicts.csv
-	@$(RUN) scripts/review.py $(if $(PORT),--port="$$PORT") $(STAGE)
+	@exec $(RUN) scripts/review.py $(if $(PORT),--port="$$PORT") $(STAGE)
 
 predict: own train ## predict your own photos: make predict PHOTOS=folder; CSV=path or JSON=path
 	@$(RUN) scripts/predict.py $(KEPT) $(STAGE) -- "$$PHOTOS"

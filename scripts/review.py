@@ -27,10 +27,7 @@ def main() -> None:
         progress.say(f"review: {workspace.dataset}, {recipe.name}: looking for label issues")
         review = session.load(workspace, recipe, engine, train_command(args))
         progress.say(f"review: {counted(len(review.issues), 'label issue')} to decide")
-        server = local_server.server(web_app.app(review), listener)
-        progress.say(f"review: ready at {local_server.address(listener)} (Ctrl-C ends it)")
-        server.run()  # it ends on Ctrl-C, without an exception
-    progress.say("review: stopped.")
+        local_server.serve(web_app.app(review), listener, "review")
 
 
 def train_command(args: argparse.Namespace) -> str:

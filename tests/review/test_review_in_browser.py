@@ -126,6 +126,7 @@ def test_on_a_phone_in_the_dark_taps_decide_and_undo(begin, opened):
         page.get_by_role("button", name="Drop").tap()
         wait_for(page, second)
         assert decisions() == {first: "drop"}
+        page.locator("#duplicates", has_text=f"{first}labelled discyours: drop").wait_for()
         page.get_by_role("button", name="Undo").tap()
         wait_for(page, first)
         assert page.inner_text("#state") == (
