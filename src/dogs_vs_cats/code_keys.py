@@ -72,6 +72,10 @@ SAME_BYTES: dict[str, str] = {
     "f7620a3e19275bbb2e02339b0f27ec2ca9578aa713cb97a6f7eba76a9b5d7f23": (
         "79a7480eadbe7e18cc8d8adc820fb2a6dd5b97b451120470644d0e56a4482351"
     ),
+    # modeling.blend
+    "1e79b6f6e15b8ecdf42be5f13f786680acea2254f493fc04d48b741092f500f0": (
+        "990a2ca6afabc1ceb1e64de7a6ba5b91328e7d89e5c483f455885b711c5f0ad9"
+    ),
 }
 
 

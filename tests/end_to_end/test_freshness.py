@@ -79,7 +79,7 @@ def contents(folder: str) -> dict[Path, bytes]:
 
 def test_another_colour_draws_the_curves_again_and_makes_nothing_else_stale(edited):
     before = contents("models")
-    substitute(edited / "modeling/learning_curves.py", "tab:orange", "tab:green")
+    substitute(edited / "modeling/learning_curves.py", '"gray"', '"black"')
     assert "up to date" in stage(edited, "train", "--recipe", RECIPE)
     after = contents("models")
     changed = {path.name for path in after if before.get(path) != after[path]}

@@ -268,9 +268,9 @@ def test_members_are_joined_by_photo_not_by_row(here):
 
 DIFFER = {
     "photos": ({"id": ["p900"]}, "differ in 2 photos: p0 is .* fold 0 and not there"),
-    "folds": ({"fold": [0, 3]}, "differ in 1 photos: p1 is .* fold 1 and .* fold 3"),
-    "groups": ({"group": ["g0", "g9"]}, "differ in 1 photos: p1 is .*group g0.* and .*group g9"),
-    "labels": ({"label": ["cat"]}, r"differ in 1 photos: p0 is dog, .* and cat, "),
+    "folds": ({"fold": [0, 3]}, "differ in 1 photo: p1 is .* fold 1 and .* fold 3"),
+    "groups": ({"group": ["g0", "g9"]}, "differ in 1 photo: p1 is .*group g0.* and .*group g9"),
+    "labels": ({"label": ["cat"]}, r"differ in 1 photo: p0 is dog, .* and cat, "),
 }
 
 
@@ -434,6 +434,6 @@ def test_it_is_fitted_again_when_a_member_is_trained_again(trained, run, refuse)
     table = pd.read_csv("models/source/tiny/out-of-fold.csv")
     table.loc[0, "fold"] = (table.loc[0, "fold"] + 1) % 5
     table.to_csv("models/source/tiny/out-of-fold.csv", index=False)
-    with pytest.raises(UserError, match="differ in 1 photos"):
+    with pytest.raises(UserError, match="differ in 1 photo"):
         blend.build(PLACE, recipe_files.read("tiny.toml other.toml"))
     assert not FOLDER.with_name(".tiny+other.partial").joinpath("stamp.json").exists()

@@ -72,7 +72,7 @@ def test_a_new_metric_trains_nothing_and_metrics_are_computed_again(trained, run
 def test_another_colour_of_the_curves_draws_the_picture_again_alone(trained, run, edit):
     run("train", "--recipe", "tiny.toml")
     before = times()
-    edit("modeling.learning_curves", "tab:blue", "tab:green")
+    edit("modeling.learning_curves", "gray", "black")
     assert "5 heads: up to date" in run("train", "--recipe", "tiny.toml")
     assert changed(before) == {"curves.png", "curves-stamp.json"}
 

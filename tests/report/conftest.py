@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dogs_vs_cats.report import plots
+from dogs_vs_cats.report import plots, submission_plot, template
 from support.prepared import copy_of, prepared
 from support.report_pages import report_workspace
 
@@ -12,7 +12,7 @@ from support.report_pages import report_workspace
 @pytest.fixture(scope="session")
 def prepared_report() -> Path:
     """The workspace with a drawn report; never change it."""
-    return prepared("report", report_workspace)
+    return prepared("report", report_workspace, *template.digests(template.REPORT))
 
 
 @pytest.fixture
@@ -24,4 +24,5 @@ def made(prepared_report, here) -> Path:
 @pytest.fixture
 def without_plots(monkeypatch) -> None:
     """Leave plots undrawn: most of the time that a page takes."""
-    monkeypatch.setattr(plots, "plot", lambda draw, alt: plots.Plot("data:,", "data:,", alt))
+    for module in plots, submission_plot:
+        monkeypatch.setattr(module, "plot", lambda draw, alt, size=None: plots.Plot("", alt))

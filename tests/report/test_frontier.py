@@ -54,14 +54,14 @@ def test_without_a_cpu_time_there_is_no_drawing(here):
 
 
 def test_one_recipe_is_drawn_and_one_that_only_others_beat(here):
-    assert frontier.plot(ROWS[:1]).light.startswith("data:image/svg+xml")
-    assert frontier.plot(ROWS[1:2]).dark.startswith("data:image/svg+xml")
+    assert frontier.plot(ROWS[:1]).svg.startswith("<svg ")
+    assert frontier.plot(ROWS[1:2]).svg.startswith("<svg ")
 
 
 def test_one_drawing_has_the_colours_of_light_and_dark_pages(here):
     text = frontier.write(PLACE, ROWS).read_text()
     (ink, _, light), (dark_ink, _, dark) = plots.LIGHT, plots.DARK
-    style = re.search(r"@media \(prefers-color-scheme: dark\) .*", text)[0]
+    style = re.search(r"@media screen and \(prefers-color-scheme: dark\) .*", text)[0]
     for number, (here_, there) in enumerate([(ink, dark_ink), *zip(light, dark, strict=True)]):
         assert there in style
         bare = re.findall(rf"(?<!, ){here_}", text)

@@ -23,7 +23,7 @@ from dogs_vs_cats.legible import legible
 from dogs_vs_cats.modeling import evaluation, metrics, out_of_fold, training
 from dogs_vs_cats.modeling.metrics import Estimate
 from dogs_vs_cats.modeling.results import Baseline, Baselines
-from dogs_vs_cats.report import page
+from dogs_vs_cats.report import page, template
 from dogs_vs_cats.report.sections import label_issues as issues_section
 from dogs_vs_cats.report.sections import mistakes
 from dogs_vs_cats.workspace import Workspace
@@ -76,11 +76,14 @@ def test_the_page_says_what_was_run_and_with_what_result(made):
     for name in HOSTILE:
         assert legible(name) in text
     side_by_side, _, the_ledger = section_of(PAGE, "recipes").partition("</table>")
-    names = re.findall(r"<tr><td>(?:<b>)?([^<]*)", side_by_side)
+    names = re.findall(r'<th scope="row">(.*?)</th>', side_by_side)
     recipes = ["other", "tiny", "tiny+other"]
     recipes.sort(key=lambda name: metrics_of(name)["log_loss"])
     assert names == [*recipes, "largest class", "class shares"]
-    assert "<td>2026-11-20 10:00</td><td>tiny</td>" in the_ledger
+    assert re.search(
+        r'<th scope="row">tiny</th>\s*<td data-name="time">2026-11-20 10:00</td>', the_ledger
+    )
+    assert re.findall(r'<tr class="strong">\s*<th [^>]*>(.*?)<', side_by_side) == ["tiny"]
     assert plots_of(PAGE) == [
         "Learning curves: log loss by epoch, a line for each head",
         "Learning curves: accuracy by epoch, a line for each head",
@@ -89,17 +92,19 @@ def test_the_page_says_what_was_run_and_with_what_result(made):
         "Out-of-fold log loss as a function of the clip",
         "Histograms of the photos' widths and heights",
         "Log loss against CPU time a photo, a point for each recipe",
-        "The ledger: out-of-fold metrics and scores over time",
+        "The ledger: expected intervals, out-of-fold metrics and scores, a row for each submission",
     ]
     assert "not measured" not in text
-    assert re.search(r"<td>[\d,.]+ ms</td><td>yes</td>", side_by_side)
+    assert re.search(r">[\d,.]+ ms</td>\s*<td [^>]*>yes</td>", side_by_side)
     n = tiny["n"]
     predictions = out_of_fold.read(Path("models/source/tiny"))
     wrong = int((predictions.probabilities.argmax(axis=1) != predictions.labels).sum())
     be = "photo is" if wrong == 1 else "photos are"
     assert f"{wrong} {be} predicted as another class out of fold" in text
     assert re.search(r"labelled .*?, predicted .*? \(\d+\.\d%\)", text)
-    assert "Confusion matrix true, predicted as" in text
+    assert (
+        "Confusion matrix Photos by true class, a row each, and predicted class, a column" in text
+    )
     assert f"{n} out of fold" in text
     # Each photo that is shown has its heat map.
     source, shown = PAGE.read_text(encoding="utf-8"), mistakes.SHOWN
@@ -145,17 +150,18 @@ def test_the_same_inputs_give_the_same_bytes_and_a_new_ledger_line_makes_it_stal
 
 
 def test_code_of_the_page_makes_the_page_stale_and_nothing_else(made, tmp_path, monkeypatch):
-    """A plot's colour and the template do; a docstring does not."""
+    """A plot's colour, the template and the style do; a docstring does not."""
     folder = Path(shutil.copytree(page.HERE, tmp_path / "report"))
     monkeypatch.setattr(report, "__path__", [str(folder)])
-    monkeypatch.setattr(page, "TEMPLATE", folder / "report.html")
+    monkeypatch.setattr(template, "FOLDER", folder)
     monkeypatch.setattr(code_keys, "_module_key", code_keys._module_key.__wrapped__)  # no cache
     tiny = recipe_files.read("tiny.toml")
     assert fresh()
     for name, old, new, stays in (
         ("plots.py", "#0072b2", "#0072b3", False),
         ("plots.py", '"""Plots of', '"""Pictures of', True),
-        ("report.html", "--ink: #1b1f24", "--ink: #1b1f25", False),
+        ("report.html", "Most uncertain", "Least certain", False),
+        ("style.css", "--ink: #1b1f24", "--ink: #1b1f25", False),
     ):
         original = (folder / name).read_text()
         assert old in original
@@ -230,10 +236,11 @@ def test_stale_recipes_and_those_of_other_groups_are_named_and_broken_ones_left_
     run(*REPORT)
     text = text_of(PAGE)
     assert "as they were trained on other photos, labels, groups or folds: other." in text
+    assert "is paired by photo. Not listed, as they were" in text
     assert "folds: other. Made from other photos, groups or members than there are now" in text
     side_by_side, *_ = section_of(PAGE, "recipes").partition("</table>")
-    assert re.findall(r"<tr><td>(?:<b>)?([^<]*)", side_by_side)[:-2] == ["tiny"]
-    assert "<th>made</th><th>competition</th>" in PAGE.read_text(encoding="utf-8")
+    assert re.findall(r'<th scope="row">(.*?)</th>', side_by_side)[:-2] == ["tiny"]
+    assert "Scores of this recipe's submissions" in text
 
 
 def test_an_untrained_recipe_is_a_one_line_error(made, refuse):

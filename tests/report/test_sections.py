@@ -116,16 +116,7 @@ def test_plots_are_the_same_each_time_whatever_the_classes_are_called(classes):
     ):
         plot = draw(predictions)
         assert plot == draw(predictions)
-        assert plot.light.startswith("data:image/svg+xml")
-        assert plot.light != plot.dark
-
-
-def test_the_ledger_is_drawn_even_if_it_was_edited():
-    good = LedgerLine(time="2026-11-20T10:00:00Z", oof_log_loss="0.05", public_score="0.06")
-    edited = [replace(good, time="20.11.26"), replace(good, public_score="?")]
-    for lines in [good, *edited], [LedgerLine()]:
-        plot = plots.scores_over_time(lines, "log_loss")
-        assert plot.light.startswith("data:image/svg+xml")
+        assert plot.svg.startswith("<svg ")
 
 
 def test_a_number_has_its_noun_in_the_singular_or_plural():
@@ -150,3 +141,14 @@ def test_the_text_to_copy_changes_nothing_and_loses_nothing():
         ["dog.1", "cat", 'a "cat", I say'],
         ["dog,2", "keep", "fast says cat"],
     ]
+
+
+def test_of_many_classes_the_most_frequent_confusions_are_listed():
+    classes = [f"c{number}" for number in range(40)]
+    cells = np.diag(np.full(40, 10))
+    cells[3, 5], cells[2, 1] = 30, 30
+    cells[39] = 1
+    found = learning.confusions(classes, cells.tolist())
+    assert found[:2] == [["c2", "c1", "30", "75.0%"], ["c3", "c5", "30", "75.0%"]]
+    assert found[2] == ["c39", "c0", "1", "2.5%"]
+    assert len(found) == learning.LISTED

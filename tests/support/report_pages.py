@@ -49,7 +49,7 @@ def report_workspace(folder: Path) -> None:
 def text_of(page: Path) -> str:
     """Return a page's words, as a reader sees them."""
     source = page.read_text(encoding="utf-8")
-    words = re.sub(r"<style>.*?</style>|<[^>]*>", " ", source, flags=re.S)
+    words = re.sub(r"<style>.*?</style>|<svg .*?</svg>|<[^>]*>", " ", source, flags=re.S)
     return " ".join(html.unescape(words).split())
 
 
@@ -64,4 +64,6 @@ def plots_of(page: Path) -> list[str]:
     """Return the descriptions of a page's plots."""
     source = page.read_text(encoding="utf-8")
     figures = re.findall(r"<figure>.*?</figure>", source, flags=re.S)
-    return [html.unescape(re.search(r'<img [^>]*alt="(.*?)"', figure)[1]) for figure in figures]
+    return [
+        html.unescape(re.search(r'<svg [^>]*aria-label="(.*?)"', figure)[1]) for figure in figures
+    ]

@@ -15,6 +15,7 @@ from dogs_vs_cats.config.recipes import FeatureSettings
 from dogs_vs_cats.data import verdicts
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.modeling import evaluation, out_of_fold
 from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.metrics import group_error
@@ -234,7 +235,9 @@ def _require_same_photos(recipes: list[TrainedRecipe]) -> None:
             same.append(recipe.name)
     if len(kinds) == 1:
         return
-    parts = "; ".join(f"{', '.join(names)}: {len(photos):,} photos" for photos, names in kinds)
+    parts = "; ".join(
+        f"{', '.join(names)}: {counted(len(photos), 'photo')}" for photos, names in kinds
+    )
     (first, _), (second, _) = kinds[:2]
     example = sorted(first ^ second)[0][0]
     raise UserError(

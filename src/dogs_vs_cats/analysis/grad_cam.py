@@ -159,11 +159,15 @@ def overlay(image: Image.Image, heat: np.ndarray) -> Image.Image:
 
     The photo may have any size: the heat map of the resized square is stretched to it.
     """
+    return Image.alpha_composite(image.convert("RGBA"), layer(heat, image.size)).convert("RGB")
+
+
+def layer(heat: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """Return the heat alone, as RGBA of `size` (width, height): the hotter, the more opaque."""
     from matplotlib import colormaps
 
     small = Image.fromarray(np.asarray(heat, np.float32))
-    full = np.asarray(small.resize(image.size, Image.Resampling.BICUBIC)).clip(0, 1)
-    colours = colormaps["turbo"](full)[..., :3] * 255  # (height, width, 3)
-    share = STRONGEST * full[..., None]
-    mixed = np.asarray(image.convert("RGB")) * (1 - share) + colours * share
-    return Image.fromarray(mixed.round().astype(np.uint8))
+    full = np.asarray(small.resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
+    coloured = colormaps["turbo"](full)  # (height, width, 4)
+    coloured[..., 3] = STRONGEST * full
+    return Image.fromarray((255 * coloured).round().astype(np.uint8))

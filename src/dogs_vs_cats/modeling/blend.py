@@ -14,6 +14,7 @@ from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.modeling import evaluation, model_folder, training
 from dogs_vs_cats.modeling.results import BlendResult, FittedBlend, TrainingResult
 from dogs_vs_cats.workspace import Workspace
@@ -134,7 +135,9 @@ def _require_same(name: str, first: "Predictions", other: str, second: "Predicti
     differ = sorted(photo for photo in one.keys() | two.keys() if one.get(photo) != two.get(photo))
     if differ:
         photo = differ[0]
-        what = f"They differ in {len(differ):,} photos: {photo} is {_text(one, photo)} and "
+        what = (
+            f"They differ in {counted(len(differ), 'photo')}: {photo} is {_text(one, photo)} and "
+        )
         what += _text(two, photo)
     else:
         what = f"Their classes are {', '.join(first.classes)} and {', '.join(second.classes)}"

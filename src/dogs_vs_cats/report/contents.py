@@ -31,6 +31,7 @@ def render(context: ReportContext) -> RenderedPage:
     issues = label_issues.section(context)
     table = photos.section(context)
     html = template.fill(
+        template.REPORT,
         dataset=context.workspace.dataset,
         recipe=context.recipe,
         result=result.section(context),

@@ -16,7 +16,7 @@ from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.features import timings
 from dogs_vs_cats.kaggle import ledger
-from dogs_vs_cats.report.template import TEMPLATE
+from dogs_vs_cats.report import template
 from dogs_vs_cats.submission import stage
 from dogs_vs_cats.workspace import Workspace
 
@@ -54,6 +54,7 @@ CODE = (
     "modeling.heads.prediction",
     "modeling.heads.protocol",
     "modeling.heads.standardisation",
+    "modeling.learning_curves",
     "modeling.log_loss",
     "modeling.metrics",
     "modeling.opinion_pool",
@@ -78,7 +79,7 @@ class ReportPage:
 
 
 def artifact(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> Artifact[ReportPage]:
-    """Return the page of a recipe: decided by what it shows, its template and our code."""
+    """Return the page of a recipe: decided by what it shows, its template, style and our code."""
     data = dataset.read(workspace)
     heads = sorted(workspace.models.glob("*/stamp.json"))
     spent = sorted(workspace.models.glob(f"*/{timings.NAME}"))
@@ -97,7 +98,7 @@ def artifact(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> Ar
             if line.dataset == workspace.dataset or data.competition == line.competition != ""
         ],
         "engine": dataclasses.asdict(engine),
-        "code": [code_keys.code_key(*CODE), files.digest(TEMPLATE)],
+        "code": [code_keys.code_key(*CODE), *template.digests(template.REPORT)],
         "packages": environment.versions(
             *("cleanlab", "jinja2", "keras", "matplotlib", "numpy", "pandas", "pillow"),
             *("scikit-learn", "scipy"),

@@ -1,67 +1,73 @@
-"""Plots of the report, as SVG in the colours of a light and of a dark page."""
+"""Plots of the page: SVG in its text, in light or dark colours as the reader prefers."""
 
-import base64
+import hashlib
+import html
 import io
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dogs_vs_cats.kaggle.ledger import LedgerLine
-from dogs_vs_cats.legible import legible
+from dogs_vs_cats.legible import counted, legible
+from dogs_vs_cats.modeling import learning_curves as curves
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.modeling.log_loss import log_losses
 from dogs_vs_cats.modeling.out_of_fold import Predictions
 
 SIZE = (5.0, 3.2)  # inches; on a phone the text is still nine pixels high
 BINS = 10
-TIME = "%Y-%m-%dT%H:%M:%SZ"  # as the ledger has it
-CLASSES = 8  # more than these share one line
+OUTLINES = 5  # classes that are drawn as lines; a colour each
+ROWS = 25  # of a plot that has a row for each class or submission
+REACH = 5  # points around a value where the pointer shows it
 # Blue, vermilion, green, orange, purple: safe for colour-blind readers (Okabe & Ito 2008).
 LIGHT = ("#1b1f24", "#c9d1d9", ["#0072b2", "#d55e00", "#009e73", "#b07c00", "#a05a8c"])
 DARK = ("#e6e9ed", "#454c55", ["#56b4e9", "#ff8f4d", "#2fcf9f", "#e6b800", "#dd9cc8"])
 
-Draw = Callable[[Any], None]
+Value = tuple[Any, Any, str]  # x and y in the axes' units, and what the pointer shows there
+Draw = Callable[[Any], Iterable[Value] | None]
 
 
 @dataclass(frozen=True)
 class Plot:
-    """light, dark: data URIs of the same plot. alt: what it shows, for readers who can't see it."""
+    """svg: an element of HTML. alt: what it shows, for readers who can't see it."""
 
-    light: str
-    dark: str
+    svg: str
     alt: str
 
 
-def plot(draw: Draw, alt: str) -> Plot:
-    """Return what `draw` draws into Matplotlib axes, in both colours."""
-    return Plot(_uri(draw, *LIGHT), _uri(draw, *DARK), alt)
+def plot(draw: Draw, alt: str, size: tuple[float, float] = SIZE) -> Plot:
+    """Return what `draw` draws into Matplotlib axes, with the values it returns. size: inches."""
+    text = svg(draw, size)
+    element = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
+    element = element.replace("<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" ', 1)
+    # Ids are unique in a page, not just in a plot.
+    prefix = hashlib.sha256(element.encode()).hexdigest()[:8]
+    names = re.compile(r"""( id="|href="#|url\(#)""")
+    tags = re.compile("<[^>]*>")
+    return Plot(tags.sub(lambda tag: names.sub(rf"\g<1>p{prefix}-", tag[0]), element), alt)
 
 
-def svg(draw: Draw) -> str:
+def svg(draw: Draw, size: tuple[float, float] = SIZE) -> str:
     """Return what `draw` draws as one SVG, in light colours or dark ones as its reader prefers."""
-    text = _svg(draw, *LIGHT)
+    text = _svg(draw, size)
     light, dark = ([ink, line, *colours] for ink, line, colours in (LIGHT, DARK))
     for number, colour in enumerate(light):
         text = text.replace(colour, f"var(--c{number}, {colour})")
     named = "".join(f"--c{number}: {colour}; " for number, colour in enumerate(dark))
-    style = f"<style>@media (prefers-color-scheme: dark) {{ svg {{ {named}}} }}</style>\n <defs>"
-    return text.replace("<defs>", style, 1)
+    media = "@media screen and (prefers-color-scheme: dark)"
+    return text.replace("<defs>", f"<style>{media} {{ svg {{ {named}}} }}</style>\n <defs>", 1)
 
 
-def _uri(draw: Draw, ink: str, line: str, colours: list[str]) -> str:
-    text = _svg(draw, ink, line, colours)
-    return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode("ascii")
-
-
-def _svg(draw: Draw, ink: str, line: str, colours: list[str]) -> str:
+def _svg(draw: Draw, size: tuple[float, float]) -> str:
     import matplotlib
     from cycler import cycler
     from matplotlib.figure import Figure
 
+    ink, line, colours = LIGHT
     style: Any = {
         **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), ink),
         **dict.fromkeys(("axes.edgecolor", "grid.color", "legend.edgecolor"), line),
@@ -79,11 +85,24 @@ def _svg(draw: Draw, ink: str, line: str, colours: list[str]) -> str:
     }
     with matplotlib.rc_context(style), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # the browser may have it
-        figure = Figure(figsize=SIZE, layout="constrained")
-        draw(figure.subplots())
-        text = io.BytesIO()
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        values = list(draw(axes) or ())
+        text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue().decode()
+    shown = "".join(_value(axes, value) for value in values)
+    return text.getvalue().replace(
+        "</svg>", f'<g fill="none" pointer-events="all">{shown}</g></svg>'
+    )
+
+
+def _value(axes: Any, value: Value) -> str:
+    """Return a circle that can't be seen, with the text that the pointer shows there."""
+    x, y, text = value
+    points = axes.transData.transform((x, y)) * 72 / axes.figure.dpi  # from the lower left
+    across, down = points[0], 72 * axes.figure.get_figheight() - points[1]
+    title = html.escape(legible(text))
+    return f'<circle cx="{across:.1f}" cy="{down:.1f}" r="{REACH}"><title>{title}</title></circle>'
 
 
 def logarithmic(axes: Any, name: str, marks: tuple[int, ...] = (1, 2, 5)) -> None:
@@ -100,43 +119,69 @@ def logarithmic(axes: Any, name: str, marks: tuple[int, ...] = (1, 2, 5)) -> Non
 def learning_curves(history: pd.DataFrame, name: str, label: str) -> Plot:
     """Draw `loss` or `accuracy` by epoch, a line for each head. history: history.csv."""
 
-    def draw(axes: Any) -> None:
-        for number, (_, rows) in enumerate(history.groupby(["fold", "seed"])):
-            kinds = (name, "C0", "training, with dropout"), (f"val_{name}", "C1", "held out")
-            for column, colour, legend in kinds:
-                once = None if number else legend
-                axes.plot(rows["epoch"], rows[column], color=colour, alpha=0.6, label=once)
+    def draw(axes: Any) -> Iterable[Value]:
         if name == "loss":
-            logarithmic(axes, "y")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set(xlabel="epoch", ylabel=label)
-        axes.legend()
+            decades = np.ptp(np.log10(history[["loss", "val_loss"]].to_numpy().clip(1e-12)))
+            logarithmic(axes, "y", (1, 2, 5) if decades < 3 else (1,))
+        curves.draw(axes, history, name, label)
+        return curves.values(history, name, label)
 
     return plot(draw, f"Learning curves: {label} by epoch, a line for each head")
 
 
 def histogram(predictions: Predictions) -> Plot:
-    """Draw a histogram of p, of class 1 if there are two classes, else of the true class."""
-    classes, rows = predictions.classes, np.arange(len(predictions.labels))
+    """Draw a histogram of p, of class 1 if there are two classes, else of the true class.
+
+    A line for each class; for more than OUTLINES classes, a row of dots.
+    """
+    classes, labels = predictions.classes, predictions.labels
     two = len(classes) == 2
-    column = 1 if two else predictions.labels
-    values = predictions.probabilities[rows, column]
+    values = predictions.probabilities[np.arange(len(labels)), 1 if two else labels]
     name = f"p of {short(classes[1])}" if two else "p of the true class"
+    if len(classes) > OUTLINES:
+        return _dots(classes, labels, values)
 
     def draw(axes: Any) -> None:
         edges = np.linspace(0, 1, 2 * BINS + 1)
-        if len(classes) > CLASSES:
-            axes.hist(values, edges, histtype="stepfilled", alpha=0.6)
-        else:
-            for index, label in enumerate(classes):
-                of_class = values[predictions.labels == index]
-                legend = f"of {short(label)}"
-                axes.hist(of_class, edges, histtype="step", linewidth=1.8, label=legend)
-            axes.legend()
+        for index, label in enumerate(classes):
+            legend = f"of {short(label)}"
+            of_class = values[labels == index]
+            axes.hist(of_class, edges, histtype="step", linewidth=1.8, label=legend)
         logarithmic(axes, "y")
         axes.set(xlabel=name, ylabel="photos", xlim=(0, 1))
+        key(axes, 2)
 
     return plot(draw, f"Histogram of the {name}, by class")
+
+
+def _dots(classes: list[str], labels: np.ndarray, values: np.ndarray) -> Plot:
+    """Draw a row for each class: a dot for each bin of p, the more photos the larger.
+
+    labels: (n,) class indices; values: (n,) p of the true class. The hardest come first, and of
+    more than ROWS classes only they are drawn.
+    """
+    total = np.bincount(labels, minlength=len(classes))
+    means = np.bincount(labels, values, len(classes)) / np.maximum(total, 1)
+    rows = [index for index in np.argsort(means, kind="stable").tolist() if total[index]][:ROWS]
+    bins = np.minimum((values * BINS).astype(int), BINS - 1)
+    counts = np.stack([np.bincount(bins[labels == row], minlength=BINS) for row in rows])
+    y, x = counts.nonzero()
+    middles = (x + 0.5) / BINS
+
+    def draw(axes: Any) -> Iterable[Value]:
+        areas = 150 * counts[y, x] / counts.max()
+        axes.scatter(middles, y, np.maximum(areas, 2), linewidths=0)
+        axes.set_yticks(range(len(rows)), [short(classes[row]) for row in rows], fontsize=9)
+        axes.set(xlabel="p of the true class", xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6))
+        for middle, row, bin_ in zip(middles, y, x, strict=True):
+            photos = counted(int(counts[row, bin_]), "photo")
+            between = f"p of {bin_ / BINS:.1f} to {(bin_ + 1) / BINS:.1f}"
+            yield middle, row, f"{classes[rows[row]]}, {between}: {photos}"
+
+    which = (
+        "by class" if len(rows) == total.astype(bool).sum() else f"of the {ROWS} hardest classes"
+    )
+    return plot(draw, f"Histogram of the p of the true class, {which}", tall(len(rows)))
 
 
 def reliability(predictions: Predictions) -> Plot:
@@ -156,7 +201,7 @@ def reliability(predictions: Predictions) -> Plot:
             x, y, error = binned(*_confidence(predictions.labels, probabilities))
             axes.errorbar(x, y, error, color=colour, marker=marker, ms=4, lw=1.2, label=when)
         axes.set(xlabel=name, ylabel=share, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-        axes.legend()
+        key(axes, 2)
 
     return plot(draw, f"Reliability: {name} against the {share}")
 
@@ -198,7 +243,7 @@ def log_loss_by_clip(predictions: Predictions, fitted: Calibration) -> Plot:
         axes.plot([fitted.clip], [fitted_loss], "o", color="C1", label=f"fitted: {fitted.clip:.2g}")
         logarithmic(axes, "x", (1,))
         axes.set(xlabel="clip: the least p of any class", ylabel="log loss")
-        axes.legend()
+        key(axes, 2)
 
     return plot(draw, "Out-of-fold log loss as a function of the clip")
 
@@ -212,34 +257,20 @@ def photo_sizes(table: pd.DataFrame) -> Plot:
         for side in "width", "height":
             axes.hist(table[side], edges, histtype="step", linewidth=1.8, label=side)
         axes.set(xlabel="pixels", ylabel="photos")
-        axes.legend(loc="upper left")
+        key(axes, 2)
 
     return plot(draw, "Histograms of the photos' widths and heights")
 
 
-def scores_over_time(lines: list[LedgerLine], metric: str) -> Plot:
-    """Draw a metric of the ledger's lines over time: out of fold, and Kaggle's scores.
+def tall(rows: int) -> tuple[float, float]:
+    """Return the size, in inches, of a plot with so many rows of text beside it."""
+    return SIZE[0], max(SIZE[1], 0.9 + 0.24 * rows)
 
-    A line whose time or score is in another format (a spreadsheet's, say) has no point.
-    """
-    from matplotlib.dates import ConciseDateFormatter
 
-    kinds = {f"oof_{metric}": "out of fold", "public_score": "public", "private_score": "private"}
-    table = pd.DataFrame(lines)
-    table["time"] = pd.to_datetime(table["time"], format=TIME, errors="coerce")
-
-    def draw(axes: Any) -> None:
-        for (column, legend), marker in zip(kinds.items(), "o^s", strict=True):
-            points = table.assign(y=pd.to_numeric(table[column], errors="coerce"))
-            points = points.dropna(subset=["time", "y"])
-            if len(points):
-                axes.plot(points["time"], points["y"], marker, ms=6, label=legend)
-                axes.legend()
-        axes.set(ylabel=metric.replace("_", " "))
-        axes.margins(0.15)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
-
-    return plot(draw, "The ledger: out-of-fold metrics and scores over time")
+def key(axes: Any, columns: int) -> None:
+    """Put the legend above the axes, where it covers nothing."""
+    where = {"loc": "outside upper center", "ncols": columns, "columnspacing": 1.2}
+    axes.figure.legend(**where, frameon=False)
 
 
 def short(name: str) -> str:

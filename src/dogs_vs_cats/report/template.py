@@ -1,18 +1,26 @@
-"""The template of the page, and how Jinja2 fills it, which is imported only then."""
+"""Templates of pages, their common style, and how Jinja2 fills them, imported only then."""
 
 from pathlib import Path
 
+from dogs_vs_cats import files
 from dogs_vs_cats.legible import counted, legible, percent
 
-TEMPLATE = Path(__file__).with_name("report.html")
+FOLDER = Path(__file__).parent
+REPORT = "report.html"
+SHARED = "style.css", "macros.html"  # that all templates include
 
 
-def fill(**values: object) -> str:
-    """Return the page. Strings are made legible and escaped; an undefined name is an error."""
+def digests(template: str) -> list[str]:
+    """Return the sha256 of each file that a page is made from: the template, style and macros."""
+    return [files.digest(FOLDER / name) for name in (template, *SHARED)]
+
+
+def fill(template: str, **values: object) -> str:
+    """Return a page. Strings are made legible and escaped; an undefined name is an error."""
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
+        loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -23,4 +31,4 @@ def fill(**values: object) -> str:
     environment.filters["probability"] = percent
     environment.filters["counted"] = counted
     environment.filters["commas"] = lambda number: f"{number:,}"
-    return environment.get_template(TEMPLATE.name).render(**values)
+    return environment.get_template(template).render(**values)

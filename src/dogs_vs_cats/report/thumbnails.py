@@ -1,4 +1,4 @@
-"""Thumbnails: photos as small pictures inside the page."""
+"""Thumbnails: photos as pictures inside the page."""
 
 import base64
 import hashlib
@@ -11,12 +11,12 @@ from dogs_vs_cats.data import pixels
 from dogs_vs_cats.data.remote import RemoteFile
 from dogs_vs_cats.errors import PhotoError
 
-SIDE = 220  # pixels of the longer side
-QUALITY = 78  # of JPEG
+SIDE = 480  # pixels of the longer side, enough to look at a photo alone
+QUALITY = 70  # of WebP
 
 
 def thumbnail(path: Path | RemoteFile, sha256: str, side: int = SIDE) -> Image.Image:
-    """Return a photo, upright, its longer side at most `side` pixels.
+    """Return a photo, upright, its sides at most `side` pixels.
 
     PhotoError if it can't be shown.
     """
@@ -32,7 +32,7 @@ def thumbnail(path: Path | RemoteFile, sha256: str, side: int = SIDE) -> Image.I
 
 
 def data_uri(image: Image.Image) -> str:
-    """Return a picture as a data URI."""
+    """Return a picture, RGB or RGBA, as a data URI."""
     data = io.BytesIO()
-    image.save(data, "JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode("ascii")
+    image.save(data, "WEBP", quality=QUALITY)
+    return "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode("ascii")

@@ -21,6 +21,10 @@ class IssueTile:
     photo: str | None
     problem: str
 
+    @property
+    def pictures(self) -> list[tuple[str, str]]:
+        return [(self.photo, f"photo {self.issue.id}")] if self.photo else []
+
 
 @dataclass(frozen=True)
 class LabelIssuesSection:
@@ -29,6 +33,20 @@ class LabelIssuesSection:
     tiles: list[IssueTile]
     recipes: list[str]
     score: str
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The issues as a table; each recipe's probability of the label, by evidence and heads."""
+        return [
+            [
+                *(tile.issue.id, str(number), tile.issue.label, tile.issue.guess),
+                f"{tile.issue.score:.4f}",
+                ", ".join(f"{tile.issue.evidence[name]:.4f} {name}" for name in self.recipes),
+                ", ".join(f"{tile.issue.heads[name]:.4f} {name}" for name in self.recipes),
+                tile.issue.why,
+            ]
+            for number, tile in enumerate(self.tiles, 1)
+        ]
 
 
 def section(context: ReportContext) -> LabelIssuesSection:

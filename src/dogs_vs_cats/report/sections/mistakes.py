@@ -28,7 +28,8 @@ class Tile:
     """A photo as the page shows it.
 
     label, guess: its true and its predicted class. p: the probability of the guess. photo, heat:
-    data URIs; None if the file can't be shown, for the reason in `problem`.
+    data URIs, of the photo and of what lies on it; None if the file can't be shown, for the reason
+    in `problem`.
     """
 
     id: str
@@ -38,6 +39,10 @@ class Tile:
     photo: str | None
     heat: str | None
     problem: str
+
+    @property
+    def pictures(self) -> list[tuple[str, str]]:
+        return [(self.photo, f"photo {self.id}")] if self.photo else []
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,11 @@ def _heat_maps(
     return np.concatenate(maps)
 
 
+def _layer(photo: Image.Image, heat: np.ndarray) -> Image.Image:
+    """Return the heat in the photo's shape and half its size, which the browser doubles."""
+    return grad_cam.layer(heat, (max(photo.width // 2, 1), max(photo.height // 2, 1)))
+
+
 def tiles(
     table: pd.DataFrame,
     predictions: Predictions,
@@ -145,7 +155,7 @@ def tiles(
             predictions.classes[guess[row]],
             float(predictions.probabilities[row, guess[row]]),
             None if row in problems else data_uri(small[row]),
-            None if row in problems else data_uri(grad_cam.overlay(small[row], heats[row])),
+            None if row in problems else data_uri(_layer(small[row], heats[row])),
             problems.get(row, ""),
         )
         for row in rows

@@ -20,14 +20,14 @@ PAIRS = 12  # of twins that are shown
 class TwinTile:
     """A test photo beside another photo of its group.
 
-    label: the class of the other, "" of a test photo. photos: data URIs of both; [] if one can't be
-    shown, for the reason in `problem`.
+    label: the class of the other, "" of a test photo. pictures: data URI and description of both;
+    [] if one can't be shown, for the reason in `problem`.
     """
 
     test: str
     other: str
     label: str
-    photos: list[str]
+    pictures: list[tuple[str, str]]
     problem: str
 
 
@@ -46,6 +46,18 @@ class PhotosSection:
     sizes: Plot
     twins: list[str]
     tiles: list[TwinTile]
+
+    @property
+    def class_rows(self) -> list[list[str]]:
+        counts = self.per_class | {"to predict": self.test_photos}
+        return [[name, f"{count:,}"] for name, count in counts.items()]
+
+    @property
+    def unreadable_rows(self) -> list[list[str]]:
+        return [
+            [row.id, row.label or "to predict", row.problem]
+            for row in self.unreadable.head(self.listed).itertuples()
+        ]
 
 
 def section(context: ReportContext) -> PhotosSection:
@@ -69,11 +81,13 @@ def tiles(table: pd.DataFrame, pairs: list[tuple[str, str]]) -> list[TwinTile]:
     files = table.set_index("id")
     shown = []
     for pair in pairs:
-        pictures, problem = [], ""
+        pictures: list[tuple[str, str]] = []
+        problem = ""
         try:
             for photo in pair:
                 path, sha256 = files.loc[photo, ["path", "sha256"]]
-                pictures.append(data_uri(thumbnail(remote.photo(path), sha256)))
+                uri = data_uri(thumbnail(remote.photo(path), sha256))
+                pictures.append((uri, f"photo {photo}"))
         except PhotoError as error:
             pictures, problem = [], str(error)
         shown.append(TwinTile(*pair, files.loc[pair[1], "label"], pictures, problem))

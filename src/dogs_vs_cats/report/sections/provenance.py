@@ -5,6 +5,7 @@ import time
 
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.features import cache, timings
+from dogs_vs_cats.legible import counted
 from dogs_vs_cats.modeling import evaluation
 from dogs_vs_cats.modeling.results import TrainedHeads
 from dogs_vs_cats.report.context import ReportContext
@@ -59,7 +60,12 @@ def _durations(context: ReportContext) -> list[Fact]:
         rows.append((f"features of {member.name}", text))
         heads = evaluation.stamped(workspace.model(member.name))
         assert isinstance(heads, TrainedHeads)
-        rows.append((f"heads of {member.name}", f"{heads.seconds:,.0f} s for {heads.heads} heads"))
+        rows.append(
+            (
+                f"heads of {member.name}",
+                f"{heads.seconds:,.0f} s for {counted(heads.heads, 'head')}",
+            )
+        )
     if isinstance(recipe, Blend):
         seconds = evaluation.read(context.folder).seconds
         rows.append(("weights of the blend", f"{seconds:,.0f} s"))

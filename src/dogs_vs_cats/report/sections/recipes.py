@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from dogs_vs_cats.analysis import compare
 from dogs_vs_cats.kaggle.ledger import LedgerLine
-from dogs_vs_cats.report import frontier, plots
+from dogs_vs_cats.report import frontier, submission_plot
 from dogs_vs_cats.report.context import ReportContext
-from dogs_vs_cats.report.plots import Plot
+from dogs_vs_cats.report.plots import ROWS, Plot
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class RecipesSection:
     Names of recipes: unmeasured, without a CPU time, and what of it is missing; not_comparable,
     trained on other photos, labels, groups or folds; outdated, trained on other verdicts; stale,
     made from other photos or members. frontier: log loss against CPU time, None if no CPU time is
-    known. past: the ledger's scores over time, None without a ledger.
+    known. past: the ledger's lines as a plot, None without a number in them.
     """
 
     header: list[str]
@@ -29,6 +29,25 @@ class RecipesSection:
     ledger: list[LedgerLine]
     past: Plot | None
 
+    @property
+    def past_caption(self) -> str:
+        count = len(self.ledger)
+        which = f"The last {ROWS} of {count:,} submissions" if count > ROWS else "Submissions"
+        return (
+            f"{which} of this dataset, the newest first, with the 95% intervals that were expected."
+        )
+
+    @property
+    def ledger_rows(self) -> list[list[str]]:
+        """The newest first."""
+        return [
+            [
+                *(line.recipe or "elsewhere", line.time[:16].replace("T", " ")),
+                *(line.public_score, line.private_score, line.oof_log_loss, line.oof_accuracy),
+            ]
+            for line in reversed(self.ledger)
+        ]
+
 
 def section(context: ReportContext) -> RecipesSection:
     workspace = context.workspace
@@ -38,7 +57,7 @@ def section(context: ReportContext) -> RecipesSection:
     compared = compare.rows(same)
     lines = [line for line in context.ledger if line.dataset == workspace.dataset]
     return RecipesSection(
-        compare.HEADER,
+        [name or "difference" for name in compare.HEADER],
         [*(row.cells() for row in compared), *compare.baseline_cells(same)],
         frontier.plot(compared),
         compare.unmeasured(compared),
@@ -46,5 +65,5 @@ def section(context: ReportContext) -> RecipesSection:
         compare.outdated(workspace, trained),
         compare.stale(workspace, trained),
         lines,
-        plots.scores_over_time(lines, context.dataset.metric) if lines else None,
+        submission_plot.submissions(lines, context.dataset.metric),
     )

@@ -39,6 +39,16 @@ class ResultSection:
     scores: list[LedgerLine]
     compared: list[str]
 
+    @property
+    def score_rows(self) -> list[list[str]]:
+        return [
+            [
+                *(line.ref, line.time[:16].replace("T", " "), line.competition, line.public_score),
+                line.private_score or "not shown yet",
+            ]
+            for line in self.scores
+        ]
+
 
 def section(context: ReportContext) -> ResultSection:
     workspace, recipe = context.workspace, context.recipe

@@ -30,6 +30,22 @@ class VerdictsSection:
     effects: list[VerdictEffect]
     blended: bool
 
+    @property
+    def rows(self) -> list[list[str]]:
+        return [[photo, verdict.verdict, verdict.why] for photo, verdict in self.decided.items()]
+
+    @property
+    def effect_rows(self) -> list[list[str]]:
+        names = "all", "those whose label you left"
+        return [
+            [
+                *(name, f"{effect.photos:,}"),
+                f"{100 * effect.accuracy:+.2f} ± {100 * effect.accuracy_se:.2f}",
+                f"{effect.log_loss:+.4f} ± {effect.log_loss_se:.4f}",
+            ]
+            for name, effect in zip(names, self.effects, strict=True)
+        ]
+
 
 def section(context: ReportContext, issues: list[LabelIssue]) -> VerdictsSection:
     """issues: the label issues that the page shows."""
