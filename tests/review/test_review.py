@@ -10,6 +10,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -221,30 +223,47 @@ def test_of_a_blend_the_members_say_what_they_think(begin, planted):
     assert review.space.recipe == "tiny"
 
 
-def test_it_says_where_it_is_and_ctrl_c_is_a_normal_end(planted):
+@contextmanager
+def started(command: list[str]) -> Iterator[tuple[subprocess.Popen, int]]:
+    """Run a command that opens a review while the block runs; yield it and its port."""
     process = subprocess.Popen(
-        [sys.executable, str(PROJECT / "scripts/review.py"), "--recipe", "tiny.toml", "--port=0"],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         # A shell has what it runs in the background ignore Ctrl-C: these tests, then, and this.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         lines = iter(process.stdout.readline, "")
         ready = (re.search(r"ready at http://127\.0\.0\.1:(\d+) ", line) for line in lines)
-        port = next(filter(None, ready))[1]
+        yield process, int(next(filter(None, ready))[1])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_it_says_where_it_is_and_ctrl_c_is_a_normal_end(planted):
+    options = ["--recipe", "tiny.toml", "--port=0"]
+    with started([sys.executable, str(PROJECT / "scripts/review.py"), *options]) as (process, port):
         for host, expected in (f"127.0.0.1:{port}", 200), ("evil.example", 403):
-            connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             connection.request("GET", "/", headers={"Host": host})
             assert connection.getresponse().status == expected
             connection.close()
         process.send_signal(signal.SIGINT)
         printed, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.communicate()
     assert (process.returncode, printed, errors) == (0, "review: stopped.\n", "")
+
+
+def test_make_says_nothing_of_its_own_on_ctrl_c(planted):
+    for name in "Makefile", "scripts", "src", *(x.name for x in PROJECT.glob("requirements*.txt")):
+        Path(name).symlink_to(PROJECT / name)
+    words = ["make", "review", "RECIPE=tiny.toml", "PORT=0", f"PYTHON={sys.executable}"]
+    with started(words) as (process, _):
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert process.communicate(timeout=60) == ("review: stopped.\n", "")
 
 
 def test_other_sites_can_neither_see_nor_decide(review):
