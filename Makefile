@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-TARGETS := help setup data features train submit report predict try export upload scores compare \
+TARGETS := help setup data features train submit report review predict try export upload scores compare \
            search demo rehearse check status clean bench figures test lint packages own \
            exportable servable switches hub
 .PHONY: $(TARGETS)
@@ -39,7 +39,7 @@ endif
 
 # Optional packages are installed the first time a choice needs them.
 EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
-          $(filter try,$(MAKECMDGOALS)) $(if $(CLUSTER),ray) \
+          $(if $(filter try review,$(MAKECMDGOALS)),try) $(if $(CLUSTER),ray) \
           $(if $(filter s3://% http://% https://%,$(value SOURCE)),s3) \
           $(if $(filter export,$(MAKECMDGOALS)),onnx) \
           $(if $(filter bench,$(MAKECMDGOALS)),$(if $(filter-out tensorflow,$(KERAS_BACKEND)),,openvino))
@@ -94,9 +94,8 @@ help: ## this page
 	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; GPU=1 sets up TensorFlow's CUDA"
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
 	@echo "  CSV=path         the file of make check and upload; what make predict writes, or JSON=path"
-	@echo "  UPLOAD=0         never uploads; AGAIN=1 uploads the same CSV again; PORT=n of make try"
-	@echo "  PYTHON=python    use this interpreter and make no .venv (notebooks, conda)"
-	@echo "  WEIGHTS=folder   where the network's weights are kept (default: weights)"
+	@echo "  UPLOAD=0         never uploads; AGAIN=1 uploads the same CSV again; PORT=n of try, review"
+	@echo "  PYTHON=python    this interpreter, no .venv (conda); WEIGHTS=folder of the networks' weights"
 	@echo "  PHOTOS=path      photos for make predict; for make test and figures, real ones of Kaggle's"
 
 setup: switches ## install the packages (other targets do it when they need to)
@@ -163,6 +162,9 @@ exportable:
 servable:
 	@$(RUN) scripts/try.py --check $(if $(PORT),--port="$$PORT")
 KEPT := $(if $(CSV),--csv="$$CSV") $(if $(JSON),--json="$$JSON")
+
+review: $(READY) ## decide label issues in a page on this machine; it writes verdicts.csv
+	@exec $(RUN) scripts/review.py $(if $(PORT),--port="$$PORT") $(STAGE)
 
 predict: own train ## predict your own photos: make predict PHOTOS=folder; CSV=path or JSON=path
 	@$(RUN) scripts/predict.py $(KEPT) $(STAGE) -- "$$PHOTOS"

@@ -10,6 +10,7 @@ import secrets
 import socket
 from typing import Any
 
+from dogs_vs_cats import progress
 from dogs_vs_cats.errors import UserError
 
 HOST = "127.0.0.1"
@@ -139,3 +140,17 @@ def server(app: Any, listener: socket.socket) -> Any:
     )
     made.channel_class = Channel
     return made
+
+
+def serve(app: Any, listener: socket.socket, stage: str) -> None:
+    """Serve an `application` until Ctrl-C, which is its normal end; say where, and that it ended.
+
+    stage: as in `try`.
+    """
+    try:
+        made = server(app, listener)
+        progress.say(f"{stage}: ready at {address(listener)} (Ctrl-C ends it)")
+        made.run()  # it ends on Ctrl-C, without an exception
+    except KeyboardInterrupt:  # before it runs
+        pass
+    progress.say(f"{stage}: stopped.")

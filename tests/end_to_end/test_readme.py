@@ -52,6 +52,7 @@ ELSEWHERE = {
     "make data CLUSTER=auto": "data/test_data_on_cluster.py::test_the_table_is_that_of_one_process",
     "make features CLUSTER=auto": "features/test_cluster.py::test_a_photo_that_has_changed",
     "make report": "report/test_report.py::test_the_page_says",
+    "make review": "review/test_review_in_browser.py::test_ten_flipped_labels",
     "make try": "inference/test_try.py::test_the_prediction_is_the_submissions",
     "make export": "export/test_export.py::test_the_file_has_the_pipelines_probabilities",
     "make search RECIPE=fast": "search/test_search.py::test_a_search_is_written",

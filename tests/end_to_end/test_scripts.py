@@ -22,6 +22,7 @@ REFUSED = {
     "predict": (["--check", "--", "nowhere"], "PHOTOS='nowhere'"),
     "rehearse": (["--source", "nowhere"], "'nowhere'"),
     "report": (["--recipe", "none"], "none"),
+    "review": (["--port=80x"], "PORT='80x' is not a whole number from 0 to 65535."),
     "scores": (["--competition", "../x"], "'../x'"),
     "search": ([], "make data"),
     "status": (["--dataset", "none"], "'none'"),

@@ -49,7 +49,7 @@ def report_workspace(folder: Path) -> None:
 def text_of(page: Path) -> str:
     """Return a page's words, as a reader sees them."""
     source = page.read_text(encoding="utf-8")
-    words = re.sub(r"<style>.*?</style>|<svg .*?</svg>|<[^>]*>", " ", source, flags=re.S)
+    words = re.sub(r"<(style|script)>.*?</\1>|<svg .*?</svg>|<[^>]*>", " ", source, flags=re.S)
     return " ".join(html.unescape(words).split())
 
 

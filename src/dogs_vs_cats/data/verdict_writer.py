@@ -60,11 +60,11 @@ def write(
     the photo. OSError if it can't be written: it is then as it was.
     """
     try:
-        photo.encode()
+        f"{photo}{verdict}".encode()
     except UnicodeEncodeError as error:
         raise UserError(
-            "The name of this photo is not UTF-8, so verdicts.csv can't have it. Rename the file, "
-            "then run `make data` again."
+            "The name of this photo, or of the class, is not UTF-8, so verdicts.csv can't have it. "
+            "Rename the file or folder, then run `make data` again."
         ) from error
     with files.locked(workspace.data / ".verdicts.lock", "verdicts"):
         before = _unchanged(workspace, seen)

@@ -38,6 +38,7 @@ CODE = (
     "data.photos",
     "data.pixels",
     "data.same_picture",
+    "data.verdict_writer",
     "data.verdicts",
     "features.cache",
     "features.rows",

@@ -15,8 +15,11 @@ SIDE = 480  # pixels of the longer side, enough to look at a photo alone
 QUALITY = 70  # of WebP
 
 
-def thumbnail(path: Path | RemoteFile, sha256: str) -> Image.Image:
-    """Return a photo, upright, its sides at most SIDE pixels; PhotoError if it can't be shown."""
+def thumbnail(path: Path | RemoteFile, sha256: str, side: int = SIDE) -> Image.Image:
+    """Return a photo, upright, its sides at most `side` pixels.
+
+    PhotoError if it can't be shown.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -24,7 +27,7 @@ def thumbnail(path: Path | RemoteFile, sha256: str) -> Image.Image:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise PhotoError("the file has changed since the table of photos was made")
     image = pixels.upright(data)
-    image.thumbnail((SIDE, SIDE))
+    image.thumbnail((side, side))
     return image
 
 

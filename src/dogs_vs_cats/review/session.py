@@ -1,6 +1,5 @@
 """The session of a review: the issues, the user's decisions about them, and what these changed."""
 
-import shlex
 import threading
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -69,7 +68,7 @@ class ReviewSession:
         seen: the digest of the state that the user saw. UserError, and nothing is written, if the
         file or the table of photos has changed since, or there is no such issue or verdict.
         """
-        why = next((x.issue.why for x in self.issues if x.issue.id == photo), None)
+        why = next((legible(x.issue.why) for x in self.issues if x.issue.id == photo), None)
         if why is None or verdict not in verdict_writer.choices(self.classes):
             raise UserError(f"There is no label issue {photo!r}, or no verdict {verdict!r}.")
         if files.digest(self.workspace.table) != self.photos_digest:
@@ -140,31 +139,40 @@ class ReviewSession:
         now = verdicts.changes(self.workspace, self.named)
         recipes = []
         for member in members(self.recipe):
-            stamp = artifacts.read(self.workspace.model(member.name) / "stamp.json")
+            folder = self.workspace.model(member.name)
+            stamp = artifacts.read(folder / "stamp.json")
             if stamp is None or stamp["inputs"].get("verdicts") != now:
                 return {"command": self.command, "recipes": [], "text": ""}
-            folder = self.workspace.model(member.name)
             found = verdict_effects.effects(folder, out_of_fold.read(folder), decided)
             if found:
                 everything, left = map(asdict, found)
                 recipes.append({"recipe": member.name, "all": everything, "left": left})
-        text = "" if recipes else "Your verdicts leave every label as it is: there is no change."
-        if now and not recipes:
-            text = (
-                f"{self.recipe.name} was never trained without your verdicts, so there is nothing "
-                "to compare with. `make report` says how to measure it."
-            )
-        return {"command": "", "recipes": recipes, "text": text}
+        return {
+            "command": "",
+            "recipes": recipes,
+            "text": "" if recipes else self._why_none(decided),
+        }
+
+    def _why_none(self, decided: dict[str, Verdict]) -> str:
+        """Return why there are no effects to show, though the heads are trained on the verdicts."""
+        if not decided:
+            return "You have given no verdicts yet."
+        if not any(verdicts.counts(decided, self.table).values()):
+            return "Nothing: your verdicts leave every label as it is."
+        return (
+            f"Not known: {self.recipe.name} was never trained without your verdicts. `make report` "
+            "says how to measure it."
+        )
 
 
 def load(
-    workspace: Workspace, recipe: Recipe | Blend, engine: Engine, called: str
+    workspace: Workspace, recipe: Recipe | Blend, engine: Engine, command: str
 ) -> ReviewSession:
-    """Return the session of a trained recipe. called: RECIPE, as the user gave it.
+    """Return the session of a recipe. command: trains it.
 
     UserError if it is not trained, or verdicts.csv is not valid.
     """
-    require_trained(workspace, recipe, engine, called)
+    require_trained(workspace, recipe, engine, command)
     table, classes = photos.read(workspace), photos.read_classes(workspace)
     decided = verdicts.read(workspace, table, classes)
     asked = [member.name for member in members(recipe)]
@@ -174,7 +182,7 @@ def load(
     return ReviewSession(
         workspace,
         recipe,
-        train_command(called),
+        command,
         table.set_index("id", drop=False),
         files.digest(workspace.table),
         verdicts.labelled_photos(workspace),
@@ -184,12 +192,8 @@ def load(
     )
 
 
-def train_command(called: str) -> str:
-    return f"make train RECIPE={shlex.quote(legible(called))}"
-
-
 def require_trained(
-    workspace: Workspace, recipe: Recipe | Blend, engine: Engine, called: str
+    workspace: Workspace, recipe: Recipe | Blend, engine: Engine, command: str
 ) -> None:
     """Raise UserError unless a recipe's heads are up to date but for verdicts.csv."""
     for member in members(recipe):
@@ -198,6 +202,5 @@ def require_trained(
         before = stamp["inputs"].get("verdicts") if stamp else None
         if replace(wanted, inputs=wanted.inputs | {"verdicts": before}).fresh() is None:
             raise UserError(
-                f"The heads of {member.name} are missing or stale. Run `{train_command(called)}` "
-                "first."
+                f"The heads of {member.name} are missing or stale. Run `{command}` first."
             )

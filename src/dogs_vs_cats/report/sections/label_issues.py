@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from dogs_vs_cats import progress
 from dogs_vs_cats.analysis import label_issues
 from dogs_vs_cats.analysis.label_issues import LabelIssue
-from dogs_vs_cats.data import remote
+from dogs_vs_cats.data import remote, verdict_writer
 from dogs_vs_cats.errors import PhotoError
+from dogs_vs_cats.legible import legible
 from dogs_vs_cats.report.context import ReportContext
 from dogs_vs_cats.report.thumbnails import data_uri, thumbnail
 
@@ -15,11 +16,15 @@ SHOWN = 30  # the first that have no verdict yet
 
 @dataclass(frozen=True)
 class IssueTile:
-    """A label issue with its photo as a data URI, None if it can't be shown, for `problem`."""
+    """A label issue with its photo as a data URI, None if it can't be shown, for `problem`.
+
+    choices: the verdicts that may be given on it, none if its name can't be copied from a page.
+    """
 
     issue: LabelIssue
     photo: str | None
     problem: str
+    choices: list[str]
 
     @property
     def pictures(self) -> list[tuple[str, str]]:
@@ -57,9 +62,19 @@ def section(context: ReportContext) -> LabelIssuesSection:
     with progress.bar(len(shown), "label issues") as bar:
         for issue in shown:
             path, sha256 = files.loc[issue.id, ["path", "sha256"]]
+            photo, problem = None, ""
             try:
-                tiles.append(IssueTile(issue, data_uri(thumbnail(remote.photo(path), sha256)), ""))
+                photo = data_uri(thumbnail(remote.photo(path), sha256))
             except PhotoError as error:
-                tiles.append(IssueTile(issue, None, str(error)))
+                problem = str(error)
+            tiles.append(
+                IssueTile(issue, photo, problem, choices(issue, context.predictions.classes))
+            )
             bar.update()
     return LabelIssuesSection(tiles, list(ranked[0].evidence), label_issues.SCORE)
+
+
+def choices(issue: LabelIssue, classes: list[str]) -> list[str]:
+    """Return the verdicts that the page can give on a photo: not those that it can't write."""
+    verdicts = [x for x in verdict_writer.choices(classes) if x != issue.label and legible(x) == x]
+    return verdicts if legible(issue.id) == issue.id else []

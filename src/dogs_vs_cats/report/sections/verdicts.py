@@ -1,5 +1,6 @@
 """Verdicts: the user's decisions about labels, what they changed, and a file to start from."""
 
+import base64
 import csv
 import io
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dogs_vs_cats.analysis import verdict_effects
 from dogs_vs_cats.analysis.label_issues import LabelIssue
 from dogs_vs_cats.analysis.verdict_effects import VerdictEffect
 from dogs_vs_cats.config.recipes import Blend
-from dogs_vs_cats.data import verdicts
+from dogs_vs_cats.data import verdict_writer, verdicts
 from dogs_vs_cats.data.verdicts import Verdict
 from dogs_vs_cats.legible import legible
 from dogs_vs_cats.report.context import ReportContext
@@ -17,7 +18,8 @@ from dogs_vs_cats.report.context import ReportContext
 
 @dataclass(frozen=True)
 class VerdictsSection:
-    """path: of verdicts.csv. text: what it could contain. decided: photo id -> its verdict.
+    """path: of verdicts.csv. text: what it could contain. file: what it does contain, in base64,
+    so that rows can follow. decided: photo id -> its verdict.
 
     change_labels: whether any verdict changes what heads are trained on. effects: as of
     `verdict_effects`. blended: whether the page is of a blend.
@@ -25,6 +27,7 @@ class VerdictsSection:
 
     path: Path
     text: str
+    file: str
     decided: dict[str, Verdict]
     change_labels: bool
     effects: list[VerdictEffect]
@@ -53,11 +56,16 @@ def section(context: ReportContext, issues: list[LabelIssue]) -> VerdictsSection
     return VerdictsSection(
         context.workspace.verdicts,
         csv_text(decided, issues),
+        base64.b64encode(_appendable(context.workspace.verdicts)).decode(),
         decided,
         any(verdicts.counts(decided, context.table).values()),
         verdict_effects.effects(context.folder, context.predictions, decided),
         isinstance(context.recipe, Blend),
     )
+
+
+def _appendable(path: Path) -> bytes:
+    return verdict_writer.appendable(path.read_bytes().decode() if path.exists() else "").encode()
 
 
 def csv_text(decided: dict[str, Verdict], issues: list[LabelIssue]) -> str:

@@ -1,0 +1,44 @@
+"""Open a page on this machine where the label issues of a trained recipe are decided."""
+
+import argparse
+import shlex
+
+from dogs_vs_cats import console, environment, local_server, progress
+from dogs_vs_cats.config import engines, recipe_files
+from dogs_vs_cats.legible import counted
+from dogs_vs_cats.workspace import current_workspace
+
+PORT = 8018
+
+
+def main() -> None:
+    parser = console.arguments(__doc__)
+    free = f"0 takes any free one (default: {PORT})"
+    parser.add_argument("--port", type=console.port, default=PORT, help=free)
+    args = parser.parse_args()
+    recipe = recipe_files.read(args.recipe)
+    engine = engines.choose(args.engine, args.precision)
+    workspace = current_workspace(args.dataset)
+    environment.versions("flask", "waitress", setup="make setup EXTRAS=try")
+
+    from dogs_vs_cats.review import session, web_app
+
+    with local_server.listening(args.port, "make review") as listener:
+        progress.say(f"review: {workspace.dataset}, {recipe.name}: looking for label issues")
+        review = session.load(workspace, recipe, engine, train_command(args))
+        progress.say(f"review: {counted(len(review.issues), 'label issue')} to decide")
+        local_server.serve(web_app.app(review), listener, "review")
+
+
+def train_command(args: argparse.Namespace) -> str:
+    """Return the command that trains the recipe under review."""
+    options = {"RECIPE": args.recipe, "DATASET": args.dataset}
+    if args.engine != "keras":
+        options |= {"ENGINE": args.engine, "PRECISION": args.precision}
+    return " ".join(
+        ["make train", *(f"{name}={shlex.quote(x)}" for name, x in options.items() if x)]
+    )
+
+
+if __name__ == "__main__":
+    console.run(main)
