@@ -24,3 +24,11 @@ def percent(probability: float) -> str:
     """Return a probability as `99.1%`; one that is less than 1 never becomes 100%."""
     text = f"{probability:.1%}"
     return ">99.9%" if text == "100.0%" and probability < 1 else text
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: `40 s`, `12 min`, `2 h 5 min`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
