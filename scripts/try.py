@@ -1,6 +1,6 @@
 """Serve a page on this machine where a trained recipe predicts the photos dropped on it."""
 
-from dogs_vs_cats import console, environment, progress
+from dogs_vs_cats import console, environment, progress, stopping
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.workspace import current_workspace
@@ -32,8 +32,9 @@ def main() -> None:
         server = web_app.server(web_app.load(workspace, recipe, engine, args.threads), listener)
         address = f"http://{web_app.HOST}:{listener.getsockname()[1]}"
         progress.say(f"try: ready at {address} (Ctrl-C ends it)")
-        server.run()  # it ends on Ctrl-C, without an exception
-    raise KeyboardInterrupt
+        with stopping.answered(""):
+            server.run()  # it ends on Ctrl-C, without an exception
+        print("try: stopped.")
 
 
 def port(text: str) -> int:
