@@ -13,7 +13,7 @@ import pytest
 from dogs_vs_cats.stopping import AT_ONCE, MORE, STOPPED
 
 SCRIPT = """
-import gc, hashlib, time
+import gc, hashlib, signal, time
 from dogs_vs_cats import console, progress, stopping
 
 def native():
@@ -50,6 +50,7 @@ def begun(
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
+        start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, handler),
     ) as process:
         try:
@@ -136,3 +137,21 @@ def test_a_terminal_shows_the_answer_in_place_of_ctrl_c():
     assert os.read(ours, 1000).decode().startswith(f"\r{ANSWER.strip()}\r\nerror: ")
     os.close(ours)
     os.close(theirs)
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_ctrl_c_ends_the_process_that_proves_what_this_machine_computes(seconds):
+    """The terminal sends it to that process too, at work or not, which has nothing to say."""
+    main = f"""
+from dogs_vs_cats.cluster import team
+slow = team.Work("features", int, {{signal.SIGUSR1}}, signal.sigtimedwait, str, "", 0, {seconds})
+with team._reference(slow):
+    time.sleep(1)
+    wait()
+"""
+    with begun(main) as process:
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr.read() == ANSWER + STOP
+        assert process.wait() == 130
+        assert time.monotonic() - began < 30

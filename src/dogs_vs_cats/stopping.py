@@ -41,6 +41,16 @@ def answered(line: str) -> Iterator[None]:
 
 
 @contextmanager
+def ignored() -> Iterator[None]:
+    """Ignore Ctrl-C in the block, and in processes that begin in it. For the main thread."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def signals_raised() -> Iterator[None]:
     """Raise KeyboardInterrupt in the block on Ctrl-C, and Terminated on SIGTERM and SIGHUP.
 
