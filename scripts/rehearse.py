@@ -79,4 +79,4 @@ def run_stage(script: str, environment: Mapping[str, str], *arguments: str) -> N
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(main, speaks=False)

@@ -43,4 +43,4 @@ def port(text: str) -> int:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(main, speaks=False)

@@ -45,11 +45,9 @@ def test_where_no_bar_can_be_drawn_a_line_is_said_each_half_minute(monkeypatch, 
     monkeypatch.setattr(progress, "HEARTBEAT", 0.05)
     with progress.bar(1000, "features", " views", done=400) as bar:
         bar.update(200)
-        time.sleep(0.5)  # a long step
-    out, err = capsys.readouterr()
-    assert len(out.splitlines()) > 3
-    assert re.match(r"features: 600 of 1,000 views, [\d,]+ a second, \d s left\n", out)
-    assert "\r" not in out + err
+        line = r"(features: 600 of 1,000 views, [\d,]+ a second, \d+ s left\n)"
+        until(lambda out: re.fullmatch(line + "{2,}", out), capsys)  # during a long step
+    capsys.readouterr()
     time.sleep(0.2)
     assert capsys.readouterr() == ("", ""), "it ends with its block"
 
@@ -79,6 +77,40 @@ def test_a_line_says_what_is_done_how_fast_and_the_time_left(total, unit, done, 
     bar = progress.bar(total, "work", unit, done)
     bar.update(now - done)
     assert bar.line(seconds) == f"work: {line}"
+
+
+def test_a_stage_that_says_nothing_is_still_at_work(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "HEARTBEAT", 0.6)
+    with progress.Silence("export"):
+        time.sleep(0.4)
+        progress.say("export: converting")
+        time.sleep(0.4)
+        assert capsys.readouterr().out == "export: converting\n", "half a minute after that"
+        until(lambda out: re.match(r"export: still at work, \d+ s so far\n", out), capsys)
+        time.sleep(0.3)
+        with progress.bar(10, "work"):  # its first line is due after that of the stage
+            capsys.readouterr()
+            time.sleep(1.5)
+        assert "still" not in capsys.readouterr().out
+    time.sleep(0.8)
+    assert capsys.readouterr().out == ""
+
+
+def until(matches, capsys) -> None:
+    """Wait until what is printed matches."""
+    end, out = time.monotonic() + 30, ""
+    while not matches(out):
+        assert time.monotonic() < end, out
+        time.sleep(0.02)
+        out += capsys.readouterr().out
+
+
+def test_a_bar_that_is_drawn_is_enough(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "HEARTBEAT", 0.1)
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with progress.Silence("export"), progress.bar(2, "reading"):
+        time.sleep(0.4)
+    assert capsys.readouterr().out == ""
 
 
 def test_features_are_read_view_by_view_under_a_bar(monkeypatch):

@@ -8,9 +8,11 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, NoReturn
 
-from dogs_vs_cats import stopping
+from dogs_vs_cats import progress, stopping
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.legible import counted
 
@@ -19,8 +21,10 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 CLUSTER = re.compile(r"local|auto|([\w.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}")
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], speaks: bool = True) -> None:
     """Call `main`; end with status 0, or 1 and one line on stderr, or 130 on Ctrl-C.
+
+    speaks: it says now and then that it is at work. Not a server, or what runs other stages.
 
     SIGTERM and SIGHUP unwind `main` as Ctrl-C does, so that temporary files are removed; the status
     is 128 and the signal's number, as in a shell. Only a UserError and an OSError become one line;
@@ -31,7 +35,8 @@ def run(main: Callable[[], None]) -> None:
     # by name.
     warnings.filterwarnings("ignore", module="PIL")
     sys.stdout, sys.stderr = _lasting(sys.stdout), _lasting(sys.stderr)
-    with stopping.signals_raised():
+    silence = progress.Silence(Path(sys.argv[0]).stem) if speaks else nullcontext()
+    with stopping.signals_raised(), silence:
         _call(main)
 
 

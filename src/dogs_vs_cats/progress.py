@@ -52,6 +52,8 @@ class Heartbeat:
     it, so that it is said during a long step too.
     """
 
+    running = 0
+
     def __init__(self, total: int, description: str, unit: str, done: int) -> None:
         self.n = self.initial = done
         self._total, self._description, self._unit = total, description, unit
@@ -60,10 +62,12 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> "Heartbeat":
+        Heartbeat.running += 1
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        Heartbeat.running -= 1
         self._ended.set()
         self._thread.join()
 
@@ -92,8 +96,42 @@ class Heartbeat:
         return text
 
 
+class Silence:
+    """Says that a stage is at work where it has said nothing for half a minute and no bar is shown.
+
+    It covers what can't be measured, such as a library that converts a network.
+    """
+
+    last_line = 0.0  # when any was said
+
+    def __init__(self, stage: str) -> None:
+        self._stage, self._began = stage, time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(HEARTBEAT / 30):
+            now = time.monotonic()
+            if now - max(self._began, Silence.last_line) >= HEARTBEAT and not _bars():
+                say(f"{self._stage}: still at work, {duration(now - self._began)} so far")
+
+
+def _bars() -> bool:
+    """Return whether a bar is shown, or stands for one that can't be."""
+    drawn = sys.modules["tqdm"].tqdm._instances if "tqdm" in sys.modules else ()
+    return Heartbeat.running > 0 or len(drawn) > 0
+
+
 def say(line: str) -> None:
     """Print a line without delay, even to a pipe; above a bar, where one is shown."""
+    Silence.last_line = time.monotonic()
     with bars_hidden():
         print(line, flush=True)
 
