@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from dogs_vs_cats import console, progress
+from dogs_vs_cats import console, progress, stopping
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
@@ -42,13 +42,13 @@ def main() -> None:
     table = output.Table(paths, model.classes)
     files = {kind: path for kind, path in (("csv", args.csv), ("json", args.json)) if path}
     problems = []
-    with ExitStack() as stack:
+    with stopping.answered("stopping after this batch"), ExitStack() as stack:
         writers = [
             stack.enter_context(output.writer(path, model.classes, kind))
             for kind, path in files.items()
         ]
         bar = stack.enter_context(progress.bar(len(paths), "predicting"))
-        bar.write(table.header())
+        progress.say(table.header())
         for prediction in model.predict(paths, bar.update):
             row = output.row(prediction, model.classes)
             for write in writers:
@@ -56,7 +56,7 @@ def main() -> None:
             if row["problem"]:
                 problems.append(row)
             else:
-                bar.write(table.line(prediction, model.classes))
+                progress.say(table.line(prediction, model.classes))
     if problems:
         print("predict: can't be read:")
     for row in problems:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from dogs_vs_cats import console
+from dogs_vs_cats import console, stopping
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import dataset, sources
 from dogs_vs_cats.errors import UserError
@@ -64,12 +64,13 @@ def main() -> None:
 def run_stage(script: str, environment: Mapping[str, str], *arguments: str) -> None:
     """Run a stage as make does; end with its status if it fails."""
     command = [sys.executable, str(HERE / f"{script}.py"), *arguments]
-    with subprocess.Popen(command, env=dict(environment)) as stage:
+    # The stage gets Ctrl-C by itself, and answers it.
+    with stopping.answered(""), subprocess.Popen(command, env=dict(environment)) as stage:
         try:
             status = stage.wait()
         except KeyboardInterrupt as error:
-            # Ctrl-C reaches the stage by itself. Unlike subprocess.run, wait until it cleaned up.
-            if isinstance(error, console.Terminated):
+            # Unlike subprocess.run, wait until it cleaned up.
+            if isinstance(error, stopping.Terminated):
                 stage.terminate()
             stage.wait()
             raise
@@ -78,4 +79,4 @@ def run_stage(script: str, environment: Mapping[str, str], *arguments: str) -> N
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(main, speaks=False)

@@ -1,6 +1,6 @@
 """Serve a page on this machine where a trained recipe predicts the photos dropped on it."""
 
-from dogs_vs_cats import console, environment, local_server, progress
+from dogs_vs_cats import console, environment, local_server, progress, stopping
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.modeling import blend
 from dogs_vs_cats.workspace import current_workspace
@@ -30,9 +30,10 @@ def main() -> None:
         model = web_app.load(workspace, recipe, engine, args.threads)
         server = local_server.server(web_app.app(model), listener)
         progress.say(f"try: ready at {local_server.address(listener)} (Ctrl-C ends it)")
-        server.run()  # it ends on Ctrl-C, without an exception
-    raise KeyboardInterrupt
+        with stopping.answered(""):
+            server.run()  # it ends on Ctrl-C, without an exception
+        print("try: stopped.")
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(main, speaks=False)

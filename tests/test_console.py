@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from dogs_vs_cats import console
+from dogs_vs_cats import console, stopping
 from dogs_vs_cats.errors import UserError, did_you_mean
 
 SCRIPT = """
 import sys
-from dogs_vs_cats import console
+from dogs_vs_cats import console, stopping
 from dogs_vs_cats.errors import UserError
 
 def main():
@@ -51,7 +51,7 @@ def test_the_status_says_how_the_work_ended_with_and_without_a_reader_of_stdout(
     assert (here / "written").exists()
     line = "error: a is missing.\n"
     assert ended(flush, "raise UserError('a is missing.')", reader) == (1, line)
-    assert ended(flush, "raise KeyboardInterrupt", reader) == (130, f"error: {console.STOPPED}\n")
+    assert ended(flush, "raise KeyboardInterrupt", reader) == (130, f"error: {stopping.STOPPED}\n")
 
 
 def test_output_that_can_not_be_written_is_one_line(here):

@@ -5,34 +5,26 @@ import errno
 import io
 import os
 import re
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, NoReturn
 
+from dogs_vs_cats import progress, stopping
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.legible import counted
 
 SHOWN = 10  # items of a long list that are named
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 CLUSTER = re.compile(r"local|auto|([\w.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}")
-STOPPED = "Stopped. Finished work is kept: run the same command again to go on."
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, or the terminal's end, as an exception; `signal` is its number."""
-
-    def __init__(self, signal: int):
-        super().__init__()
-        self.signal = signal
-
-
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], speaks: bool = True) -> None:
     """Call `main`; end with status 0, or 1 and one line on stderr, or 130 on Ctrl-C.
+
+    speaks: it says now and then that it is at work. Not a server, or what runs other stages.
 
     SIGTERM and SIGHUP unwind `main` as Ctrl-C does, so that temporary files are removed; the status
     is 128 and the signal's number, as in a shell. Only a UserError and an OSError become one line;
@@ -43,7 +35,8 @@ def run(main: Callable[[], None]) -> None:
     # by name.
     warnings.filterwarnings("ignore", module="PIL")
     sys.stdout, sys.stderr = _lasting(sys.stdout), _lasting(sys.stderr)
-    with _signals_raised():
+    silence = progress.Silence(Path(sys.argv[0]).stem) if speaks else nullcontext()
+    with stopping.signals_raised(), silence:
         _call(main)
 
 
@@ -81,32 +74,6 @@ def _lasting(stream: Any) -> Any:
     )
 
 
-@contextmanager
-def _signals_raised() -> Iterator[None]:
-    """Raise Terminated in the block on SIGTERM and SIGHUP; those that are ignored stay so.
-
-    Only the first one: make passes on a signal that the whole process group got already, and the
-    second must not end the clean-up after the first.
-    """
-    kinds = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    kinds = [kind for kind in kinds if signal.getsignal(kind) is signal.SIG_DFL]
-    if threading.current_thread() is not threading.main_thread():
-        kinds = []  # only the main thread may have handlers
-
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        for kind in kinds:
-            signal.signal(kind, signal.SIG_IGN)
-        raise Terminated(number)
-
-    for kind in kinds:
-        signal.signal(kind, terminate)
-    try:
-        yield
-    finally:
-        for kind in kinds:
-            signal.signal(kind, signal.SIG_DFL)
-
-
 def _call(main: Callable[[], None]) -> None:
     """Call `main`; end with a status and one line if it fails."""
     try:
@@ -114,10 +81,10 @@ def _call(main: Callable[[], None]) -> None:
         sys.stdout.flush()  # now, while a failure can still change the exit status
     except UserError as error:
         _stop(str(error), 1)
-    except Terminated as error:
-        _stop(STOPPED, 128 + error.signal)
+    except stopping.Terminated as error:
+        _stop(stopping.STOPPED, 128 + error.signal)
     except KeyboardInterrupt:
-        _stop(STOPPED, 130)
+        _stop(stopping.STOPPED, 130)
     except OSError as error:
         if error.errno in DISK_FULL:
             _stop(

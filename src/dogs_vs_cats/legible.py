@@ -27,12 +27,11 @@ def percent(probability: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return an estimated time in words: `5 s`, `40 s`, `4 min`, `2.5 h`."""
-    if seconds < 59.5:
+    """Return a time for people: `40 s`, `12 min`, `2 h 5 min`."""
+    if seconds < 99.5:
         return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def per_second(rate: float) -> str:

@@ -14,7 +14,7 @@ from subprocess import CompletedProcess
 import filelock
 import pytest
 
-from dogs_vs_cats.console import STOPPED
+from dogs_vs_cats.stopping import STOPPED
 from support.commands import PROJECT, command
 from support.pictures import class_folder, kaggle_folder
 

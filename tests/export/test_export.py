@@ -160,7 +160,8 @@ def test_it_prints_size_speed_and_both_differences_and_no_chatter(done):
     lines = Path("stdout").read_text().splitlines()
     # Where tests share the weights, a line may say that it waited for them.
     lines = [line for line in lines if not line.startswith("weights of vgg16: ")]
-    converting, file, exact, trained = lines
+    starting, converting, file, exact, trained = lines
+    assert starting == "keras: starting TensorFlow"
     assert re.fullmatch(r"export: converting 59\.\d MB of network and heads to ONNX", converting)
     assert re.fullmatch(r"export: exports/source/tiny.onnx: 59\.\d MB in \d+ s", file)
     assert re.search(r"29 photos, [\d.]+ a second: .* within 0\.0000\d\d of .* float32,$", exact)

@@ -2,9 +2,11 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,13 +15,13 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from dogs_vs_cats import environment
+from dogs_vs_cats import environment, stopping
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import pixels
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache, extraction, extractor, keras_backend
 from dogs_vs_cats.workspace import Workspace
-from support.commands import PROJECT, submitted
+from support.commands import PROJECT, called, submitted
 
 PLACE = Workspace("source")
 HOW = {
@@ -140,6 +142,33 @@ def test_an_error_in_the_network_or_a_photo_ends_the_run_at_once(source, monkeyp
     with pytest.raises(UserError, match="Expected this"):
         extraction.build(PLACE, settings(), engine, extraction.Run(batch=4))
     assert threading.active_count() <= before + 1  # tqdm may have a monitor
+
+
+def test_ctrl_c_stops_after_the_batch_that_is_under_way(source, monkeypatch, capfd):
+    finished = []
+
+    def interrupted(images: np.ndarray) -> np.ndarray:
+        if len(finished) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+        finished.append(len(images))
+        return np.zeros((len(images), 1024), np.float32)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(extractor, "build", lambda *_: extractor.Extractor(interrupted, 1))
+    try:
+        status, _, err = called("features", "--recipe", "tiny.toml", "--batch", "4")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (status, err) == (130, f"error: {stopping.STOPPED}\n")
+    assert capfd.readouterr().err == f"stopping after this batch{stopping.MORE}\n"
+    assert finished == [4, 4, 4], "the blank one that warms it up, a batch, and this one"
+
+
+def test_that_keras_starts_is_said_under_the_name_of_the_backend(capsys):
+    keras_backend._loaded.__wrapped__("tensorflow")
+    assert capsys.readouterr().out == "keras: starting TensorFlow\n"
+    assert keras_backend.NAMES.keys() == set(environment.BACKENDS)
 
 
 WITHOUT = """

@@ -1,13 +1,17 @@
 """make search: settings are chosen on other folds than are reported, and not by noise."""
 
 import dataclasses
+import itertools
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
 
+from dogs_vs_cats import progress
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.config.recipes import KerasHead
 from dogs_vs_cats.data import folds, photos
@@ -16,7 +20,7 @@ from dogs_vs_cats.features.join import join
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.modeling import calibration, cross_validation, metrics
 from dogs_vs_cats.modeling.log_loss import log_losses
-from dogs_vs_cats.search import coordinate_search, head_search, space
+from dogs_vs_cats.search import coordinate_search, head_search, space, trial_lines, trials
 from dogs_vs_cats.search.trials import SearchPhotos, Trial, Trials, in_turn
 from support import heads as heads_support
 from support.commands import TINY
@@ -148,8 +152,8 @@ class StubTrials(Trials):
         self.known, self.made, self.journal = {}, 0, Path("journal.jsonl")
         self.held_out_losses = {}
 
-    def held_out(self, head, photos, fold, calibration) -> Trial:
-        trial = super().held_out(head, photos, fold, calibration)
+    def held_out(self, head, photos, fold, calibration, on_trial) -> Trial:
+        trial = super().held_out(head, photos, fold, calibration, on_trial)
         self.held_out_losses.setdefault(fold, []).append(trial.losses)
         return trial
 
@@ -261,6 +265,47 @@ def test_trials_are_calibrated_out_of_fold_on_other_folds_than_train_reports(
     assert result["start"]["mean"] == pytest.approx(wanted.mean(), abs=1e-6)
     error = metrics.group_error(wanted, groups)
     assert result["start"]["standard_error"] == pytest.approx(error, abs=1e-6)
+
+
+def test_each_trial_is_said_as_it_comes(here, made, run, quick, monkeypatch):
+    original, lines = trials.made, []
+
+    def noted(recipe, order):
+        lines.append("made")
+        return original(recipe, order)
+
+    monkeypatch.setattr(trials, "made", noted)
+    monkeypatch.setattr(progress, "say", lambda line: lines.append(line.partition(": log")[0]))
+    run(*SEARCH)
+    first = "search: 1 of 3: the recipe as it is"
+    assert lines[:4] == ["made", first, "made", "search: 2 of 3: dropout = 0.4"]
+    assert lines[4] == "made"
+    assert lines[5].startswith("search: 3 of 3: ")
+    assert "hidden = [8]" in lines[5]
+    lines.clear()
+    run(*SEARCH)
+    assert (lines[0], len(lines)) == (first, 3)
+    run(*SEARCH, "--nested")
+    assert "search: 4 of 25: on fold 0, the recipe as it is" in lines
+
+
+def test_the_line_of_a_trial_has_its_log_loss_the_best_and_the_time_left(monkeypatch, capsys):
+    clock = itertools.count(0, 40)  # seconds: a trial takes 40
+    monkeypatch.setattr(trial_lines, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    bar = mock.Mock(initial=0)
+    on_trial = trial_lines.TrialLines(HEAD, 6, bar).of()
+    for loss, is_new in (0.3, False), (0.4, True), (0.2, True), (None, True), (0.2, False):
+        head = dataclasses.replace(HEAD, dropout=loss or 0.1)
+        losses = None if loss is None else np.full(4, loss)
+        on_trial(head, Trial(losses, None), is_new)
+    assert capsys.readouterr().out.splitlines() == [
+        "search: 1 of 6: dropout = 0.3: log loss 0.3000, best so far, known",
+        "search: 2 of 6: dropout = 0.4: log loss 0.4000, best so far 0.3000, 3 min left",
+        "search: 3 of 6: the recipe as it is: log loss 0.2000, best so far, 2 min left",
+        "search: 4 of 6: dropout = 0.1: diverged, 80 s left",
+        "search: 5 of 6: the recipe as it is: log loss 0.2000, best so far 0.2000, known",
+    ]
+    assert (bar.update.call_count, bar.initial) == (5, 2)
 
 
 def test_a_killed_search_resumes_and_writes_the_same_report(here, made, run, quick):

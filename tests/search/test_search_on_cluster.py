@@ -42,6 +42,7 @@ def test_workers_are_killed_and_the_report_is_that_of_one_process(machine, here,
     out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, ""), out + err
     assert "a worker on 127.0.0.1 was lost" in out
+    assert [f"search: {number} of 4: " in out for number in (1, 2, 3, 4)] == [True] * 4
     assert written() == expected
     assert "0 new trials" in run("search", *OPTIONS)
 

@@ -13,12 +13,12 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from dogs_vs_cats import progress
+from dogs_vs_cats import progress, stopping
 from dogs_vs_cats.cluster import session
 from dogs_vs_cats.cluster.proof import Proof
 from dogs_vs_cats.cluster.session import Node
@@ -85,15 +85,30 @@ def joined(cluster: str, insecure: bool, work: Work) -> "Iterator[Team[Any, Any]
     UserError if the cluster can't be used.
     """
     session.check(cluster, insecure)
-    # In a process of its own: a network here would keep memory, and the GPU.
+    with ExitStack() as stack:
+        with _reference(work) as proof:
+            stack.enter_context(session.joined(cluster, insecure))
+            team: Team[Any, Any] = Team(work, proof.result())
+        team.start()
+        yield team
+
+
+@contextmanager
+def _reference(work: Work) -> Iterator[Future[Proof]]:
+    """Give the block the proof that all must give, which is computed meanwhile.
+
+    In a process of its own: a network here would keep memory, and the GPU.
+    """
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn) as pool:
-        proof = pool.submit(work.reference, work.plan, work.threads)
-        with session.joined(cluster, insecure):
-            team: Team[Any, Any] = Team(work, proof.result())
-            pool.shutdown()
-            team.start()
-            yield team
+        with stopping.ignored():  # by the process too: this one ends it
+            proof = pool.submit(work.reference, work.plan, work.threads)
+        try:
+            yield proof
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
 
 
 @contextmanager

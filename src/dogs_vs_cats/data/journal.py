@@ -73,8 +73,9 @@ def in_threads(
     # Threads do: Pillow releases the interpreter while it decodes. The queue is short, so memory
     # does not grow with the number of photos.
     workers = remote.threads(any(map(remote.is_url, paths)), os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        queue: deque[tuple[int, str, Future[Inspection]]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    queue: deque[tuple[int, str, Future[Inspection]]] = deque()
+    try:
         for row in rows:
             key = key_of(paths[row])  # before it is read: a change meanwhile is another key
             queue.append((row, key, pool.submit(inspection.inspect, remote.photo(paths[row]))))
@@ -83,6 +84,8 @@ def in_threads(
                 yield first, key, future.result()
         for row, key, future in queue:
             yield row, key, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 InParallel = Callable[

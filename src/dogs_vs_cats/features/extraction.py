@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogs_vs_cats import files, progress
+from dogs_vs_cats import files, progress, stopping
 from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config import presets
 from dogs_vs_cats.config.engines import Engine
@@ -234,12 +234,13 @@ def _computing(
     if run.cluster is None:
         with timings.start_up():
             extractor = extractor_of(workspace, settings, engine, batch, run.threads)
-        yield (
-            lambda jobs, times: pipeline.computed(
-                extractor, jobs, settings.size, batch, run.threads, times
-            ),
-            extractor.streams,
-        )
+        with stopping.answered("stopping after this batch"):
+            yield (
+                lambda jobs, times: pipeline.computed(
+                    extractor, jobs, settings.size, batch, run.threads, times
+                ),
+                extractor.streams,
+            )
         return
     from dogs_vs_cats.features.cluster import driver
     from dogs_vs_cats.features.cluster.worker import Plan

@@ -15,6 +15,8 @@ from dogs_vs_cats import environment, progress
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import timings
 
+NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+
 
 def start(threads: int | None = None) -> Any:
     """Return the keras module, on `threads` processor threads (default: all), its logs muted.
@@ -38,6 +40,7 @@ def _loaded(backend: str) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if backend != "tensorflow":
         sys.meta_path.insert(0, _NoTensorFlow())
+    progress.say(f"keras: starting {NAMES[backend]}")
     with timings.start_up(), progress.native_stderr_muted():
         try:
             import keras

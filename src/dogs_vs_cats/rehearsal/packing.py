@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats import files
+from dogs_vs_cats import files, progress
 from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import competitions
@@ -76,13 +76,18 @@ def pack_photos(
 
 def pack(members: Sequence[tuple[str, Path]], path: Path) -> None:
     """Write the zip `path` without compression; members: (name in the zip, file) of each."""
-    with files.whole(path) as beside, zipfile.ZipFile(beside, "w") as archive:
+    with (
+        files.whole(path) as beside,
+        zipfile.ZipFile(beside, "w") as archive,
+        progress.bar(len(members), f"packing {path.name}", " files") as bar,
+    ):
         for name, source in members:
             info = zipfile.ZipInfo(name, TIME)
             info.file_size = source.stat().st_size
             info.external_attr = 0o644 << 16
             with source.open("rb") as file, archive.open(info, "w") as member:
                 shutil.copyfileobj(file, member, 1 << 20)
+            bar.update()
 
 
 def holds(path: Path, members: dict[str, Path]) -> bool:

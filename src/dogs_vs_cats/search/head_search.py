@@ -22,6 +22,7 @@ from dogs_vs_cats.search import space as spaces
 from dogs_vs_cats.search.coordinate_search import estimate
 from dogs_vs_cats.search.results import FoldSearch, NestedSearchResult, SearchResult
 from dogs_vs_cats.search.space import Space
+from dogs_vs_cats.search.trial_lines import TrialLines
 from dogs_vs_cats.search.trials import Make, SearchPhotos, Trials, in_turn, require_finite
 from dogs_vs_cats.workspace import Workspace
 
@@ -145,8 +146,10 @@ def _photos(workspace: Workspace, recipe: Recipe, engine: Engine) -> SearchPhoto
 def _search(
     head: HeadSettings, space: Space, labelled: SearchPhotos, trials: Trials
 ) -> SearchResult:
-    with progress.bar(spaces.trial_count(head, space), "search", " trials") as bar:
-        evaluate = partial(trials.out_of_fold, photos=labelled, on_trial=bar.update)
+    total = spaces.trial_count(head, space)
+    with progress.bar(total, "search", " trials") as bar:
+        on_trial = TrialLines(head, total, bar).of()
+        evaluate = partial(trials.out_of_fold, photos=labelled, on_trial=on_trial)
         return coordinate_search.search(head, space, labelled.groups, evaluate).result
 
 
@@ -164,18 +167,19 @@ def search_nested(
     numbers = sorted(set(labelled.fold_of.tolist()))
     total = len(numbers) * (spaces.trial_count(head, space) + 2)
     with progress.bar(total, "search", " trials") as bar:
+        lines = TrialLines(head, total, bar)
         for fold in numbers:
             others, in_fold = labelled.without(fold), labelled.fold_of == fold
-            evaluate = partial(trials.out_of_fold, photos=others, on_trial=bar.update)
+            on_trial, on_fold = lines.of(f"without fold {fold}"), lines.of(f"on fold {fold}")
+            evaluate = partial(trials.out_of_fold, photos=others, on_trial=on_trial)
             found = coordinate_search.search(head, space, others.groups, evaluate)
             for losses, tried, trial in (
                 (as_is, head, found.first),
                 (chosen, found.result.head, found.best),
             ):
                 assert trial.calibration  # it did not diverge
-                after = trials.held_out(tried, labelled, fold, trial.calibration)
+                after = trials.held_out(tried, labelled, fold, trial.calibration, on_fold)
                 losses[in_fold] = require_finite(after)
-                bar.update()
             groups = [group for group, here in zip(labelled.groups, in_fold, strict=True) if here]
             searches.append(
                 FoldSearch(

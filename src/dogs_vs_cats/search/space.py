@@ -47,7 +47,9 @@ def read(path: Path, kind: type[HeadSettings]) -> Space:
     if not table:
         raise UserError(f"{path.name} has no keys of [head]. Add the values to try, {EXAMPLE}.")
     return {
-        key: tuple(recipe_files.head_value(path, kind, key, value) for value in values)
+        key: tuple(
+            dict.fromkeys(recipe_files.head_value(path, kind, key, value) for value in values)
+        )
         for key, values in table.items()
     }
 

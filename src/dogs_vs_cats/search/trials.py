@@ -103,6 +103,8 @@ class Order:
         return {**settings, "fold": self.fold, "by": dataclasses.asdict(self.calibration)}
 
 
+# Called with each trial as it comes: its head, what it measured, and whether it is new.
+OnTrial = Callable[[HeadSettings, Trial, bool], object]
 # Makes trials; yields the position of each among the orders, and the trial, as they are finished.
 Make = Callable[[list[Order]], Iterator[tuple[int, Trial]]]
 
@@ -149,32 +151,36 @@ class Trials:
         self.made = 0
 
     def out_of_fold(
-        self,
-        heads: list[HeadSettings],
-        photos: SearchPhotos,
-        on_trial: Callable[[], object] = lambda: None,
+        self, heads: list[HeadSettings], photos: SearchPhotos, on_trial: OnTrial
     ) -> list[Trial]:
         """Return the trial of each head in which photos are predicted by the head of their fold."""
         return self._trials([Order(head, photos) for head in heads], on_trial)
 
     def held_out(
-        self, head: HeadSettings, photos: SearchPhotos, fold: int, calibration: Calibration
+        self,
+        head: HeadSettings,
+        photos: SearchPhotos,
+        fold: int,
+        calibration: Calibration,
+        on_trial: OnTrial,
     ) -> Trial:
         """Return the trial of `head` on one fold, trained on the others and calibrated as given."""
-        return self._trials([Order(head, photos, fold, calibration)], lambda: None)[0]
+        return self._trials([Order(head, photos, fold, calibration)], on_trial)[0]
 
-    def _trials(self, orders: list[Order], on_trial: Callable[[], object]) -> list[Trial]:
+    def _trials(self, orders: list[Order], on_trial: OnTrial) -> list[Trial]:
         """Return trials from the journal, or make them and add them to the journal."""
         keys = list(map(self._key, orders))
-        pairs = zip(keys, orders, strict=True)
-        missing = {key: order for key, order in pairs if key not in self.known}
-        for _ in range(len(orders) - len(missing)):
-            on_trial()
+        missing = {}
+        for key, order in zip(keys, orders, strict=True):
+            if key in self.known:
+                on_trial(order.head, _from_entry(self.known[key]), False)
+            else:
+                missing[key] = order
         names = list(missing)
         if names:
             for position, trial in self.make(list(missing.values())):
                 self._keep(names[position], trial)
-                on_trial()
+                on_trial(missing[names[position]].head, trial, True)
         return [_from_entry(self.known[key]) for key in keys]
 
     def _key(self, order: Order) -> str:
