@@ -10,7 +10,7 @@ import secrets
 import socket
 from typing import Any
 
-from dogs_vs_cats import progress
+from dogs_vs_cats import progress, stopping
 from dogs_vs_cats.errors import UserError
 
 HOST = "127.0.0.1"
@@ -150,7 +150,8 @@ def serve(app: Any, listener: socket.socket, stage: str) -> None:
     try:
         made = server(app, listener)
         progress.say(f"{stage}: ready at {address(listener)} (Ctrl-C ends it)")
-        made.run()  # it ends on Ctrl-C, without an exception
+        with stopping.answered(""):
+            made.run()  # it ends on Ctrl-C, without an exception
     except KeyboardInterrupt:  # before it runs
         pass
     progress.say(f"{stage}: stopped.")
