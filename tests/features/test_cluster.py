@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dogs_vs_cats import stopping
 from dogs_vs_cats.cluster.proof import Proof
 from dogs_vs_cats.features import pipeline
 from dogs_vs_cats.features.cluster import driver
@@ -114,7 +115,7 @@ def test_on_one_machine_nothing_listens_beyond_it_and_what_was_done_outlives_the
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
-    assert err == "error: Stopped. Finished work is kept: run the same command again to go on.\n"
+    assert err == f"stopping{stopping.MORE}\nerror: {stopping.STOPPED}\n"
     assert len(listeners) > 4
     assert {address.removeprefix("[::ffff:").rstrip("]") for address in listeners} == {"127.0.0.1"}
     assert not machine.processes(0)
