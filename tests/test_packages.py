@@ -137,8 +137,8 @@ def test_what_one_stage_alone_needs_is_asked_for_by_that_stage(stand_in, monkeyp
     assert stand_in(without, "--check").returncode == 0
     assert f"pip install -q {environment.requirement(name)}\n" in stand_in(without).stdout
     old = {name: "0.1"}
-    honest = environment.metadata.version
-    monkeypatch.setattr(environment.metadata, "version", lambda x: old.get(x) or honest(x))
+    honest = environment.installed
+    monkeypatch.setattr(environment, "installed", lambda x: old.get(x) or honest(x))
     with pytest.raises(UserError) as error:
         environment.versions("numpy", name)
     assert str(error.value).startswith(

@@ -74,6 +74,7 @@ def versions(*packages: str, setup: str = "make setup") -> dict[str, str]:
     return found
 
 
+@cache
 def installed(package: str) -> str | None:
     """Return a package's version, under whichever of its names; None if it is not installed."""
     for name in ALIASES.get(package, (package,)):

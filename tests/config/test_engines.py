@@ -41,11 +41,8 @@ def test_a_typing_error_is_refused_before_a_download_and_what_was_meant_is_said(
 
 
 def test_a_missing_package_says_how_to_get_it(monkeypatch):
-    def none(package: str) -> str:
-        raise environment.metadata.PackageNotFoundError(package)
-
     engine = engines.Engine("openvino", "int8", "cpu")
-    monkeypatch.setattr(environment.metadata, "version", none)
+    monkeypatch.setattr(environment, "installed", lambda package: None)
     with pytest.raises(UserError, match="Run `make setup"):
         engine.versions()
     with pytest.raises(UserError, match="make setup ENGINE=openvino"):

@@ -165,6 +165,12 @@ def test_a_dataset_that_can_t_be_read_leaves_the_others_shown(pets, without_plot
     assert "data/gone/stamp.json is not as `make data` writes it" in section("gone")
     assert "1. " in section("pets")
     assert '<a href="#dataset-broken">' in INDEX.read_text(encoding="utf-8")
+    assert not stage.artifact().fresh()  # until its files are mended
+    for name in "broken", "gone":
+        shutil.rmtree(Path("data", name))
+    Path("data/other/verdicts.csv").unlink()
+    stage.build()
+    assert stage.artifact().fresh()
 
 
 def test_the_best_score_is_one_by_the_metric_of_the_dataset():
@@ -354,3 +360,12 @@ def test_answers_are_those_of_the_comparison(pets):
     assert answers.read(recipe.folder, table, ["dog", "cat"]) is None
     assert answers.read(recipe.folder, table[:-1], ["cat", "dog"]) is None
     assert answers.read(recipe.folder, table.assign(group="g"), ["cat", "dog"]) is None
+
+
+def test_many_classes_are_counted_and_few_are_named(here, without_plots):
+    write_dataset("pets", {}, list("abcdef"))
+    stage.build()
+    assert "10 photos of 6 classes to train on, 3 to predict" in section("pets")
+    write_dataset("pets", {}, list("abcde"))
+    stage.build()
+    assert "5 a + 5 b + 0 c + 0 d + 0 e to train on" in section("pets")

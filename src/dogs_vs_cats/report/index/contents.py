@@ -12,12 +12,12 @@ from dogs_vs_cats.workspace import workspaces
 
 @dataclass(frozen=True)
 class RenderedIndex:
-    """html: all of it UTF-8. missing_photos: how many could not be shown."""
+    """html: all of it UTF-8. complete: whether each dataset could be read and each photo shown."""
 
     html: str
     datasets: int
     recipes: int
-    missing_photos: int
+    complete: bool
 
 
 def render() -> RenderedIndex:
@@ -41,5 +41,6 @@ def render() -> RenderedIndex:
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
     recipes = [one.recipes for one in shown if one.recipes]
-    missing = sum(one.differences.missing for one in recipes if one.differences)
-    return RenderedIndex(html, len(shown), sum(len(one.rows) for one in recipes), missing)
+    missing = any(one.differences and one.differences.missing for one in recipes)
+    complete = len(recipes) == len(shown) and not missing
+    return RenderedIndex(html, len(shown), sum(len(one.rows) for one in recipes), complete)

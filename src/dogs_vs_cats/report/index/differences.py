@@ -103,7 +103,6 @@ def _data(
     right: photos that a recipe is right about. only: [a][b], those that a is right about and b
     wrong. A photo's guesses and p are in the order of the recipes.
     """
-    good = right.astype(np.float64)  # (n, recipes); whole numbers, but a product of floats is quick
     photos = [
         {
             "id": legible(table["id"].iat[row]),
@@ -121,6 +120,6 @@ def _data(
         "classes": [legible(name) for name in classes],
         "count": len(table),
         "right": right.sum(axis=0).tolist(),
-        "only": (good.T @ (1 - good)).astype(int).tolist(),
+        "only": [(own[:, None] & ~right).sum(axis=0).tolist() for own in right.T],
         "photos": photos,
     }

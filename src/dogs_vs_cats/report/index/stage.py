@@ -104,8 +104,8 @@ def _shown(workspace: Workspace) -> dict[str, Any]:
 def build() -> IndexPage:
     """Write the index. The same inputs give the same bytes.
 
-    A photo that is no longer on the disk is replaced by the reason; the page then does not count
-    as up to date.
+    A photo that is no longer on the disk, or a dataset whose files can't be read, is replaced by
+    the reason; the page then does not count as up to date.
     """
     from dogs_vs_cats.report.index import contents
 
@@ -115,8 +115,8 @@ def build() -> IndexPage:
     files.write_text(PATH, rendered.html)
     seconds = round(time.monotonic() - started, 1)
     result = IndexPage(PATH.stat().st_size, rendered.datasets, rendered.recipes, seconds)
-    if rendered.missing_photos:
-        made.stamp.unlink(missing_ok=True)
-    else:
+    if rendered.complete:
         made.record([PATH], result)
+    else:
+        made.stamp.unlink(missing_ok=True)
     return result
