@@ -15,6 +15,7 @@ import sys
 
 # What a package is imported as, where that is another name.
 MODULES = {
+    "axe-playwright-python": "axe_playwright_python",
     "faiss-cpu": "faiss",
     "import-linter": "importlinter",
     "keras-hub": "keras_hub",

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from support.axe import violations
 from support.report_pages import HOSTILE, PAGE
 
 
@@ -58,3 +59,13 @@ def test_a_browser_shows_the_whole_page_without_a_network(made, browser, width, 
     assert dialogs == []
     assert [url for url in requests if not url.startswith("data:")] == [PAGE.resolve().as_uri()]
     context.close()
+
+
+def test_axe_names_the_rule_and_the_element(browser):
+    page = browser.new_page()
+    page.set_content("<html lang=en><title>a</title><main><h1>a</h1><img src='data:,'></main>")
+    (found,) = violations(page)
+    assert found.startswith("image-alt: img: ")
+    page.set_content("<html lang=en><title>a</title><main><h1>a</h1></main>")
+    assert violations(page) == []
+    page.close()
