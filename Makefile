@@ -96,7 +96,7 @@ help: ## this page
 	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; GPU=1 sets up TensorFlow's CUDA"
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
 	@echo "  CSV=path         the file of make check and upload; what make predict writes, or JSON=path"
-	@echo "  UPLOAD=0         never uploads; AGAIN=1 uploads the same CSV again; PORT=n, HOST=address: of make try"
+	@echo "  UPLOAD=0         never uploads; AGAIN=1 uploads the same CSV again; PORT=, HOST= of make try"
 	@echo "  PYTHON=python    use this interpreter and make no .venv (notebooks, conda)"
 	@echo "  WEIGHTS=folder   where the network's weights are kept (default: weights)"
 	@echo "  PHOTOS=path      photos for make predict; for make test and figures, real ones of Kaggle's"

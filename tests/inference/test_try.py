@@ -172,6 +172,26 @@ def test_a_recipe_is_loaded_when_it_is_chosen_and_three_stay_loaded():
     assert loads == ["a", "b", "c", "d", "b"]
 
 
+def test_a_recipe_that_has_become_stale_is_refused_in_a_sentence(trained):
+    from dogs_vs_cats.errors import UserError
+    from dogs_vs_cats.inference import web_app
+    from dogs_vs_cats.inference.corrections import Corrections
+
+    def stale(recipe):
+        raise UserError("The heads of tiny are missing or stale.")
+
+    place, models = (
+        Workspace("source"),
+        web_app.Models({"tiny": recipe_files.read("tiny.toml")}, stale),
+    )
+    client = web_app.app(place, ["cat", "dog"], models, Corrections(place)).test_client()
+    found = client.post("/predict", data=encoded(picture(1)))
+    assert (found.status_code, found.json) == (
+        409,
+        {"problem": "The heads of tiny are missing or stale."},
+    )
+
+
 def test_a_picture_unlike_the_training_photos_is_marked(ask):
     noise = encoded(Image.effect_noise((64, 64), 120), "PNG")
     _, far, _ = ask(noise)
@@ -634,6 +654,47 @@ def test_several_photos_are_a_grid_and_another_recipe_predicts_them_again(
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert [x for x in said if "422" not in x] == [], "the browser logs the status of the bad one"
+
+
+def made_up(probabilities: list[float], **more) -> dict:
+    """Return an answer of /predict, of classes a, b, c, ..."""
+    classes = [{"name": chr(97 + i), "p": p} for i, p in enumerate(probabilities)]
+    best = max(classes, key=lambda row: row["p"])["name"]
+    plain = {"photo": "data:,", "heat": "data:,", "members": [], "training": None, "explained": ""}
+    return {"class": best, "classes": classes, "unlike": False, "unlikeness": 0.5, **plain, **more}
+
+
+def test_of_many_classes_the_four_likeliest_are_shown_and_the_rest_together(open_page):
+    page, _ = open_page()
+    answer = made_up([0.01, 0.2, 0.02, 0.5, 0.03, 0.24])
+    page.route("**/predict*", lambda route: route.fulfill(json=answer))
+    page.set_input_files("#file", "source/test/1.jpg")
+    wait_for(page, r"^1\.jpg: d, 50\.00%")
+    assert bars(page.locator("article")) == [
+        ["d", "50.00%"],
+        ["f", "24.00%"],
+        ["b", "20.00%"],
+        ["e", "3.00%"],
+        ["2 other classes", "3.00%"],
+    ]
+
+
+def test_of_more_than_a_hundred_photos_the_others_are_said_to_be_left_out(open_page):
+    page, _ = open_page()
+    answers = [made_up([0.9, 0.1]), made_up([0.2, 0.8]), made_up([0.2, 0.8], unlike=True)]
+    page.route("**/predict*", lambda route: route.fulfill(json=answers[0]))
+    page.route("**/predict*", lambda route: route.fulfill(json=answers.pop()), times=2)
+    small = [{"name": f"{i}.jpg", "mimeType": "image/jpeg", "buffer": b"x"} for i in range(103)]
+    page.set_input_files("#file", small)
+    wait_for(page, r"^100 photos: 1 b, 98 a, 1 unlike the training photos\. 3 more were left out: ")
+    assert page.locator("article").count() == 100
+
+
+def test_a_server_that_is_gone_is_said_so(open_page):
+    page, _ = open_page()
+    page.route("**/predict*", lambda route: route.abort())
+    page.set_input_files("#file", "source/test/1.jpg")
+    wait_for(page, "No response. Is make try still running?")
 
 
 def test_only_the_newest_photo_is_shown(open_page):
