@@ -11,7 +11,7 @@ TARGETS := help setup data features train submit report review predict try expor
 
 # All that may be set on make's command line: make itself would ignore a slip such as UPLAOD=0
 # without a word. Add a new variable here.
-VARIABLES := AGAIN BATCH CLUSTER COMPETITION CSV DATASET ENGINE EXTRAS FIGURES GPU INSECURE JSON \
+VARIABLES := AGAIN BATCH CLUSTER COMPETITION CSV DATASET ENGINE EXTRAS FIGURES GPU HOST INSECURE JSON \
              KERAS_BACKEND MATRIX NESTED PHOTOS PORT PRECISION PYTHON RECIPE ROUNDS SOURCE SPACE TESTS THREADS \
              UPLOAD WEIGHTS YES
 # Make's own, and what programs take from the environment.
@@ -60,9 +60,11 @@ else
 endif
 
 export PYTHONPATH := src:.
+# Shells and conda set a HOST of their own in the environment: only make's own counts.
+ASKED := $(if $(filter command,$(firstword $(origin HOST))),--host="$$HOST")
 # Texts reach the scripts through the environment, unexpanded: paths may contain spaces, quotes and $.
 TEXTS := CLUSTER SOURCE DATASET RECIPE CSV JSON PHOTOS COMPETITION SPACE ENGINE PRECISION THREADS BATCH PORT \
-         ROUNDS
+         HOST ROUNDS
 $(foreach text,$(TEXTS),$(if $(value $(text)),$(eval override $(text) := $$(value $(text)))))
 export $(TEXTS)
 SLUG := $(if $(COMPETITION),--competition="$$COMPETITION")
@@ -95,6 +97,7 @@ help: ## this page
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
 	@echo "  CSV=path         the file of make check and upload; what make predict writes, or JSON=path"
 	@echo "  UPLOAD=0         never uploads; AGAIN=1 uploads the same CSV again; PORT=n of try, review"
+	@echo "  HOST=address     of make try for a phone in your network; the page asks for a token"
 	@echo "  PYTHON=python    this interpreter, no .venv (conda); WEIGHTS=folder of the networks' weights"
 	@echo "  PHOTOS=path      photos for make predict; for make test and figures, real ones of Kaggle's"
 
@@ -160,7 +163,8 @@ own:
 exportable:
 	@$(RUN) scripts/export.py --check $(STAGE)
 servable:
-	@$(RUN) scripts/try.py --check $(if $(PORT),--port="$$PORT")
+	@$(RUN) scripts/try.py --check $(SERVED)
+SERVED := $(if $(PORT),--port="$$PORT") $(ASKED)
 KEPT := $(if $(CSV),--csv="$$CSV") $(if $(JSON),--json="$$JSON")
 
 review: $(READY) ## decide label issues in a page on this machine; it writes verdicts.csv
@@ -169,8 +173,8 @@ review: $(READY) ## decide label issues in a page on this machine; it writes ver
 predict: own train ## predict your own photos: make predict PHOTOS=folder; CSV=path or JSON=path
 	@$(RUN) scripts/predict.py $(KEPT) $(STAGE) -- "$$PHOTOS"
 
-try: servable train ## a web page on this machine: drop a photo, see the answer
-	@$(RUN) scripts/try.py $(if $(PORT),--port="$$PORT") $(STAGE)
+try: servable train ## a web page on this machine: drop photos, see the answers
+	@$(RUN) scripts/try.py $(SERVED) $(STAGE)
 
 export: exportable train ## one ONNX file from pixels to probabilities, checked against the pipeline
 	@$(RUN) scripts/export.py $(STAGE)

@@ -8,7 +8,7 @@ from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.inference import output
-from dogs_vs_cats.legible import counted
+from dogs_vs_cats.legible import counted, listed
 from dogs_vs_cats.modeling import blend, evaluation
 from dogs_vs_cats.workspace import current_workspace
 
@@ -38,10 +38,10 @@ def main() -> None:
 
     from dogs_vs_cats.inference import predictor
 
-    model = predictor.load(workspace, recipe, engine, args.threads, len(paths))
+    model = predictor.load(workspace, recipe, engine, args.threads, len(paths), measured=True)
     table = output.Table(paths, model.classes)
     files = {kind: path for kind, path in (("csv", args.csv), ("json", args.json)) if path}
-    problems = []
+    problems, unlike = [], 0
     with stopping.answered("stopping after this batch"), ExitStack() as stack:
         writers = [
             stack.enter_context(output.writer(path, model.classes, kind))
@@ -51,6 +51,7 @@ def main() -> None:
         progress.say(table.header())
         for prediction in model.predict(paths, bar.update):
             row = output.row(prediction, model.classes)
+            unlike += prediction.unlike
             for write in writers:
                 write(row)
             if row["problem"]:
@@ -61,6 +62,11 @@ def main() -> None:
         print("predict: can't be read:")
     for row in problems:
         print(table.problem(row))
+    if unlike:
+        print(
+            f"predict: {counted(unlike, 'photo')} unlike the training photos: the model knows "
+            f"{listed(model.classes)} only, and its prediction of anything else means little"
+        )
     for path in files.values():
         print(f"predict: {path}")
     if problems:

@@ -49,7 +49,7 @@ SAME_BYTES: dict[str, str] = {
         "518c26a1bbf53402c5552e0cd119609213c7412d2db574e72913ec9c55f93dda"
     ),
     # inference.predictor
-    "a6329997aadba8d2c962dfad44e3909dd73be2d13d07a3b7cf7996c5ff21f843": (
+    "5e160dad23575cf70a84107b586d132f3f7b702fdfd6c1728bd83eb6adeebfcf": (
         "1cb0b78a58101de8278c8277656c70b4c44c465109201c2099cfd87d33b54f72"
     ),
     # modeling.fine_tuning

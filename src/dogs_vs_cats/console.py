@@ -3,6 +3,7 @@
 import argparse
 import errno
 import io
+import ipaddress
 import os
 import re
 import sys
@@ -162,6 +163,20 @@ def whole_number(text: str, least: int, most: int = 1_000_000) -> int:
 def port(text: str) -> int:
     """Return the port in an option's text; a type for argparse."""
     return whole_number(text, 0, 65535)
+
+
+def host(text: str) -> str:
+    """Return the IPv4 address in an option's text; a type for argparse."""
+    try:
+        address = ipaddress.IPv4Address("127.0.0.1" if text == "localhost" else text)
+    except ValueError:
+        address = None
+    if address is None or address.is_unspecified or address.is_multicast:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an IPv4 address of this machine, such as 192.168.1.5. `ip address` "
+            "lists them."
+        )
+    return str(address)
 
 
 def printable(text: str) -> str:

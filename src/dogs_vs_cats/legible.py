@@ -1,6 +1,7 @@
 """Legible text: names and ids, which may hold any bytes, made safe to show; numbers in words."""
 
 import unicodedata
+from collections.abc import Sequence
 
 
 def legible(text: str) -> str:
@@ -18,6 +19,14 @@ def legible(text: str) -> str:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun: `1 photo`, `12,500 photos`. plural: default, noun and s."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Return names as `cat, dog and owl`; of more than `most` only how many: `120 classes`."""
+    if len(names) > most:
+        return f"{len(names):,} classes"
+    shown = [legible(name) for name in names]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def percent(probability: float) -> str:

@@ -1,9 +1,11 @@
-"""The server of a page on this machine: Flask and waitress, on the loopback address only.
+"""The server of a page on this machine: Flask and waitress.
 
-It refuses what other sites' pages ask, and its own page loads nothing from other hosts. What is
-sent to it stays in memory.
+It listens on the loopback address, or on one that the user names: then every request needs the
+token of the page's address. It refuses what other sites' pages ask, and its own page loads nothing
+from other hosts. What is sent to it stays in memory.
 """
 
+import errno
 import json
 import logging
 import secrets
@@ -19,15 +21,17 @@ CONNECTIONS = 32
 SENTENCES = {
     403: "Only the page itself, at 127.0.0.1 or localhost, may ask for this.",
     404: "There is nothing here. The page is at /.",
+    401: "This page needs its token: open the whole address that the terminal shows.",
     500: "Something went wrong in the program; the terminal shows what.",
 }
 
 
-def application(name: str, limit: int, sentences: dict[int, str]) -> Any:
+def application(name: str, limit: int, sentences: dict[int, str], token: str = "") -> Any:
     """Return a Flask application for a page at /, whose templates lie beside the module `name`.
 
-    limit: bytes of a request. sentences: status -> what is said of it, beside SENTENCES. What is
-    refused gets a status of 4xx and {"problem": one sentence}.
+    limit: bytes of a request. sentences: status -> what is said of it, beside SENTENCES. token:
+    what each request must have as `?token=`, if any. What is refused gets a status of 4xx and
+    {"problem": one sentence}.
     """
     import flask
     from werkzeug.exceptions import HTTPException
@@ -41,8 +45,16 @@ def application(name: str, limit: int, sentences: dict[int, str]) -> Any:
         # Another site's page could get here by a name that it points to this machine, or by a form.
         host = flask.request.host.partition(":")[0]
         origin = flask.request.headers.get("Origin", f"http://{flask.request.host}")
-        if host not in (HOST, "localhost") or origin != f"http://{flask.request.host}":
+        # A site that doesn't know the token gets nowhere, whatever name it has for this machine.
+        known = token or host in (HOST, "localhost")
+        if not known or origin != f"http://{flask.request.host}":
             flask.abort(403)
+
+    @app.before_request
+    def require_token() -> None:
+        given = flask.request.args.get("token", "")
+        if token and not secrets.compare_digest(given.encode(), token.encode()):
+            flask.abort(401)
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Any:
@@ -76,19 +88,25 @@ def rendered(template: str, **values: Any) -> Any:
     return response
 
 
-def listening(port: int, command: str) -> socket.socket:
-    """Return a socket bound to a port of the loopback address; with 0 the system chooses one.
+def listening(port: int, command: str, host: str = HOST) -> socket.socket:
+    """Return a socket bound to a port of `host`; with 0 the system chooses one.
 
-    command: as in `make try`. UserError if another program has the port, or we may not take it.
+    command: as in `make try`. UserError if another program has the port, if we may not take it, or
+    if `host` is no address of this machine.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         # Two may bind but only one can listen. Connections wait for `server`.
         listener.listen()
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(
+                f"HOST={host} is no address of this machine. Name the one that it has in the "
+                "network, such as 192.168.1.5: `ip address` lists them."
+            ) from error
         raise UserError(
             f"Can't use port {port} of this machine: {error.strerror}. Run `{command} PORT=0`, "
             "which takes any free port, or name another."
@@ -96,9 +114,15 @@ def listening(port: int, command: str) -> socket.socket:
     return listener
 
 
-def address(listener: socket.socket) -> str:
-    """Return the address of the page that is served on a socket."""
-    return f"http://{HOST}:{listener.getsockname()[1]}"
+def address(listener: socket.socket, token: str = "") -> str:
+    """Return the address of the page that is served on a socket, with its token, if any."""
+    host, port = listener.getsockname()
+    return f"http://{host}:{port}/?token={token}" if token else f"http://{host}:{port}"
+
+
+def new_token(host: str) -> str:
+    """Return a random token for a page that others can reach; "" for the loopback address."""
+    return "" if host == HOST else secrets.token_urlsafe(16)
 
 
 def server(app: Any, listener: socket.socket) -> Any:
@@ -142,14 +166,14 @@ def server(app: Any, listener: socket.socket) -> Any:
     return made
 
 
-def serve(app: Any, listener: socket.socket, stage: str) -> None:
+def serve(app: Any, listener: socket.socket, stage: str, token: str = "") -> None:
     """Serve an `application` until Ctrl-C, which is its normal end; say where, and that it ended.
 
-    stage: as in `try`.
+    stage: as in `try`. token: the one that the application asks for, if any.
     """
     try:
         made = server(app, listener)
-        progress.say(f"{stage}: ready at {address(listener)} (Ctrl-C ends it)")
+        progress.say(f"{stage}: ready at {address(listener, token)} (Ctrl-C ends it)")
         with stopping.answered(""):
             made.run()  # it ends on Ctrl-C, without an exception
     except KeyboardInterrupt:  # before it runs

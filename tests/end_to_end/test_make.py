@@ -143,11 +143,20 @@ def test_other_unknown_words_are_refused_before_anything_runs(python, words, lin
     assert done.stderr.count("\n") == 1
 
 
+def test_a_host_that_the_shell_has_in_its_environment_is_not_asked_for(python, monkeypatch):
+    """As tcsh and conda's compilers set it."""
+    monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")
+    done = make("try", f"PYTHON={python}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ran()[-1] == "scripts/try.py"
+
+
 @pytest.mark.parametrize(
     ("goals", "words", "first"),
     [
         (["try"], "PORT=80x", "try.py --check --port=80x"),
         (["data", "try"], "PORT=80 90", "try.py --check --port=80 90"),
+        (["try"], "HOST=0.0.0.0", "try.py --check --host=0.0.0.0"),
         (["data", "features", "predict"], "CSV=/", "predict.py --check --csv=/ -- "),
         (["data", "export"], "RECIPE=x", "export.py --check --recipe=x"),
         (["data", "submit"], "THREADS=2 3", "data.py --threads=2 3"),

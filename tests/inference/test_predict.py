@@ -59,7 +59,7 @@ def test_test_photos_get_exactly_the_numbers_of_the_submission(trained, recipe):
         assert len(found) == count
         header, *rows = printed_rows(printed)
         assert header == ["photo", "prediction"]
-        for name, kind, share in rows:
+        for name, kind, share, *_ in rows:
             p = float(found[Path(name).stem])
             assert (kind, share) == ("dog" if p > 0.5 else "cat", percent(max(p, 1 - p)))
         assert all(
@@ -146,7 +146,7 @@ def test_unreadable_photos_are_reported_and_shift_no_other(trained):
     # The same in JSON, where what is empty is null.
     as_json = json.loads(Path("out/a.json").read_text())
     assert [
-        {k: "" if v is None else v if isinstance(v, str) else repr(v) for k, v in x.items()}
+        {k: "" if v is None else v if isinstance(v, str) else json.dumps(v) for k, v in x.items()}
         for x in as_json
     ] == found
 
@@ -229,7 +229,8 @@ def test_a_stopped_run_keeps_the_old_csv_and_no_hidden_file(trained, monkeypatch
 
     def stop(number: int) -> None:
         seen.extend(Path().glob(".out.*"))
-        signal.raise_signal(signal.SIGTERM)
+        if seen:  # other files are written before
+            signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(os, "fsync", stop)
     status, _, err = predict("source/test", "--csv", "out.csv")
@@ -352,7 +353,7 @@ def test_a_link_stays_one_and_what_it_leads_to_is_written(here):
         with output.writer(Path(f"{name}.csv"), ["cat", "dog"], "csv"):
             pass
         assert Path(f"{name}.csv").is_symlink()
-        assert Path(f"far/{name}.csv").read_text() == "photo,p_dog,class,problem\n"
+        assert Path(f"far/{name}.csv").read_text() == "photo,p_dog,class,unlike,problem\n"
 
 
 def test_each_of_more_than_two_classes_has_a_column():
@@ -364,14 +365,16 @@ def test_each_of_more_than_two_classes_has_a_column():
         "p_dog": 0.5,
         "p_owl": 0.3,
         "class": "dog",
+        "unlike": False,
         "problem": "",
     }
     bad = output.row(
         predictor.PhotoPrediction(Path("b.jpg"), None, "empty file"), ["cat", "dog", "owl"]
     )
     assert list(bad) == output.columns(["cat", "dog", "owl"])
-    assert [bad["p_owl"], bad["class"], bad["problem"]] == [None, None, "empty file"]
-    assert output.columns(["cat", "dog"]) == ["photo", "p_dog", "class", "problem"]
+    assert [bad[x] for x in ("p_owl", "class", "unlike")] == [None] * 3
+    assert bad["problem"] == "empty file"
+    assert output.columns(["cat", "dog"]) == ["photo", "p_dog", "class", "unlike", "problem"]
 
 
 @pytest.mark.parametrize(
@@ -382,6 +385,30 @@ def test_a_terminal_shows_percents_and_100_only_where_it_is_so(p, shown):
     table = output.Table([Path("longer.jpg")], ["cat", "birds"])
     assert table.line(prediction, ["cat", "birds"]) == f"a.jpg       cat   {shown:>6}"
     assert table.header() == "photo       prediction"
+
+
+def test_what_is_unlike_the_training_photos_is_said_in_the_terminal_the_csv_and_the_json(trained):
+    near, far = Path("own/near.png"), Path("own/far.png")
+    near.parent.mkdir()
+    # A training photo is not unlike itself and its like; these pictures are noise.
+    shutil.copy("source/train/cat.1.jpg", near)
+    Image.effect_noise((64, 64), 120).save(far)
+    status, printed, _ = predict("own", "--csv", "o.csv", "--json", "o.json")
+    assert status == 0
+    assert [row[3:] for row in printed_rows(printed)[1:]] == [
+        ["unlike", "the", "training", "photos"],
+        [],
+    ]
+    assert (
+        "predict: 1 photo unlike the training photos: the model knows cat and dog only" in printed
+    )
+    assert [(Path(x["photo"]), x["unlike"]) for x in read("o.csv")] == [
+        (far, "true"),
+        (near, "false"),
+    ]
+    assert [x["unlike"] for x in json.loads(Path("o.json").read_text())] == [True, False]
+    _, printed, _ = predict(str(near))
+    assert "unlike" not in printed
 
 
 def test_predict_says_once_what_model_it_is(trained):

@@ -1,7 +1,8 @@
 """Output: predictions as rows of a table to read, of a CSV and of a JSON file.
 
 Columns: photo, its path as it was given; p_<class>, of the last class if there are two, else of
-each; class, the most probable; problem, why a photo can't be read ("" if it can).
+each; class, the most probable; unlike, whether the photo is unlike the training photos, true or
+false; problem, why a photo can't be read ("" if it can).
 """
 
 import csv
@@ -20,17 +21,19 @@ from dogs_vs_cats.legible import percent
 if TYPE_CHECKING:
     from dogs_vs_cats.inference.predictor import PhotoPrediction
 
-Row = dict[str, str | float | None]
+Value = str | float | bool | None
+Row = dict[str, Value]
+UNLIKE = "unlike the training photos"
 
 
 def columns(classes: list[str]) -> list[str]:
     """Return the names of the columns."""
     shown = classes[-1:] if len(classes) == 2 else classes
-    return ["photo", *(f"p_{name}" for name in shown), "class", "problem"]
+    return ["photo", *(f"p_{name}" for name in shown), "class", "unlike", "problem"]
 
 
 def row(prediction: "PhotoPrediction", classes: list[str]) -> Row:
-    """Return column -> value: a text, a probability, or None if there is none."""
+    """Return column -> value: a text, a probability, true or false, or None if there is none."""
     probabilities = prediction.probabilities
     if probabilities is None:
         empty: Row = dict.fromkeys(columns(classes))
@@ -39,6 +42,7 @@ def row(prediction: "PhotoPrediction", classes: list[str]) -> Row:
         "photo": str(prediction.photo),
         **{f"p_{name}": p for name, p in zip(classes, probabilities.tolist(), strict=True)},
         "class": classes[int(probabilities.argmax())],
+        "unlike": prediction.unlike,
         "problem": "",
     }
     return {name: values[name] for name in columns(classes)}
@@ -60,7 +64,8 @@ class Table:
         best = int(prediction.probabilities.argmax())
         share = percent(float(prediction.probabilities[best]))
         name = printable(classes[best])
-        return f"{printable(str(prediction.photo)):<{self.photo}}  {name:<{self.name}} {share:>6}"
+        line = f"{printable(str(prediction.photo)):<{self.photo}}  {name:<{self.name}} {share:>6}"
+        return f"{line}  {UNLIKE}" if prediction.unlike else line
 
     def problem(self, row: Row) -> str:
         """Return the line of a photo that can't be read."""
@@ -82,7 +87,7 @@ def writer(path: Path, classes: list[str], kind: str) -> Iterator[Callable[[Row]
         if kind == "csv":
             table = csv.DictWriter(file, columns(classes), lineterminator="\n")
             table.writeheader()
-            yield lambda row: table.writerow({name: _utf8(x) for name, x in row.items()})
+            yield lambda row: table.writerow({name: _text(x) for name, x in row.items()})
         else:
             # A list, one object a line.
             before = iter(["[\n"])
@@ -90,8 +95,13 @@ def writer(path: Path, classes: list[str], kind: str) -> Iterator[Callable[[Row]
             file.write(next(before, "") + "\n]\n")
 
 
-def _utf8(value: str | float | None) -> str | float | None:
-    """Return a value of a row; in a text, bytes that aren't UTF-8 are escaped: "\\xe9.jpg"."""
+def _text(value: Value) -> Value:
+    """Return a value as a CSV has it: true and false as in JSON, and each text in UTF-8.
+
+    A text's bytes that aren't are escaped: "\\xe9.jpg".
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
     if not isinstance(value, str):
         return value
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

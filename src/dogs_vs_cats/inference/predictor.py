@@ -6,7 +6,7 @@ calibration), so a test photo gets the probability that is in the submission.
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,8 +22,10 @@ from dogs_vs_cats.features import extraction, keras_backend, pipeline, storage_t
 from dogs_vs_cats.features.extractor import Extractor
 from dogs_vs_cats.features.rows import Rows
 from dogs_vs_cats.features.timings import Times
-from dogs_vs_cats.modeling import ensemble
+from dogs_vs_cats.modeling import ensemble, unlikeness
 from dogs_vs_cats.modeling.ensemble import Ensemble
+from dogs_vs_cats.modeling.opinion_pool import Pool
+from dogs_vs_cats.modeling.unlikeness import Unlikeness
 from dogs_vs_cats.workspace import Workspace
 
 
@@ -42,19 +44,37 @@ class PhotoBytes:
 class PhotoPrediction:
     """probabilities: (classes,) float64, in the order of the predictor's classes, summing to 1.
 
-    None for an unreadable photo; then `problem` says why, else it is "".
+    None for an unreadable photo; then `problem` says why, else it is "". unlikeness: to the
+    training photos, above 1 the photo is unlike them; None if it isn't measured. members: name of
+    a blend's member -> (classes,), its own answer, calibrated; {} if the recipe is no blend.
     """
 
     photo: Path | RemoteFile | PhotoBytes
     probabilities: np.ndarray | None
     problem: str
+    unlikeness: float | None = None
+    members: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def unlike(self) -> bool:
+        """Whether the photo is unlike the training photos, so that its prediction means little."""
+        return self.unlikeness is not None and self.unlikeness > 1
+
+
+@dataclass(frozen=True)
+class _MemberResult:
+    """average: (classes,) of a member's heads, before calibration. unlikeness: as above."""
+
+    average: np.ndarray
+    unlikeness: float | None
 
 
 @dataclass(frozen=True)
 class Predictor:
     """A recipe's extractors and heads, loaded and warmed up. Not thread-safe.
 
-    extractors: member -> its extractor, for batches of `batches[member]` photos.
+    extractors: member -> its extractor, for batches of `batches[member]` photos. unlikeness: the
+    measure of the `leading` member, None if it isn't asked for.
     """
 
     classes: list[str]
@@ -63,6 +83,7 @@ class Predictor:
     batches: dict[str, int]
     heads: Ensemble
     threads: int | None
+    unlikeness: Unlikeness | None = None
 
     def predict(
         self,
@@ -80,22 +101,30 @@ class Predictor:
             for photo, *results in zip(photos, *streams, strict=True):
                 # A file may change between members, and then fail for one of them.
                 problem = next((x for x in results if isinstance(x, str)), "")
-                probabilities = None if problem else self._combined(results)
                 on_step(1)
-                yield PhotoPrediction(photo, probabilities, problem)
+                if problem:
+                    yield PhotoPrediction(photo, None, problem)
+                else:
+                    yield self._combined(photo, results)
 
-    def _combined(self, results: list[np.ndarray]) -> np.ndarray:
-        """Return (classes,) of one photo from those of each member."""
+    def _combined(
+        self, photo: Path | RemoteFile | PhotoBytes, results: list[_MemberResult]
+    ) -> PhotoPrediction:
+        """Return the prediction of one photo from the results of each member."""
         names = [member.name for member in self.members]
-        averages = {name: p[None] for name, p in zip(names, results, strict=True)}
-        return self.heads.probabilities(averages)[0]
+        averages = {name: x.average[None] for name, x in zip(names, results, strict=True)}
+        last, own = self.heads.last, {}
+        if isinstance(last, Pool):
+            own = {name: last.members[name].apply(average)[0] for name, average in averages.items()}
+        distance = next((x.unlikeness for x in results if x.unlikeness is not None), None)
+        return PhotoPrediction(photo, self.heads.probabilities(averages)[0], "", distance, own)
 
     def _member(
         self, member: Recipe, photos: Sequence[Path | RemoteFile | PhotoBytes]
-    ) -> Generator[np.ndarray | str, None, None]:
-        """Yield, for each photo, (classes,) the average of a member's heads, or its problem.
+    ) -> Generator[_MemberResult | str, None, None]:
+        """Yield, for each photo, a member's result, or why it can't be read.
 
-        Not calibrated. Heads predict a batch of photos at a time.
+        Heads predict a batch of photos at a time.
         """
         views = member.features.test_views
         batch = self.batches[member.name]
@@ -107,13 +136,13 @@ class Predictor:
             number, _ = job.needs[views[0]]
             problems[number] = str(error)
 
-        def until(end: int) -> Iterator[np.ndarray | str]:
+        def until(end: int) -> Iterator[_MemberResult | str]:
             """Yield the results of the photos from `done` on, before `end`."""
             numbers = range(done, end)
             readable = [number for number in numbers if number not in problems]
-            averages = iter(self._averaged(member, readable, vectors) if readable else ())
+            results = iter(self._results(member, readable, vectors) if readable else ())
             for number in numbers:
-                yield problems.pop(number) if number in problems else next(averages)
+                yield problems.pop(number) if number in problems else next(results)
 
         jobs = [
             pipeline.Job(None, cast(Path, photo), {view: (number, view) for view in views})
@@ -137,10 +166,10 @@ class Predictor:
                     done = number + 1
         yield from until(len(jobs))
 
-    def _averaged(
+    def _results(
         self, member: Recipe, numbers: list[int], vectors: dict[Any, np.ndarray]
-    ) -> np.ndarray:
-        """Return (n, classes), the average of a member's heads; removes the vectors it used.
+    ) -> Iterator[_MemberResult]:
+        """Yield a member's result for each of n photos; removes the vectors it used.
 
         numbers: n photos.
         """
@@ -149,7 +178,11 @@ class Predictor:
             for view in member.features.test_views
         }
         index = dict.fromkeys(views, np.arange(len(numbers)))
-        return self.heads.averaged(member, Rows(views, index, np.full(len(numbers), -1)))
+        averages = self.heads.averaged(member, Rows(views, index, np.full(len(numbers), -1)))
+        distances: list[float | None] = [None] * len(numbers)
+        if self.unlikeness and member == leading(self.members, self.heads):
+            distances = self.unlikeness.of(views[member.features.test_views[0]]).tolist()
+        yield from map(_MemberResult, averages, distances)
 
 
 def load(
@@ -158,11 +191,14 @@ def load(
     engine: Engine,
     threads: int | None = None,
     at_once: int | None = None,
+    measured: bool = False,
 ) -> Predictor:
     """Return a predictor with the heads in models/<dataset>/<recipe>/ as they are, warmed up.
 
     engine: what computes its features; need not be the one that the heads were trained with.
     at_once: how many photos will be predicted at a time, if known: a few need no full batch.
+    measured: also how unlike the training photos each photo is. UserError if that takes the
+    training photos' features, and they are missing.
     """
     keras_backend.start(threads)
     chosen = members(recipe)
@@ -172,7 +208,18 @@ def load(
         for x in chosen
     }
     heads = ensemble.load(workspace, recipe)
-    return Predictor(photos.read_classes(workspace), chosen, extractors, batches, heads, threads)
+    first = leading(chosen, heads)
+    measure = unlikeness.load(workspace, first, engine) if measured else None
+    classes = photos.read_classes(workspace)
+    return Predictor(classes, chosen, extractors, batches, heads, threads, measure)
+
+
+def leading(members: tuple[Recipe, ...], heads: Ensemble) -> Recipe:
+    """Return the member with the largest weight in a blend, or the recipe itself."""
+    if not isinstance(heads.last, Pool):
+        return members[0]
+    weights = heads.last.weights
+    return max(members, key=lambda member: weights[member.name])
 
 
 def _batch(engine: Engine, size: int, at_once: int | None) -> int:
