@@ -285,4 +285,5 @@ def test_verdicts_are_listed_with_their_effect(made, run, without_plots):
     ]
     # The other recipe, and the blend of both, were trained without it.
     assert "other verdicts" in text
-    assert "not ranked: other (stale: verdicts changed): make train RECIPE=other.toml" in run("compare")
+    stale = "not ranked: other (stale: verdicts changed): make train RECIPE=other.toml"
+    assert stale in run("compare")
