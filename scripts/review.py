@@ -41,4 +41,4 @@ def train_command(args: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(main, speaks=False)
