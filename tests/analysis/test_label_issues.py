@@ -164,6 +164,7 @@ def test_what_is_shown_is_the_evidence_of_the_score_and_the_heads_are_beside_it(
         return probabilities if recipe == "fast" else None
 
     monkeypatch.setattr(linear_probe, "of", of)
+    monkeypatch.setattr(linear_probe, "features", lambda workspace, recipe: recipe)
     found = label_issues.ranked(PLACE, "fast", engines.choose("keras", "auto"))
     first = found[0]
     assert (first.id, first.label, first.guess) == ("p.11", "dog", "cat")
@@ -235,3 +236,26 @@ def test_three_classes(here):
         ("p.4", "bird", "dog"),
         ("p.8", "cat", "bird"),
     }
+
+
+def test_recipes_with_the_same_features_share_their_probes(here, monkeypatch):
+    labels = np.arange(40) % 2
+    probes = {"avg": sure(labels, 0.8), "max": sure(labels, 0.9)}
+    features = {"fast": "avg", "linear": "avg", "light": "max"}
+    for name in features:
+        written(name, sure(labels), labels)
+    tabulated(40, labels)
+    asked = []
+
+    def of(workspace, recipe, engine, on_fold):
+        asked.append(recipe)
+        return {f"p.{i}": p for i, p in enumerate(probes[features[recipe]])}
+
+    monkeypatch.setattr(linear_probe, "of", of)
+    monkeypatch.setattr(linear_probe, "features", lambda workspace, recipe: features[recipe])
+    found = label_issues.ranked(PLACE, "fast", engines.choose("keras", "auto"))
+    assert sorted(asked) in (["fast", "light"], ["light", "linear"])
+    row = int(found[0].id.removeprefix("p."))
+    of_label = {name: p[row, labels[row]] for name, p in probes.items()}
+    shown = {name: of_label[features[name]] for name in features}
+    assert found[0].evidence == pytest.approx(shown)

@@ -60,6 +60,12 @@ def test_on_fold_is_called_once_for_each_fold():
     assert len(calls) == 5
 
 
+def test_probes_at_once_are_those_of_one_after_another(monkeypatch):
+    together = probed(rows(TRUTH))
+    monkeypatch.setattr(linear_probe, "AT_ONCE", 1)
+    assert probed(rows(TRUTH)).tobytes() == together.tobytes()
+
+
 def test_no_photo_is_judged_by_its_own_fold_or_by_dropped_photos():
     labels = TRUTH.copy()
     labels[FOLDS == 2] = 0
@@ -71,6 +77,13 @@ def test_no_photo_is_judged_by_its_own_fold_or_by_dropped_photos():
     other[[4, 5]] = 0
     assert np.array_equal(probed(rows(TRUTH, corrected)), probed(rows(other, corrected)))
     assert not np.array_equal(probed(rows(TRUTH, corrected)), probed(rows(TRUTH)))
+
+
+def test_probes_are_the_same_for_the_same_features_alone(trained):
+    place = Workspace("source")
+    shutil.copytree(place.model("tiny"), place.model("twin"))
+    tiny, twin, other = (linear_probe.features(place, x) for x in ("tiny", "twin", "other"))
+    assert tiny == twin != other
 
 
 def test_features_of_other_photos_than_todays_are_not_probed(trained, run):

@@ -93,11 +93,16 @@ def gather_evidence(
     """
     evidence = {}
     folds = {name: len(set(predictions.folds)) for name, predictions in recipes.items()}
+    probes: dict[str, dict[str, np.ndarray] | None] = {}
     with progress.bar(sum(folds.values()), "probes", " folds") as bar:
         for name, predictions in recipes.items():
-            probed = linear_probe.of(workspace, name, engine, bar.update) if engine else None
-            if probed is None:
+            same = linear_probe.features(workspace, name) if engine else ""
+            if engine and same not in probes:
+                probes[same] = linear_probe.of(workspace, name, engine, bar.update)
+                bar.update(0 if probes[same] else folds[name])
+            else:
                 bar.update(folds[name])
+            probed = probes.get(same)
             raw = np.stack([probed[x] for x in predictions.ids]) if probed else predictions.raw
             # A softmax in float32 sums to 1 except for its last bits.
             evidence[name] = raw / raw.sum(axis=1, keepdims=True)

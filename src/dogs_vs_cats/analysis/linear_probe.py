@@ -5,8 +5,11 @@ doubts about a label are better evidence, though its predictions are less accura
 """
 
 import json
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +26,7 @@ from dogs_vs_cats.workspace import Workspace
 
 POOLINGS = ("avg", "avgmax", "tokens")  # whose features are few enough
 STRENGTH = 0.01  # C: how much a photo counts against large weights
+AT_ONCE = 2  # probes; each computes on one core, and takes 8 bytes a photo and feature
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def cached_photos(workspace: Workspace, recipe: str, engine: Engine) -> CachedPh
     None if the recipe's features are not pooled, or those in the cache, computed by `engine`, are
     not the ones its heads were trained on or not of today's photos.
     """
-    record = json.loads((workspace.model(recipe) / "record.json").read_text(encoding="utf-8"))
+    record = _record(workspace, recipe)
     if "members" in record["recipe"]:
         return None
     settings = recipes.recorded(record["recipe"])
@@ -78,6 +82,18 @@ def of(
     return dict(zip(cached.ids, probed, strict=True))
 
 
+def features(workspace: Workspace, recipe: str) -> str:
+    """Return a text that is the same for recipes whose probes are: those of the same features."""
+    record = _record(workspace, recipe)
+    return json.dumps([record["recipe"].get("features"), record.get("cache")], sort_keys=True)
+
+
+def _record(workspace: Workspace, recipe: str) -> dict[str, Any]:
+    path = workspace.model(recipe) / "record.json"
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
 def out_of_fold(
     rows: Rows,
     fold_of: np.ndarray,
@@ -90,11 +106,22 @@ def out_of_fold(
     fold_of: (n,) int. `rows.targets` are trained on; all `views` are trained on and predicted. A
     class without training photos gets a probability of 0. `on_fold` is called after each fold.
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
     probabilities = np.zeros((len(fold_of), classes))
-    for fold in np.unique(fold_of).tolist():
+
+    def probe(fold: int) -> None:
         chosen = np.flatnonzero((fold_of != fold) & (rows.targets >= 0))
         split = Split(fold, chosen, np.flatnonzero(fold_of == fold), views, views[0])
-        probe = heads.train(LogisticHead(C=STRENGTH), rows, split, 0, classes)
-        probabilities[split.held_out] = predict([probe], rows, split.held_out, views)
-        on_fold()
+        trained = heads.train(LogisticHead(C=STRENGTH), rows, split, 0, classes)
+        probabilities[split.held_out] = predict([trained], rows, split.held_out, views)
+
+    # Training sets both for itself. They belong to the process, so that the first probe to end
+    # would lift them for the others.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for _ in pool.map(probe, np.unique(fold_of).tolist()):
+                on_fold()
     return probabilities
