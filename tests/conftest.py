@@ -197,6 +197,7 @@ LONGEST = (
     "config/test_backbones",
     "features/test_keras_backend",
     "inference/test_try",
+    "review/test_review_in_browser",
     "inference/test_predict",
 )
 

@@ -1,6 +1,7 @@
 """make review in a browser: ten flipped labels are decided from first to last, by keys and taps."""
 
 import csv
+import dataclasses
 import re
 from pathlib import Path
 
@@ -97,6 +98,12 @@ def test_ten_flipped_labels_are_decided_by_keys_from_first_to_last(begin, opened
             f"{others} kept, 0 dropped, 10 relabelled; 0 undecided."
         )
         assert axe.violations(page) == []
+        page.get_by_role("button", name="Undo the last one").click()
+        wait_for(page, photos[-1])
+        assert len(decisions()) == len(photos) - 1
+        page.keyboard.press("k")
+        page.locator("#done-name", has_text="All label issues are decided").wait_for()
+        assert len(decisions()) == len(photos)
         # The end says what to run, and shows what came of it without being asked again.
         command = page.locator("#changes code")
         command.wait_for()
@@ -231,6 +238,52 @@ def test_a_photo_that_is_gone_is_said_and_can_still_be_decided(begin, opened):
         page.keyboard.press("d")
         wait_for(page, TWIN)
         assert decisions() == {"disc.3": "drop"}
+
+
+def test_of_more_than_nine_classes_digits_give_the_likeliest_and_a_list_the_rest(begin, opened):
+    review = begin()
+    classes = [*review.classes, *(f"class {n}" for n in range(12))]
+    likeliest = ["square", "class 11", "class 3", *classes[2:5], *classes[6:13], "disc"]
+    first, second, *_ = issues = [
+        dataclasses.replace(x, classes=likeliest) for x in review.issues if x.issue.label == "disc"
+    ]
+    with served(dataclasses.replace(review, classes=classes, issues=issues)) as address:
+        page = opened(address, 1280, "light")
+        assert page.locator("#verdicts button").count() == 2 + 9
+        page.keyboard.press("2")
+        wait_for(page, second.issue.id)
+        assert axe.violations(page) == []
+        page.select_option("#other", "class 10")
+        assert list(decisions()) == [first.issue.id], "choosing alone decides nothing"
+        page.get_by_role("button", name="Set it").click()
+        page.locator("#state", has_text="relabelled as class 10").wait_for()
+        assert decisions() == {first.issue.id: "class 11", second.issue.id: "class 10"}
+
+
+def test_without_an_issue_it_says_so_and_a_failure_to_read_heads_is_tried_again(
+    begin, browser, monkeypatch
+):
+    review = dataclasses.replace(begin(), issues=[])
+    honest = review.effects
+    answers = [FileNotFoundError(2, "No such file or directory", "models/source/tiny"), honest()]
+
+    def effects() -> dict:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(review, "effects", effects)
+    with served(review) as address:
+        page = browser.new_page()
+        page.clock.install()
+        page.goto(address)
+        page.locator("#done-name", has_text="There are no label issues").wait_for()
+        page.locator("#changes .bad", has_text="Can't use models/source/tiny").wait_for()
+        assert axe.violations(page) == []
+        page.clock.run_for(5000)
+        page.locator("#changes", has_text="You have given no verdicts yet.").wait_for()
+        page.close()
 
 
 def test_names_that_would_end_a_tag_are_text_and_one_that_is_not_utf_8_is_refused(here, opened):
