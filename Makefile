@@ -95,9 +95,8 @@ help: ## this page
 	@echo "  CLUSTER=local    data, features, search by Ray, here; auto, host:port: there; INSECURE=1: no token"
 	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; GPU=1 sets up TensorFlow's CUDA"
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
-	@echo "  CSV=path         the file of make check and upload; what make predict writes, or JSON=path"
-	@echo "  UPLOAD=0         never uploads; AGAIN=1 uploads the same CSV again; PORT=n of try, review"
-	@echo "  HOST=address     of make try for a phone in your network; the page asks for a token"
+	@echo "  CSV=path         of make check, upload, predict (or JSON=path); AGAIN=1 uploads it once more"
+	@echo "  PORT=n           of make try and review; HOST=address lets a phone in your network try"
 	@echo "  PYTHON=python    this interpreter, no .venv (conda); WEIGHTS=folder of the networks' weights"
 	@echo "  PHOTOS=path      photos for make predict; for make test and figures, real ones of Kaggle's"
 
