@@ -95,7 +95,7 @@ help: ## this page
 	@echo "  CLUSTER=local    data, features, search by Ray, here; auto, host:port: there; INSECURE=1: no token"
 	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; GPU=1 sets up TensorFlow's CUDA"
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
-	@echo "  CSV=path         of make check, upload, predict (or JSON=path); AGAIN=1 uploads it once more"
+	@echo "  CSV=path         of make check, upload, predict; UPLOAD=0 never uploads, AGAIN=1 even the same CSV"
 	@echo "  PORT=n           of make try and review; HOST=address lets a phone in your network try"
 	@echo "  PYTHON=python    this interpreter, no .venv (conda); WEIGHTS=folder of the networks' weights"
 	@echo "  PHOTOS=path      photos for make predict; for make test and figures, real ones of Kaggle's"
