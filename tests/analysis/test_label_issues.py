@@ -79,7 +79,7 @@ def test_labels_that_all_recipes_contradict_come_first_with_the_reason(here):
     assert {found[0].id, found[1].id} == {"p.7", "p.20"}
     first = next(x for x in found if x.id == "p.7")
     assert (first.label, first.guess) == ("cat", "dog")
-    assert first.why == "all 2 recipes say dog"
+    assert first.why == "evidence from all 2 recipes: dog"
     assert first.evidence == pytest.approx({"best": two[7, 0], "fast": one[7, 0]})
     assert first.score == pytest.approx(one[7, 0], abs=1e-3)
     # Next those that recipes are not sure of, or disagree about.
@@ -87,8 +87,9 @@ def test_labels_that_all_recipes_contradict_come_first_with_the_reason(here):
     assert {third.id, fourth.id} == {"p.30", "p.31"}
     assert first.reason == label_issues.ANOTHER_CLASS
     divided = next(x for x in found if x.id == "p.30")
-    assert (divided.why, divided.reason) == ("1 of 2 recipes disagree", label_issues.DISAGREE)
-    assert found[-1].why == found[-1].reason == label_issues.AGREES == "agrees with its label"
+    assert divided.why == "evidence from 1 of 2 recipes: another class"
+    assert divided.reason == label_issues.DISAGREE
+    assert found[-1].why == found[-1].reason == label_issues.AGREES
     scores = [x.score for x in found]
     assert scores == sorted(scores)
 
@@ -110,7 +111,7 @@ def test_a_better_recipe_weighs_more_and_blends_and_other_labels_do_not_count(he
     # Sixteen sure mistakes leave the poor one next to no weight: no 0.4, which is the mean.
     assert found.score == pytest.approx(0.2, abs=0.02)
     assert found.guess == "dog"
-    assert found.why == "1 of 2 recipes say dog"
+    assert found.why == "evidence from 1 of 2 recipes: dog"
     # Of a blend, its members are asked.
     assert set(label_issues.ranked(PLACE, "mix")[0].evidence) == {"good", "poor"}
 
@@ -144,8 +145,8 @@ def test_what_recipes_disagree_about_comes_before_what_is_as_doubtful_to_all(her
     assert found[2].id == "p.10"
     assert [x.score for x in found[:3]] == pytest.approx([0.6375, 0.6375, 0.7], abs=1e-4)
     assert [x.why for x in found[:3]] == [
-        *["1 of 2 recipes disagree"] * 2,
-        "agrees with its label",
+        *["evidence from 1 of 2 recipes: another class"] * 2,
+        "no evidence against the label",
     ]
 
 
@@ -168,7 +169,7 @@ def test_what_is_shown_is_the_evidence_of_the_score_and_the_heads_are_beside_it(
     found = label_issues.ranked(PLACE, "fast", engines.choose("keras", "auto"))
     first = found[0]
     assert (first.id, first.label, first.guess) == ("p.11", "dog", "cat")
-    assert first.why == "all 2 recipes say cat"
+    assert first.why == "evidence from all 2 recipes: cat"
     assert first.evidence == pytest.approx({"fast": 0.2, "seed": 0.3}, abs=1e-4)
     assert first.heads == pytest.approx({"fast": one[11, 1], "seed": 0.3})
     assert 0.2 < first.score < 0.3
@@ -200,8 +201,8 @@ def test_near_duplicates_with_different_labels_come_before_all(here):
     why = {x.id: x.why for x in found}
     assert why["p.4"] == "the same picture as p.5, labelled dog"
     assert why["p.5"] == "the same picture as p.4, labelled cat"
-    assert why["p.3"] == "fast says dog"
-    assert why["p.6"] == why["p.8"] == "agrees with its label"
+    assert why["p.3"] == "evidence from fast: dog"
+    assert why["p.6"] == why["p.8"] == "no evidence against the label"
 
 
 def test_photos_that_a_user_put_in_one_group_are_duplicates_only_if_they_look_alike(here):

@@ -21,19 +21,19 @@ from dogs_vs_cats.modeling.results import FittedBlend
 from dogs_vs_cats.workspace import Workspace
 
 SCORE = (
-    "cleanlab's label quality, from 0 (wrong) to 1 (right): the out-of-fold probability of the "
-    "label by a linear probe of a recipe's features, or by the recipe's heads if its features are "
-    "not pooled; averaged over the recipes, weighted by their log loss, minus their variance, so "
-    "photos that recipes disagree about come earlier"
+    "The score is cleanlab's label quality. The evidence from a recipe is the out-of-fold "
+    "probability of the label by a linear probe of its features, or by its heads if the features "
+    "are not pooled. The score is the mean over the recipes, weighted by their log loss, minus "
+    "their variance: photos that recipes disagree about come earlier."
 )
 # Weights fall by a factor of e for each 1/30 nat of log loss. 10 to 100 found about as many flipped
 # labels; with much more, one recipe has all the weight and none can disagree with it.
 SHARPNESS = 30
 # Kinds of reasons to look at a photo.
 SAME_PICTURE = "the same picture, labelled differently"
-ANOTHER_CLASS = "another class is more probable"
-DISAGREE = "some recipes disagree"
-AGREES = "agrees with its label"
+ANOTHER_CLASS = "more evidence for another class"
+DISAGREE = "evidence from some recipes against the label"
+AGREES = "no evidence against the label"
 
 
 @dataclass(frozen=True)
@@ -200,11 +200,16 @@ def _why(label: str, guess: str, votes: dict[str, str]) -> tuple[str, str]:
 
     votes: recipe -> its most probable class.
     """
-    n = len(votes)
+    speaking = Counter(votes.values())[guess]
     if guess == label:
-        against = sum(vote != label for vote in votes.values())
-        return (DISAGREE, f"{against} of {n} recipes disagree") if against else (AGREES, AGREES)
+        against = len(votes) - speaking
+        text = f"{_voices(against, votes)}: another class"
+        return (DISAGREE, text) if against else (AGREES, AGREES)
+    return ANOTHER_CLASS, f"{_voices(speaking, votes)}: {guess}"
+
+
+def _voices(count: int, votes: dict[str, str]) -> str:
+    n = len(votes)
     if n == 1:
-        return ANOTHER_CLASS, f"{next(iter(votes))} says {guess}"
-    count = Counter(votes.values())[guess]
-    return ANOTHER_CLASS, f"{'all' if count == n else f'{count} of'} {n} recipes say {guess}"
+        return f"evidence from {next(iter(votes))}"
+    return f"evidence from {'all' if count == n else f'{count} of'} {n} recipes"

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from dogs_vs_cats import progress
 from dogs_vs_cats.analysis import label_issues
-from dogs_vs_cats.analysis.label_issues import LabelIssue
-from dogs_vs_cats.data import remote, verdict_writer
+from dogs_vs_cats.analysis.label_issues import AGREES, LabelIssue
+from dogs_vs_cats.data import remote, verdict_writer, verdicts
 from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.legible import legible
 from dogs_vs_cats.report.context import ReportContext
@@ -33,11 +33,16 @@ class IssueTile:
 
 @dataclass(frozen=True)
 class LabelIssuesSection:
-    """recipes: the names of those whose evidence counts. score: how the score is computed."""
+    """recipes: the names of those whose evidence counts. score: how the score is computed.
+
+    tiles: the first of `count` label issues. words: verdicts that are no class.
+    """
 
     tiles: list[IssueTile]
+    count: int
     recipes: list[str]
     score: str
+    words: tuple[str, ...] = (verdicts.KEEP, verdicts.DROP)
 
     @property
     def rows(self) -> list[list[str]]:
@@ -56,7 +61,10 @@ class LabelIssuesSection:
 
 def section(context: ReportContext) -> LabelIssuesSection:
     ranked = label_issues.ranked(context.workspace, context.recipe.name, context.engine)
-    shown = [issue for issue in ranked if issue.id not in context.verdicts][:SHOWN]
+    open_issues = [
+        issue for issue in ranked if issue.reason != AGREES and issue.id not in context.verdicts
+    ]
+    shown = open_issues[:SHOWN]
     files = context.table.set_index("id")
     tiles = []
     with progress.bar(len(shown), "label issues") as bar:
@@ -71,10 +79,11 @@ def section(context: ReportContext) -> LabelIssuesSection:
                 IssueTile(issue, photo, problem, choices(issue, context.predictions.classes))
             )
             bar.update()
-    return LabelIssuesSection(tiles, list(ranked[0].evidence), label_issues.SCORE)
+    evidence = list(ranked[0].evidence)
+    return LabelIssuesSection(tiles, len(open_issues), evidence, label_issues.SCORE)
 
 
 def choices(issue: LabelIssue, classes: list[str]) -> list[str]:
     """Return the verdicts that the page can give on a photo: not those that it can't write."""
-    verdicts = [x for x in verdict_writer.choices(classes) if x != issue.label and legible(x) == x]
-    return verdicts if legible(issue.id) == issue.id else []
+    possible = [x for x in verdict_writer.choices(classes) if x != issue.label and legible(x) == x]
+    return possible if legible(issue.id) == issue.id else []
