@@ -54,6 +54,13 @@ def test_of_many_classes_each_has_a_row_the_hardest_first(count, shown):
     assert ("25 hardest" in plot.alt) == (count == 100)
 
 
+def test_long_names_that_differ_at_the_end_stay_different():
+    names = {plots.short(f"a class with a very long name, {number}") for number in range(100)}
+    assert len(names) == 100
+    assert max(map(len, names)) == plots.LONGEST
+    assert plots.short("cat\x07\n") == "cat\N{REPLACEMENT CHARACTER} "
+
+
 def test_a_row_without_photos_is_left_out():
     some = predictions(20)
     kept = some.labels != 3

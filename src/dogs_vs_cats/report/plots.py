@@ -22,6 +22,7 @@ SIZE = (5.0, 3.2)  # inches; on a phone the text is still nine pixels high
 BINS = 10
 OUTLINES = 5  # classes that are drawn as lines; a colour each
 ROWS = 25  # of a plot that has a row for each class or submission
+LONGEST = 24  # characters of a name in a plot
 REACH = 5  # points around a value where the pointer shows it
 # Blue, vermilion, green, orange, purple: safe for colour-blind readers (Okabe & Ito 2008).
 LIGHT = ("#1b1f24", "#c9d1d9", ["#0072b2", "#d55e00", "#009e73", "#b07c00", "#a05a8c"])
@@ -242,6 +243,7 @@ def log_loss_by_clip(predictions: Predictions, fitted: Calibration) -> Plot:
         axes.plot(steps, losses)
         axes.plot([fitted.clip], [fitted_loss], "o", color="C1", label=f"fitted: {fitted.clip:.2g}")
         logarithmic(axes, "x", (1,))
+        axes.ticklabel_format(axis="y", useOffset=False)
         axes.set(xlabel="clip: the least p of any class", ylabel="log loss")
         key(axes, 2)
 
@@ -274,4 +276,7 @@ def key(axes: Any, columns: int) -> None:
 
 
 def short(name: str) -> str:
-    return legible(name).replace("\n", " ")[:24]
+    """Return a name in at most LONGEST characters: names that differ at the end stay different."""
+    text = legible(name).replace("\n", " ")
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - half]}…{text[1 - half :]}"
