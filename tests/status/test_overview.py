@@ -54,7 +54,7 @@ def stop_features(monkeypatch, batch: int) -> None:
         assert status == 130
 
 
-def stop_training(monkeypatch, fold: int) -> None:
+def stop_training(monkeypatch, fold: int, recipe: str = "tiny.toml") -> None:
     """Run make train and stop it, as by Ctrl-C, when it comes to a fold."""
     honest = cross_validation.run
 
@@ -66,7 +66,7 @@ def stop_training(monkeypatch, fold: int) -> None:
 
     with monkeypatch.context() as patch:
         patch.setattr(cross_validation, "run", stopped)
-        assert called("train", *TINY_RECIPE)[0] == 130
+        assert called("train", "--recipe", recipe)[0] == 130
 
 
 @pytest.fixture
@@ -85,7 +85,15 @@ def test_features_that_were_stopped_are_resumable_and_their_rest_has_its_time(
     tiny = blocks(run("status", *TINY_RECIPE))["tiny"]
     assert tiny["features"] == "resumable: 48 of 58 views done"
     assert tiny["heads"] == tiny["CSV"] == "none yet"
-    assert re.fullmatch(r"make features RECIPE=tiny.toml, about \d s", tiny["next"])
+    # Half a view a second, and 30 s to start.
+    (folder,) = Path("cache/source").glob("vgg16-*")
+    assert timings.everything(folder)["train-plain"].timed > 0
+    (folder / timings.NAME).unlink()
+    timings.add(folder, 126.0, {"train-plain": 48}, 1, 96.0)
+    # The default recipe, of which there is nothing, comes last.
+    found = blocks(run("status"))
+    assert list(found) == ["dataset", "weights", "tiny", "fast"]
+    assert found["tiny"]["next"] == "make features RECIPE=tiny.toml, about 50 s"
     # Asking takes the standard library alone.
     Path("blocker").mkdir()
     for name in "numpy", "scipy", "pandas", "keras", "tensorflow":
@@ -191,12 +199,16 @@ def test_all_recipes_that_there_is_something_of_are_shown_the_best_first(trained
     assert "log loss" not in str(found[name])
 
 
-def test_recipes_with_the_features_of_one_that_is_shown_are_named_in_a_line(trained, run):
+def test_recipes_with_the_features_of_one_that_is_shown_are_named_in_a_line(
+    trained, run, monkeypatch
+):
     Path("third.toml").write_text(LOGISTIC)
     Path("unrelated.toml").write_text("[tool]\n")
     found = blocks(run("status"))
     assert found["likewise"]["about"] == "the features are also those of third.toml"
     assert "third" not in found
+    stop_training(monkeypatch, 3, "third.toml")
+    assert blocks(run("status"))["third"]["heads"] == "resumable: 3 of 5 folds done"
 
 
 @pytest.mark.parametrize(
@@ -221,6 +233,34 @@ def test_what_came_of_a_csv_is_said(trained, run, values, text):
     assert blocks(run("status", *TINY_RECIPE))["tiny"]["CSV"].startswith(f"up to date, {text}")
     Path("tiny.toml").write_text(LOGISTIC)
     assert blocks(run("status", *TINY_RECIPE))["tiny"]["CSV"].startswith(f"outdated, {text}")
+
+
+def test_a_csv_that_is_up_to_date_is_not_taken_for_a_later_one(trained, run):
+    (line,) = [x for x in ledger.read() if x.recipe == "tiny"]
+    ledger.put(replace(line, file="later.csv", sha256="another", ref="7", status="COMPLETE"))
+    csv = blocks(run("status", *TINY_RECIPE))["tiny"]["CSV"]
+    assert csv == f"up to date, not uploaded: submissions/{line.file}"
+
+
+def test_a_csv_of_a_competition_is_uploaded_next_and_its_score_asked_for(trained, run):
+    stamp = Path("data/source/stamp.json")
+    made = json.loads(stamp.read_text())
+    made["summary"]["competition"] = "dogs-vs-cats-redux-kernels-edition"
+    stamp.write_text(json.dumps(made))
+    run("submit", *TINY_RECIPE, "--upload", "0")
+
+    def next_command() -> str:
+        return blocks(run("status", *TINY_RECIPE))["tiny"]["next"]
+
+    assert next_command() == "make submit RECIPE=tiny.toml"
+    line = [x for x in ledger.read() if x.recipe == "tiny"][-1]
+    slug = made["summary"]["competition"]
+    ledger.put(replace(line, competition=slug, ref="7", status="PENDING"))
+    assert next_command() == "make scores"
+    ledger.record_result("7", slug, "COMPLETE", "0.05")
+    assert next_command() == "nothing to do"
+    ledger.record_result("7", slug, "ERROR")
+    assert next_command() == "make submit RECIPE=tiny.toml"
 
 
 def test_a_csv_whose_recipe_is_gone_is_not_forgotten(trained, run):
