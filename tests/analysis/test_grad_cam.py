@@ -236,6 +236,17 @@ def test_a_precision_that_keras_lacks_is_replaced_and_missing_heads_are_refused(
     assert maker.of(cornered(32), [1]).shape == (1, 1, 1)
 
 
+def test_a_layer_has_the_shape_asked_for_and_hides_nothing_where_it_is_cold():
+    heat = np.zeros((4, 4))
+    heat[0, 0] = 1
+    layer = grad_cam.layer(heat, (90, 30))
+    assert (layer.mode, layer.size) == ("RGBA", (90, 30))
+    opaque = np.asarray(layer)[..., 3]
+    assert opaque[0, 0] == round(255 * grad_cam.STRONGEST)
+    assert not opaque[20:].any()
+    assert not opaque[:, 60:].any()
+
+
 def test_an_overlay_colours_the_hot_part_of_a_photo_of_any_shape():
     photo = Image.new("RGB", (90, 40), (120, 120, 120))
     heat = np.zeros((4, 4), np.float32)

@@ -1,13 +1,16 @@
 """The sections of the page, each on small made-up predictions."""
 
 import csv
+import hashlib
 import os
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from dogs_vs_cats.analysis.label_issues import LabelIssue
 from dogs_vs_cats.data.verdicts import Verdict
@@ -16,7 +19,7 @@ from dogs_vs_cats.legible import counted, legible
 from dogs_vs_cats.modeling import out_of_fold
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.modeling.out_of_fold import Predictions
-from dogs_vs_cats.report import plots
+from dogs_vs_cats.report import plots, thumbnails
 from dogs_vs_cats.report.sections import learning, mistakes, result, verdicts
 from dogs_vs_cats.submission import stage
 from dogs_vs_cats.workspace import Workspace
@@ -173,3 +176,17 @@ def test_of_many_classes_the_most_frequent_confusions_are_listed():
     assert found[:2] == [["c2", "c1", "30", "75.0%"], ["c3", "c5", "30", "75.0%"]]
     assert found[2] == ["c39", "c0", "1", "2.5%"]
     assert len(found) == learning.LISTED
+
+
+@pytest.mark.parametrize("size", [(1200, 900), (300, 40)])
+def test_a_photo_in_the_page_is_large_enough_to_look_at_and_light_and_heat_fits_it(here, size):
+    noise = np.random.default_rng(0).integers(0, 256, (9, 12, 3)).astype(np.uint8)
+    Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save("photo.png")
+    sha256 = hashlib.sha256(Path("photo.png").read_bytes()).hexdigest()
+    shown = thumbnails.thumbnail(Path("photo.png"), sha256)
+    assert max(shown.size) == min(max(size), thumbnails.SIDE)
+    assert shown.width / shown.height == pytest.approx(size[0] / size[1])
+    layer = mistakes._layer(shown, np.eye(7))
+    assert layer.width / layer.height == pytest.approx(size[0] / size[1])
+    weight = len(thumbnails.data_uri(shown)) + len(thumbnails.data_uri(layer))
+    assert weight < 40_000
