@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -150,7 +151,9 @@ def test_killed_at_a_random_moment_the_arrays_are_byte_identical(computed, work,
     assert kill_and_resume.kill(work, OPTIONS, wait), "the run was done before"
     recorded = kill_and_resume.chunks(work)
     assert 0 < recorded < 6
+    done = re.search(r"resumable: (\d+) of 200 views done", run("status", *OPTIONS))
     printed = run("features", *OPTIONS)
+    assert f"features: {200 - int(done[1])} of 200 views to compute" in printed
     assert "features: 200 views in" not in printed, "nothing is computed twice"
     assert arrays(work) == arrays(computed)
 

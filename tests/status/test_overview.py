@@ -238,8 +238,9 @@ def test_what_came_of_a_csv_is_said(trained, run, values, text):
 def test_a_csv_that_is_up_to_date_is_not_taken_for_a_later_one(trained, run):
     (line,) = [x for x in ledger.read() if x.recipe == "tiny"]
     ledger.put(replace(line, file="later.csv", sha256="another", ref="7", status="COMPLETE"))
-    csv = blocks(run("status", *TINY_RECIPE))["tiny"]["CSV"]
-    assert csv == f"up to date, not uploaded: submissions/{line.file}"
+    tiny = blocks(run("status", *TINY_RECIPE))["tiny"]
+    assert tiny["CSV"] == f"up to date, not uploaded: submissions/{line.file}"
+    assert tiny["next"] == "nothing to do"  # no competition is known of these photos
 
 
 def test_a_csv_of_a_competition_is_uploaded_next_and_its_score_asked_for(trained, run):
