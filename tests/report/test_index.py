@@ -16,7 +16,7 @@ from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling import checkpoints
 from dogs_vs_cats.report import page, template
-from dogs_vs_cats.report.index import answers, datasets, differences, stage
+from dogs_vs_cats.report.index import datasets, differences, predicted, stage
 from dogs_vs_cats.workspace import Workspace
 from support.commands import TINY
 from support.index_pages import (
@@ -345,21 +345,21 @@ def test_code_of_the_index_leaves_reports_up_to_date(made, tmp_path, monkeypatch
     monkeypatch.setattr(code_keys, "_module_key", code_keys._module_key.__wrapped__)  # no cache
     tiny, keras = recipe_files.read("tiny.toml"), engines.choose("keras", "auto")
     assert stage.artifact().fresh()
-    _append(folder / "index" / "answers.py", "MORE = 1\n")
+    _append(folder / "index" / "predicted.py", "MORE = 1\n")
     assert not stage.artifact().fresh()
     assert page.artifact(Workspace("source"), tiny, keras).fresh()
 
 
-def test_answers_are_those_of_the_comparison(pets):
+def test_predictions_are_those_of_the_comparison(pets):
     """The index reads out-of-fold.csv by other code than `make compare`."""
     table = photos.train(photos.read(PLACE))
     for recipe in compare.trained(PLACE):
-        own = answers.read(recipe.folder, table, ["cat", "dog"])
+        own = predicted.read(recipe.folder, table, ["cat", "dog"])
         assert own.losses.tolist() == recipe.losses().tolist()
         assert own.guesses.tolist() == recipe.predictions.probabilities.argmax(axis=1).tolist()
-    assert answers.read(recipe.folder, table, ["dog", "cat"]) is None
-    assert answers.read(recipe.folder, table[:-1], ["cat", "dog"]) is None
-    assert answers.read(recipe.folder, table.assign(group="g"), ["cat", "dog"]) is None
+    assert predicted.read(recipe.folder, table, ["dog", "cat"]) is None
+    assert predicted.read(recipe.folder, table[:-1], ["cat", "dog"]) is None
+    assert predicted.read(recipe.folder, table.assign(group="g"), ["cat", "dog"]) is None
 
 
 def test_many_classes_are_counted_and_few_are_named(here, without_plots):

@@ -63,7 +63,7 @@ def test_buttons_add_rows_to_the_users_file_which_is_downloaded(
     buttons[changed].get_by_role("button", name=ODD).focus()
     page.keyboard.press("Enter")
     pressed = page.locator("[data-photo] button[aria-pressed=true]")
-    assert sorted(pressed.all_inner_texts()) == sorted(["keep", "drop", ODD])
+    assert sorted(pressed.all_inner_texts()) == sorted(["keep", "drop", f"it is {ODD}"])
     assert status.inner_text() == f"3 of {len(buttons)} decided on this page, not downloaded yet."
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -94,7 +94,7 @@ def test_without_a_script_the_text_can_be_copied(made, browser):
     text = page.inner_text("#verdicts-text")
     rows = list(csv.reader(io.StringIO(text)))
     assert rows[0] == ["photo", "verdict", "why"]
-    assert 5 < sum(row[1] == "keep" for row in rows) < 30  # ids that are not UTF-8 are left out
+    assert 0 < sum(row[1] == "keep" for row in rows) < 30  # ids that are not UTF-8 are left out
     assert page.locator("noscript p").is_visible()
     context.close()
 

@@ -57,7 +57,7 @@ def test_the_planted_issues_come_with_duplicates_neighbours_and_what_each_recipe
     assert len(found) < 20, "photos that agree with their label are not in it"
     assert [issue["id"] for issue in page["issues"]][:2] == ["disc.3", TWIN]
     assert found["disc.3"]["reason"] == "the same picture, labelled differently"
-    assert found["square.13"]["reason"] == "another class is more probable"
+    assert found["square.13"]["reason"] == "more evidence for another class"
     says = {opinion["recipe"]: opinion for opinion in found["square.13"]["opinions"]}
     assert says.keys() == {"tiny", "other"}
     for opinion in says.values():

@@ -16,9 +16,9 @@ from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling.metrics import group_error
 from dogs_vs_cats.report import frontier, submission_plot
-from dogs_vs_cats.report.index import answers, differences
-from dogs_vs_cats.report.index.answers import Answers
+from dogs_vs_cats.report.index import differences, predicted
 from dogs_vs_cats.report.index.differences import Differences
+from dogs_vs_cats.report.index.predicted import Predicted
 from dogs_vs_cats.report.plots import Plot
 from dogs_vs_cats.workspace import REPORTS, Workspace
 
@@ -131,14 +131,14 @@ def _recipes(workspace: Workspace) -> Recipes:
         return Recipes([], stopped, None, [], None)
     table = photos.train(photos.read(workspace)).reset_index(drop=True)
     classes = photos.read_classes(workspace)
-    said: dict[str, Answers] = {}
+    found: dict[str, Predicted] = {}
     for recipe in compare.ordered([one for one in trained if one.name not in stale]):
-        own = answers.read(recipe.folder, table, classes)
+        own = predicted.read(recipe.folder, table, classes)
         if own is None:
             stale[recipe.name] = f"({OTHER_PHOTOS})"
         else:
-            said[recipe.name] = own
-    compared = compare.compared([by_name[name] for name in said], _gaps(said, table["group"]))
+            found[recipe.name] = own
+    compared = compare.compared([by_name[name] for name in found], _gaps(found, table["group"]))
     rows = [
         _row(by_name[one.name], dict(zip(compare.HEADER, one.cells(), strict=True)), "")
         for one in compared
@@ -149,17 +149,17 @@ def _recipes(workspace: Workspace) -> Recipes:
         stopped,
         frontier.plot(compared),
         compare.unmeasured(compared),
-        differences.between(table, classes, said) if len(said) > 1 else None,
+        differences.between(table, classes, found) if len(found) > 1 else None,
     )
 
 
-def _gaps(said: dict[str, Answers], groups: pd.Series) -> dict[str, tuple[float, float]]:
+def _gaps(found: dict[str, Predicted], groups: pd.Series) -> dict[str, tuple[float, float]]:
     """Return name -> its mean log loss minus that of the first recipe, and the standard error."""
-    if not said:
+    if not found:
         return {}
     numbers = groups.factorize()[0]  # (n,) int: quicker to compare than texts
-    best, *others = said
-    gaps = {name: said[name].losses - said[best].losses for name in others}  # (n,)
+    best, *others = found
+    gaps = {name: found[name].losses - found[best].losses for name in others}  # (n,)
     return {name: (float(x.mean()), group_error(x, numbers)) for name, x in gaps.items()}
 
 

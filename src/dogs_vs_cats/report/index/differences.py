@@ -10,7 +10,7 @@ from dogs_vs_cats import environment
 from dogs_vs_cats.data import remote
 from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.legible import legible, percent
-from dogs_vs_cats.report.index.answers import Answers
+from dogs_vs_cats.report.index.predicted import Predicted
 from dogs_vs_cats.report.thumbnails import data_uri, thumbnail
 
 SHOWN = 150  # photos of a dataset that are in the page, for all pairs of recipes together
@@ -35,19 +35,19 @@ class Differences:
     missing: int
 
 
-def between(table: pd.DataFrame, classes: list[str], answers: dict[str, Answers]) -> Differences:
+def between(table: pd.DataFrame, classes: list[str], recipes: dict[str, Predicted]) -> Differences:
     """Return the differences of all pairs of recipes.
 
-    table: the training photos, rows of photos.csv, in the order of the answers. answers: name of
-    a recipe -> its answers, two recipes or more.
+    table: the training photos, rows of photos.csv, in the order of the predictions.
+    recipes: by name, two or more.
     """
-    right = np.stack([its.right for its in answers.values()], axis=1)  # (n, recipes)
-    wrong_p = np.stack([np.where(its.right, 0, its.p) for its in answers.values()], axis=1)
+    right = np.stack([its.right for its in recipes.values()], axis=1)  # (n, recipes)
+    wrong_p = np.stack([np.where(its.right, 0, its.p) for its in recipes.values()], axis=1)
     rows = choose(right, wrong_p.max(axis=1), SHOWN)
     shown = table.iloc[rows]
     with ThreadPoolExecutor(environment.cores()) as pool:
         pictures = list(pool.map(_picture, shown["path"], shown["sha256"]))
-    data = _data(table, classes, answers, right, rows, pictures)
+    data = _data(table, classes, recipes, right, rows, pictures)
     gone = [
         not picture.uri and not remote.is_url(path)
         for picture, path in zip(pictures, shown["path"], strict=True)
@@ -58,7 +58,7 @@ def between(table: pd.DataFrame, classes: list[str], answers: dict[str, Answers]
 def choose(right: np.ndarray, confidence: np.ndarray, most: int) -> list[int]:
     """Return the rows of up to `most` photos on which recipes differ, by falling confidence.
 
-    right: (n, recipes) bool. confidence: (n,) that of the most confident wrong answer. Each photo
+    right: (n, recipes) bool. confidence: (n,) that of the most confident wrong guess. Each photo
     is the one that serves pairs best that have few so far: the first photo of an ordered pair
     counts 1, the second 1/2, the third 1/4 and so on. Of equal ones the most confident is taken.
     """
@@ -93,7 +93,7 @@ def _picture(path: str, sha256: str) -> Picture:
 def _data(
     table: pd.DataFrame,
     classes: list[str],
-    answers: dict[str, Answers],
+    recipes: dict[str, Predicted],
     right: np.ndarray,
     rows: list[int],
     pictures: list[Picture],
@@ -110,13 +110,13 @@ def _data(
             "picture": picture.uri,
             "problem": picture.problem,
             "right": right[row].astype(int).tolist(),
-            "guesses": [int(its.guesses[row]) for its in answers.values()],
-            "p": [percent(float(its.p[row])) for its in answers.values()],
+            "guesses": [int(its.guesses[row]) for its in recipes.values()],
+            "p": [percent(float(its.p[row])) for its in recipes.values()],
         }
         for row, picture in zip(rows, pictures, strict=True)
     ]
     return {
-        "recipes": [legible(name) for name in answers],
+        "recipes": [legible(name) for name in recipes],
         "classes": [legible(name) for name in classes],
         "count": len(table),
         "right": right.sum(axis=0).tolist(),

@@ -1,4 +1,4 @@
-"""Answers: what a recipe says of each photo, out of fold.
+"""Predicted: the class that a recipe predicts of each photo, out of fold.
 
 The same file as `modeling.out_of_fold` reads, by pandas: the index reads it for every recipe.
 """
@@ -15,8 +15,8 @@ from dogs_vs_cats.modeling.log_loss import log_losses
 
 
 @dataclass(frozen=True)
-class Answers:
-    """A recipe's answers about n photos.
+class Predicted:
+    """A recipe's predictions of n photos.
 
     guesses: (n,) int, the predicted classes; p: (n,) float64, their probabilities, calibrated.
     right: (n,) bool, whether the guess is the label. losses: (n,) float64, log losses in nats.
@@ -28,8 +28,8 @@ class Answers:
     losses: np.ndarray
 
 
-def read(folder: Path, table: pd.DataFrame, classes: list[str]) -> Answers | None:
-    """Return the answers of the recipe in `folder` about the photos in `table`, in its order.
+def read(folder: Path, table: pd.DataFrame, classes: list[str]) -> Predicted | None:
+    """Return what the recipe in `folder` predicts of the photos in `table`, in its order.
 
     table: the training photos, rows of photos.csv. None if the recipe was trained on others, or
     with other classes, labels, groups or folds. UserError if the file can't be parsed.
@@ -65,4 +65,4 @@ def read(folder: Path, table: pd.DataFrame, classes: list[str]) -> Answers | Non
     labels = np.asarray(pd.Categorical(table["label"], classes).codes, np.int64)
     guesses = probabilities.argmax(axis=1)
     p = probabilities.max(axis=1)
-    return Answers(guesses, p, guesses == labels, log_losses(labels, probabilities))
+    return Predicted(guesses, p, guesses == labels, log_losses(labels, probabilities))
