@@ -272,4 +272,4 @@ def test_verdicts_are_listed_with_their_effect(made, run, without_plots):
     ]
     # The other recipe, and the blend of both, were trained without it.
     assert "other verdicts" in text
-    assert "other verdicts than verdicts.csv has now: other" in run("compare")
+    assert "not ranked: other (stale: verdicts changed): make train RECIPE=" in run("compare")
