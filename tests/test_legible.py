@@ -8,7 +8,7 @@ from dogs_vs_cats import legible
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.4, "0 s"),
+        (0.4, "1 s"),
         (59.4, "59 s"),
         (59.6, "1 min"),
         (250, "4 min"),

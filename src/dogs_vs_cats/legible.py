@@ -29,7 +29,7 @@ def percent(probability: float) -> str:
 def duration(seconds: float) -> str:
     """Return an estimated time in words: `5 s`, `40 s`, `4 min`, `2.5 h`."""
     if seconds < 59.5:
-        return f"{seconds:.0f} s"
+        return f"{max(1, seconds):.0f} s"
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
