@@ -36,9 +36,9 @@ def percent(probability: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: `40 s`, `12 min`, `2 h 5 min`."""
+    """Return a time in words: `1 s`, `40 s`, `12 min`, `2 h 5 min`."""
     if seconds < 99.5:
-        return f"{seconds:.0f} s"
+        return f"{max(1, seconds):.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from dogs_vs_cats.config import engines
+from dogs_vs_cats.data import folds
 from dogs_vs_cats.features import extractor, timings
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.kaggle.ledger import LedgerLine
-from dogs_vs_cats.modeling import cross_validation
+from dogs_vs_cats.modeling import cross_validation, heads_state
 from support.commands import LOGISTIC, PROJECT, TESTS, TINY, called, command
 from support.pictures import encoded, kaggle_folder, picture, write
 
@@ -137,6 +138,10 @@ def test_training_that_was_stopped_is_resumable_with_the_time_of_its_other_folds
     assert blocks(run("status", *TINY_RECIPE))["tiny"]["heads"] == "stale: recipe changed"
     Path("tiny.toml").write_text(LOGISTIC)
     assert "train: 2 folds to train: about 2 min, measured here\n" in run("train", *TINY_RECIPE)
+
+
+def test_heads_have_as_many_folds_as_photos_do():
+    assert heads_state.FOLDS == folds.FOLDS
 
 
 def test_the_time_of_the_next_command_is_that_of_what_is_left(trained, run):
