@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dogs_vs_cats.report import plots, submission_plot, template
+from dogs_vs_cats.report import histograms, plots, submission_plot, template
 from support.prepared import copy_of, prepared
 from support.report_pages import report_workspace
 
@@ -25,5 +25,5 @@ def made(prepared_report, here) -> Path:
 @pytest.fixture
 def without_plots(monkeypatch) -> None:
     """Leave plots undrawn: most of the time that a page takes."""
-    for module in plots, submission_plot:
+    for module in plots, histograms, submission_plot:
         monkeypatch.setattr(module, "plot", lambda draw, alt, size=None: plots.Plot("", alt))

@@ -84,8 +84,9 @@ def test_axe_finds_nothing(made, browser, width, scheme):
     page.close()
 
 
-def test_a_click_or_enter_opens_a_photo_large_with_its_heat_map_on_or_off(made, browser):
-    page = browser.new_page(viewport={"width": 1280, "height": 844})
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_click_or_enter_opens_a_photo_large_with_its_heat_map_on_or_off(made, browser, width):
+    page = browser.new_page(viewport={"width": width, "height": 844})
     page.goto(PAGE.resolve().as_uri())
     shots = page.locator("#uncertain1")
     photo, heat = shots.locator("img").all()
@@ -100,6 +101,7 @@ def test_a_click_or_enter_opens_a_photo_large_with_its_heat_map_on_or_off(made, 
         page.keyboard.press("Enter")
         large = photo.bounding_box()
         assert large["height"] > 3 * small["height"]
+        assert shots.get_by_role("button", name="Close").bounding_box()["height"] < 50  # in a line
         assert heat.bounding_box() == large
         assert shots.get_by_text("labelled").is_visible()
         assert violations(page) == []

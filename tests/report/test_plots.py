@@ -8,7 +8,7 @@ import pytest
 
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling.out_of_fold import Predictions
-from dogs_vs_cats.report import plots, submission_plot
+from dogs_vs_cats.report import histograms, plots, submission_plot
 from dogs_vs_cats.report.plots import Plot
 
 LINE = LedgerLine(
@@ -41,7 +41,7 @@ def predictions(count: int) -> Predictions:
 
 @pytest.mark.parametrize(("count", "shown"), [(20, 20), (100, 25)])
 def test_of_many_classes_each_has_a_row_the_hardest_first(count, shown):
-    plot = plots.histogram(predictions(count))
+    plot = histograms.histogram(predictions(count))
     names = [text for text in texts(plot) if text.startswith("class ")]
     assert names == [f"class {number}" for number in range(shown)]
     hardest = [(y, text) for _, y, text in values(plot) if text.startswith("class 0,")]
@@ -69,7 +69,7 @@ def test_a_row_without_photos_is_left_out():
         *(some.classes, some.labels[kept], some.probabilities[kept], some.folds[kept]),
         some.raw[kept],
     )
-    assert "class 3" not in texts(plots.histogram(few))
+    assert "class 3" not in texts(histograms.histogram(few))
 
 
 def test_one_submission_has_its_name_its_dots_and_its_expected_intervals():

@@ -18,7 +18,7 @@ from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.legible import counted, legible
 from dogs_vs_cats.modeling.calibration import Calibration
 from dogs_vs_cats.modeling.out_of_fold import Predictions
-from dogs_vs_cats.report import plots, thumbnails
+from dogs_vs_cats.report import histograms, plots, thumbnails
 from dogs_vs_cats.report.sections import learning, mistakes, result, verdicts
 from dogs_vs_cats.submission import stage
 from dogs_vs_cats.workspace import Workspace
@@ -113,7 +113,7 @@ def test_plots_are_the_same_each_time_whatever_the_classes_are_called(classes):
     predictions = predict(rng.uniform(0, 1, 60), rng.integers(len(classes), size=60), classes)
     fitted = Calibration(1.2, 0.01, 60)
     for draw in (
-        plots.histogram,
+        histograms.histogram,
         plots.reliability,
         lambda predictions: plots.log_loss_by_clip(predictions, fitted),
     ):

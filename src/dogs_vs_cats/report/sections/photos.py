@@ -6,7 +6,7 @@ import pandas as pd
 
 from dogs_vs_cats.data import remote
 from dogs_vs_cats.errors import PhotoError
-from dogs_vs_cats.report import plots
+from dogs_vs_cats.report import histograms
 from dogs_vs_cats.report.context import ReportContext
 from dogs_vs_cats.report.plots import Plot
 from dogs_vs_cats.report.thumbnails import data_uri, thumbnail
@@ -70,7 +70,7 @@ def section(context: ReportContext) -> PhotosSection:
         table[table["problem"] != ""],
         groups(table),
         LISTED,
-        plots.photo_sizes(table),
+        histograms.photo_sizes(table),
         found.texts() if found else [],
         tiles(table, found.pairs[:PAIRS]) if found else [],
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dogs_vs_cats.modeling import calibration, evaluation
 from dogs_vs_cats.modeling.calibration import Calibration
-from dogs_vs_cats.report import plots
+from dogs_vs_cats.report import histograms, plots
 from dogs_vs_cats.report.context import ReportContext
 from dogs_vs_cats.report.plots import Plot
 
@@ -36,10 +36,10 @@ def section(context: ReportContext) -> ProbabilitiesSection:
     predictions = context.predictions
     fitted = calibration.read(context.folder / calibration.NAME)
     return ProbabilitiesSection(
-        len(predictions.classes) > plots.OUTLINES,
+        len(predictions.classes) > histograms.OUTLINES,
         fitted,
         evaluation.read(context.folder).uncalibrated_log_loss,
-        plots.histogram(predictions),
+        histograms.histogram(predictions),
         plots.reliability(predictions),
         plots.log_loss_by_clip(predictions, fitted),
     )
