@@ -16,7 +16,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from dogs_vs_cats import console, environment
+from dogs_vs_cats import environment, stopping
 from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.views import View
 from dogs_vs_cats.data import dataset, folds, pixels, sources
@@ -300,7 +300,7 @@ def test_a_stopped_export_leaves_no_file(work, quick_export, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", stop)
     status, _, errors = called("export", "--recipe", "shallow.toml")
-    assert (status, errors) == (128 + signal.SIGTERM, f"error: {console.STOPPED}\n")
+    assert (status, errors) == (128 + signal.SIGTERM, f"error: {stopping.STOPPED}\n")
     assert len(seen) == 1
     assert list(Path("exports/source").iterdir()) == []
     assert not Path("models/source/shallow/export.json").exists()
