@@ -121,6 +121,21 @@ finally:
         assert process.wait() == 130
 
 
+def test_a_bar_that_is_cut_off_while_it_is_drawn_holds_up_nobody():
+    """Its lock is then held for good; what other threads say waits for it."""
+    main = """
+from tqdm import tqdm
+progress.HEARTBEAT = 0.05
+tqdm.get_lock().acquire()
+with progress.Silence("features"):
+    wait()
+"""
+    with begun(main) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline() == ANSWER
+        assert process.wait(20) == 130
+
+
 def test_where_ctrl_c_is_ignored_the_work_goes_on():
     """As under nohup, or in the background of a shell script."""
     with begun("wait()", signal.SIG_IGN) as process:
@@ -134,7 +149,7 @@ def test_a_terminal_shows_the_answer_in_place_of_ctrl_c():
     with begun("wait()", stderr=theirs) as process:
         process.send_signal(signal.SIGINT)
         process.wait()
-    assert os.read(ours, 1000).decode().startswith(f"\r{ANSWER.strip()}\r\nerror: ")
+    assert os.read(ours, 1000).decode().startswith(f"\r\x1b[K{ANSWER.strip()}\r\nerror: ")
     os.close(ours)
     os.close(theirs)
 

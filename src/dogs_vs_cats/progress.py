@@ -127,7 +127,7 @@ class Silence:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join()
+        self._thread.join(1)  # tqdm keeps its lock where Ctrl-C cuts off the drawing of a bar
 
     def _watch(self) -> None:
         while not self._ended.wait(HEARTBEAT / 30):
@@ -145,20 +145,13 @@ def _bars() -> bool:
 def say(line: str) -> None:
     """Print a line without delay, even to a pipe; above a bar, where one is shown."""
     Silence.last_line = time.monotonic()
-    with bars_hidden():
-        print(line, flush=True)
-
-
-@contextmanager
-def bars_hidden() -> Iterator[None]:
-    """Remove the bars for a block that prints, and draw them below."""
     if "tqdm" not in sys.modules:  # half the time of a stage that has nothing to do
-        yield
+        print(line, flush=True)
         return
     from tqdm import tqdm
 
     with tqdm.external_write_mode():
-        yield
+        print(line, flush=True)
 
 
 @contextmanager

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 
-from dogs_vs_cats import progress
-
 STOPPED = "Stopped. Finished work is kept: run the same command again to go on."
 AT_ONCE = "error: Stopped at once. Finished work is kept: run the same command again to go on."
 MORE = "; Ctrl-C again stops at once"
@@ -142,6 +140,8 @@ class _Stop:
 
 
 def _write(stderr: int, line: str) -> None:
-    begin = "\r" if os.isatty(stderr) else ""  # over the ^C that it shows
-    with progress.bars_hidden(), suppress(OSError):  # as where nobody reads it any more
+    # Over the bar and the ^C that a terminal shows. tqdm would wait for its lock, which the main
+    # thread may hold.
+    begin = "\r\x1b[K" if os.isatty(stderr) else ""
+    with suppress(OSError):  # as where nobody reads it any more
         os.write(stderr, f"{begin}{line}\n".encode())

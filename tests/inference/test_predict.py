@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogs_vs_cats import console
+from dogs_vs_cats import stopping
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
@@ -234,7 +234,7 @@ def test_a_stopped_run_keeps_the_old_csv_and_no_hidden_file(trained, monkeypatch
 
     monkeypatch.setattr(os, "fsync", stop)
     status, _, err = predict("source/test", "--csv", "out.csv")
-    assert (status, err) == (128 + signal.SIGTERM, f"error: {console.STOPPED}\n")
+    assert (status, err) == (128 + signal.SIGTERM, f"error: {stopping.STOPPED}\n")
     assert len(seen) == 1
     assert not seen[0].exists()
     assert Path("out.csv").read_text() == "old"
