@@ -26,7 +26,7 @@ NAME = "unlikeness.npz"
 CODE = ("data.verdicts", "features.join", "features.rows", "modeling.unlikeness")
 NEIGHBOURS = 5
 MARKED = 0.01  # at most this share of the training photos is marked, out of fold
-REFERENCES = 5000  # training photos that are kept, evenly spaced in photos.csv: at most 51 MB
+REFERENCES = 5000  # training photos that are kept, evenly spaced in photos.csv: 51 MB of `light`
 BLOCK = 256  # photos at a time
 LEAST = 1e-6  # limit or length, where photos are all alike or features 0
 
