@@ -88,8 +88,8 @@ def test_two_chosen_recipes_show_the_photos_that_one_gets_right(opened):
         assert heading == f"{left} is right, {right} wrong: {count} photo{'s' * (count != 1)}"
         both = 60 - len(of_left | of_right)
         said = part.get_by_role("status").inner_text()
-        assert said.startswith(f"Of 60 photos, both are right about {both} and wrong about ")
-        assert said.endswith(f"they differ in {len(of_left ^ of_right)}.")
+        assert said.startswith(f"Of 60 photos, {left} and {right} both get {both} right and ")
+        assert said.endswith(f"they differ on {len(of_left ^ of_right)}.")
         assert part.get_by_text("Shown:").count() == 0  # as all are
     card = part.get_by_role("listitem").first.inner_text()
     assert re.search(r"labelled (\w+)\s+one: \1 \(\d+\.\d%\)\s+two: (?!\1)\w+ \(\d+\.\d%\)", card)

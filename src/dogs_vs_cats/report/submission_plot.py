@@ -70,7 +70,7 @@ def _draw(axes: Any, row: int, recipe: str, score: Score) -> Iterator[Value]:
 def _explain(axes: Any) -> None:
     for name, (colour, marker, _) in STYLES.items():
         axes.plot([], [], marker, color=colour, ms=6, label=name)
-    axes.plot([], [], color="gray", lw=5, alpha=0.35, label="expected")
+    axes.plot([], [], color="gray", lw=5, alpha=0.35, label="expected, in the score's colour")
     key(axes, 4)
 
 

@@ -38,8 +38,9 @@ function show(part, data, [one, other]) {
   const neither = data.count - data.right[other] - data.only[one][other];
   part.querySelector("[role=status]").textContent = one === other
     ? "Choose two different recipes."
-    : `Of ${photos(data.count)}, both are right about ${commas(both)} and wrong about ` +
-      `${commas(neither)}; they differ in ${commas(data.count - both - neither)}.`;
+    : `Of ${photos(data.count)}, ${data.recipes[one]} and ${data.recipes[other]} both get ` +
+      `${commas(both)} right and ${commas(neither)} wrong; they differ on ` +
+      `${commas(data.count - both - neither)}.`;
   const headings = part.querySelectorAll("h4");
   [[one, other], [other, one]].forEach(([right, wrong], index) => {
     const heading = headings[index];
