@@ -629,7 +629,7 @@ def test_several_photos_are_a_grid_and_another_recipe_predicts_them_again(
     tops = cards.evaluate_all("cards => cards.map(x => x.getBoundingClientRect().top)")
     assert len(set(tops)) == (2 if width == 1280 else 4), "beside or below each other"
     assert cards.nth(2).locator("h2").inner_text() == "Unlike the training photos"
-    assert "times that distance), so the answer means little: " in cards.nth(2).inner_text()
+    assert "times the limit), so this answer means little." in cards.nth(2).inner_text()
     assert "can't be read" in cards.nth(3).inner_text()
     assert not cards.nth(0).locator("table").is_visible(), "tiny is no blend"
     # A correction is offered for the training photo alone.
