@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,18 @@ def test_a_hundred_thousand_photos_take_a_tenth_of_a_gigabyte_at_each_step():
     peaks = {x.split(":")[0]: int(x.split()[-2]) for x in done.stdout.splitlines()}
     assert peaks.keys() == {"journal", "data", "table", "plan"}
     assert max(peaks.values()) <= 100
+
+
+def test_a_run_that_is_stopped_decodes_none_of_the_photos_that_wait(monkeypatch):
+    begun = []
+
+    def slow(path: object) -> None:
+        begun.append(path)
+        time.sleep(0.1)
+
+    monkeypatch.setattr(journal.inspection, "inspect", slow)
+    monkeypatch.setattr(journal.os, "cpu_count", lambda: 2)
+    results = journal.in_threads([str(n) for n in range(100)], [*range(100)], str)
+    next(results)
+    results.close()
+    assert len(begun) < 8, "9 or more were queued"
