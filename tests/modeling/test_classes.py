@@ -225,11 +225,11 @@ def test_a_class_without_a_readable_photo_and_of_a_name_that_is_no_text_goes_all
     assert path.read_bytes().startswith(b"id,cat,dog,Eel\xff\n1,0.")
     assert check.check(path, Workspace("pets")) == 4
     assert 0 <= holdout_score.score(path, Workspace("pets")).accuracy <= 1
-    # The suspects of two recipes, too.
+    # The page of two recipes, too.
     run("report", "--recipe", "tiny.toml")
     page = Path("reports/pets/tiny.html").read_text(encoding="utf-8")
-    assert "other, heads" in page
-    assert "<th>Eel\ufffd</th>" in page
+    assert '<th scope="row">other</th>' in page
+    assert '<th scope="col" class="n">Eel\ufffd</th>' in page
 
 
 def test_cats_and_dogs_alone_have_the_competitions_columns():
