@@ -210,7 +210,7 @@ def test_recipes_with_the_features_of_one_that_is_shown_are_named_in_a_line(
     Path("third.toml").write_text(LOGISTIC)
     Path("unrelated.toml").write_text("[tool]\n")
     found = blocks(run("status"))
-    assert found["likewise"]["about"] == "the features are also those of third.toml"
+    assert found["also"]["about"] == "third.toml: with the same features, no heads yet"
     assert "third" not in found
     stop_training(monkeypatch, 3, "third.toml")
     assert blocks(run("status"))["third"]["heads"] == "resumable: 3 of 5 folds done"
