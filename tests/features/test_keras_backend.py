@@ -182,12 +182,9 @@ PathFinder.find_spec = find_spec
 
 @pytest.mark.parametrize("backend", HOW)
 def test_a_missing_backend_says_what_installs_it(here, monkeypatch, backend):
-    def none(package: str) -> str:
-        raise environment.metadata.PackageNotFoundError(package)
-
     monkeypatch.delenv("PYTHON", raising=False)  # of `make test PYTHON=...`
     monkeypatch.setenv("KERAS_BACKEND", backend)
-    monkeypatch.setattr(environment.metadata, "version", none)
+    monkeypatch.setattr(environment, "installed", lambda package: None)
     with pytest.raises(UserError) as caught:
         environment.backend_version()
     # Where the interpreter is not that of the project's .venv, its path is added.

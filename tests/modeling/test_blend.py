@@ -385,8 +385,8 @@ def test_the_whole_road_twice_is_the_same_csv_and_then_rests(trained, run):
         assert done.returncode == 0, done.stderr
         assert "up to date" in done.stdout
     lines = run("compare").splitlines()
-    # Figures, then costs.
-    _, line = [line for line in lines if line.startswith("compare: tiny+other")]
+    # Figures, then costs, then the CSV.
+    _, line, _ = [line for line in lines if line.startswith("compare: tiny+other")]
     assert re.search(r" none +none +\d+ s$", line)
     assert_test_photos_are_mixed_by_name(csv)
     # From nothing again, byte for byte.

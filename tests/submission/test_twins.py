@@ -123,7 +123,7 @@ def test_a_submission_says_and_records_what_twins_decided(submitted, run, monkey
     assert (result.labelled, result.unlabelled, result.groups) == (3, 2, 22)
     assert result.agreement == pytest.approx(29 / 32)
     assert result.pairs == [("3", "dog.0"), ("5", "cat.200"), ("7", "12")]
-    monkeypatch.setattr(plots, "plot", lambda draw, alt: plots.Plot("data:,", "data:,", alt))
+    monkeypatch.setattr(plots, "plot", lambda draw, alt, size=None: plots.Plot("", alt))
     Path("source/test/12.jpg").unlink()
     run("report", "--recipe", "tiny.toml")
     page = Path("reports/source/tiny.html")

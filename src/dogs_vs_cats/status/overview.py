@@ -37,7 +37,8 @@ def lines(workspace: Workspace, engine: Engine, called: str | None = None) -> li
     for status in sorted(found, key=_place):
         text += ["", *_block(workspace, status, engine)]
     if here.alike:
-        text += ["", *_row("also", f"{', '.join(here.alike)}: with the same features, no heads yet")]
+        alike = ", ".join(here.alike)
+        text += ["", *_row("also", f"{alike}: with the same features, no heads yet")]
     if here.gone:
         text += ["", *_row("gone", f"no recipe is known of CSVs of {', '.join(here.gone)}")]
     return text
