@@ -193,7 +193,7 @@ def test_the_rest_of_the_road_carries_it(classifier, run, quick_export):
     run("train", *given)
     run("submit", *given)
     assert "reports/source/zero.html" in run("report", *given)
-    assert Path("reports/source/zero.html").read_text().count("data:image/jpeg") >= 20
+    assert Path("reports/source/zero.html").read_text().count("data:image/webp") >= 20
     run("predict", "source/test", *given, "--csv", "own.csv")
     rows = csv.DictReader(Path("own.csv").read_text().splitlines())
     assert {Path(row["photo"]).stem: row["p_dog"] for row in rows} == submitted("zero")
