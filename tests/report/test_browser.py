@@ -161,9 +161,11 @@ UNBREAKABLE = """() => [...document.body.querySelectorAll("*")].filter(
 PAPER = 703, 1032  # pixels of A4 within the margins
 
 
-@pytest.mark.parametrize("media", ["screen", "print"])
-def test_tables_lose_nothing_on_a_phone_or_on_paper(made, browser, media):
-    width = 390 if media == "screen" else PAPER[0]
+@pytest.mark.parametrize(
+    ("media", "width"),
+    [*(("screen", width) for width in (390, 700, 1000, 1280)), ("print", PAPER[0])],
+)
+def test_tables_lose_nothing_on_any_screen_or_on_paper(made, browser, media, width):
     page = browser.new_page(viewport={"width": width, "height": 844})
     page.goto(PAGE.resolve().as_uri())
     page.emulate_media(media=media)
@@ -173,11 +175,12 @@ def test_tables_lose_nothing_on_a_phone_or_on_paper(made, browser, media):
     private = page.locator("#result td", has_text="0.1234")
     box = private.bounding_box()
     assert 0 <= box["x"] < box["x"] + box["width"] <= width
-    if media == "screen":
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if width == 390:
         # Each row is a card that names its columns.
         name = "getComputedStyle(document.querySelector('#result td'), '::before').content"
         assert page.evaluate(name) == '"made"'
-    else:
+    if media == "print":
         page.evaluate(
             "(text => text.textContent = text.textContent.repeat(9))(document.querySelector('pre'))"
         )
