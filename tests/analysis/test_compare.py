@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dogs_vs_cats import files
 from dogs_vs_cats.analysis import compare, freshness
 from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config import engines, recipe_files
@@ -195,22 +194,6 @@ def test_other_groups_or_folds_make_another_photo_too(here):
     write_trained("third", hard(50), turn=1)
     with pytest.raises(UserError, match="class, group and fold of each"):
         comparison()
-
-
-def test_recipes_that_are_behind_are_named(here):
-    def given(name: str, inputs: dict) -> None:
-        path = PLACE.model(name) / "stamp.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"inputs": inputs}))
-
-    for name in "fast", "best", "both":
-        write_trained(name, hard(50))
-    given("fast", {"photos": files.digest(PLACE.table)})
-    given("best", {"photos": files.digest(PLACE.table)})
-    members = [[one, files.digest(PLACE.model(one) / "stamp.json")] for one in ("fast", "best")]
-    given("both", {"members": members})
-    assert compare.stale(PLACE, compare.trained(PLACE)) == []
-    given("best", {"photos": "others"})
-    assert compare.stale(PLACE, compare.trained(PLACE)) == ["best", "both"]
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", "{}"])

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dogs_vs_cats import artifacts, files
+from dogs_vs_cats import artifacts
 from dogs_vs_cats.analysis import costs
 from dogs_vs_cats.analysis.costs import Cost, CpuTime, Made
 from dogs_vs_cats.config.recipes import FeatureSettings
-from dogs_vs_cats.data import verdicts
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache
 from dogs_vs_cats.legible import counted
@@ -151,28 +150,6 @@ def _table(cells: list[list[str]]) -> list[str]:
 def unmeasured(compared: list[ComparedRecipe]) -> list[str]:
     """Return the names of the recipes without a CPU time, each with what was not measured."""
     return [f"{row.name} ({', '.join(row.cpu.missing)})" for row in compared if row.cpu.missing]
-
-
-def stale(workspace: Workspace, recipes: list[TrainedRecipe]) -> list[str]:
-    """Return the names of the recipes made from another photos.csv, or from other members."""
-    photos, names = files.digest(workspace.table), []
-    for recipe in recipes:
-        changed = recipe.inputs.get("photos", photos) != photos
-        for name, digest in recipe.inputs.get("members", []):
-            stamp = workspace.model(name) / "stamp.json"
-            changed |= not stamp.exists() or files.digest(stamp) != digest
-        if changed:
-            names.append(recipe.name)
-    return names
-
-
-def outdated(workspace: Workspace, recipes: list[TrainedRecipe]) -> list[str]:
-    """Return the names of the recipes trained on other verdicts than verdicts.csv has now.
-
-    A blend has no verdicts of its own: look at its members.
-    """
-    now = verdicts.changes(workspace)
-    return [recipe.name for recipe in recipes if recipe.inputs.get("verdicts", now) != now]
 
 
 def rows(recipes: list[TrainedRecipe]) -> list[ComparedRecipe]:

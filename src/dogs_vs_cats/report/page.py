@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dogs_vs_cats import code_keys, environment, files
+from dogs_vs_cats.analysis import freshness
 from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
@@ -23,6 +24,7 @@ from dogs_vs_cats.workspace import Workspace
 HERE = Path(__file__).parent
 CODE = (
     "analysis.compare",
+    "analysis.freshness",
     "analysis.costs",
     "analysis.grad_cam",
     "analysis.label_issues",
@@ -92,6 +94,7 @@ def artifact(workspace: Workspace, recipe: Recipe | Blend, engine: Engine) -> Ar
         "photos": files.digest(workspace.table),
         "classes": files.digest(workspace.classes),
         "heads": {stamp.parent.name: files.digest(stamp) for stamp in heads},
+        "behind": freshness.behind(workspace),
         "timings": {path.parent.name: files.digest(path) for path in spent},
         "verdicts": files.digest(workspace.verdicts) if workspace.verdicts.exists() else "",
         "ledger": [

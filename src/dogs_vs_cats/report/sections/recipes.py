@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dogs_vs_cats.analysis import compare
+from dogs_vs_cats.analysis import compare, freshness
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.report import frontier, submission_plot
 from dogs_vs_cats.report.context import ReportContext
@@ -13,9 +13,9 @@ from dogs_vs_cats.report.plots import ROWS, Plot
 class RecipesSection:
     """header, rows: the tables of `make compare`, in one, with the baselines.
 
-    Names of recipes: unmeasured, without a CPU time, and what of it is missing; not_comparable,
-    trained on other photos, labels, groups or folds; outdated, trained on other verdicts; stale,
-    made from other photos or members. frontier: log loss against CPU time, None if no CPU time is
+    unmeasured: names of recipes without a CPU time, and what of it is missing. not_comparable:
+    names of those trained on other photos, labels, groups or folds. behind: those that are stale
+    or unfinished, and what to run. frontier: log loss against CPU time, None if no CPU time is
     known. past: the ledger's lines as a plot, None without a number in them.
     """
 
@@ -24,8 +24,7 @@ class RecipesSection:
     frontier: Plot | None
     unmeasured: list[str]
     not_comparable: list[str]
-    outdated: list[str]
-    stale: list[str]
+    behind: list[str]
     ledger: list[LedgerLine]
     past: Plot | None
 
@@ -51,9 +50,11 @@ class RecipesSection:
 
 def section(context: ReportContext) -> RecipesSection:
     workspace = context.workspace
-    trained = compare.trained(workspace)
+    behind = freshness.behind(workspace)
+    behind.pop(context.recipe.name, None)
+    current = [recipe for recipe in compare.trained(workspace) if recipe.name not in behind]
     described = context.predictions.described()
-    same = [recipe for recipe in trained if recipe.predictions.described() == described]
+    same = [recipe for recipe in current if recipe.predictions.described() == described]
     compared = compare.rows(same)
     lines = [line for line in context.ledger if line.dataset == workspace.dataset]
     return RecipesSection(
@@ -61,9 +62,8 @@ def section(context: ReportContext) -> RecipesSection:
         [*(row.cells() for row in compared), *compare.baseline_cells(same)],
         frontier.plot(compared),
         compare.unmeasured(compared),
-        [recipe.name for recipe in trained if recipe.predictions.described() != described],
-        compare.outdated(workspace, trained),
-        compare.stale(workspace, trained),
+        [recipe.name for recipe in current if recipe.predictions.described() != described],
+        list(behind.values()),
         lines,
         submission_plot.submissions(lines, context.dataset.metric),
     )
