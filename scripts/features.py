@@ -8,6 +8,7 @@ from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Recipe
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.features import cache
+from dogs_vs_cats.legible import per_second
 from dogs_vs_cats.submission import preflight
 from dogs_vs_cats.workspace import Workspace, current_workspace
 
@@ -47,7 +48,7 @@ def compute(workspace: Workspace, recipe: Recipe, engine: Engine, args: Namespac
         return
     print(
         f"features: {computed:,} views in {times.total:.0f} s, "
-        f"{computed / times.total:.0f} a second in {engine.precision} "
+        f"{per_second(computed / times.total)} a second in {engine.precision} "
         f"(and {times.start:.0f} s to start); the network waited {times.waited:.1f} s"
     )
 

@@ -18,6 +18,7 @@ from dogs_vs_cats.errors import UserError
 HOST = "127.0.0.1"
 # Connections at once, each with up to `limit` bytes; further ones wait to be accepted.
 CONNECTIONS = 32
+ANSWER = 64_000_000  # bytes of an answer that stay in memory
 SENTENCES = {
     403: "Only the page itself, at 127.0.0.1 or localhost, may ask for this.",
     404: "There is nothing here. The page is at /.",
@@ -47,7 +48,11 @@ def application(name: str, limit: int, sentences: dict[int, str], token: str = "
         origin = flask.request.headers.get("Origin", f"http://{flask.request.host}")
         # A site that doesn't know the token gets nowhere, whatever name it has for this machine.
         known = token or host in (HOST, "localhost")
-        if not known or origin != f"http://{flask.request.host}":
+        # A link to the page may be anywhere; what another page loads in itself says so.
+        site = flask.request.headers.get("Sec-Fetch-Site", "none")
+        mode = flask.request.headers.get("Sec-Fetch-Mode", "navigate")
+        embedded = site not in ("none", "same-origin") and mode != "navigate"
+        if not known or embedded or origin != f"http://{flask.request.host}":
             flask.abort(403)
 
     @app.before_request
@@ -157,9 +162,9 @@ def server(app: Any, listener: socket.socket) -> Any:
         threads=4,
         connection_limit=CONNECTIONS,
         max_request_body_size=limit + 1,
-        # Beyond these, data goes to temporary files: nothing does.
+        # Beyond these, data goes to temporary files: no photo does.
         inbuf_overflow=2 * limit,
-        outbuf_overflow=2 * limit,
+        outbuf_overflow=max(2 * limit, ANSWER),
         ident=None,
     )
     made.channel_class = Channel
@@ -167,7 +172,7 @@ def server(app: Any, listener: socket.socket) -> Any:
 
 
 def serve(app: Any, listener: socket.socket, stage: str, token: str = "") -> None:
-    """Serve an `application` until Ctrl-C, which is its normal end; say where, and that it ended.
+    """Serve an `application` until Ctrl-C or SIGTERM, normal ends; say where, and that it ended.
 
     stage: as in `try`. token: the one that the application asks for, if any.
     """

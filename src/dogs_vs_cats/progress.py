@@ -100,10 +100,11 @@ class Heartbeat:
         rate = (self.n - self.initial) / scale / seconds
         if not rate:
             return f"{text}, {duration(seconds)} so far"
-        if unit != " s":  # of time, which passes at its own rate
-            digits = int(rate < 10)
-            speed = f"{rate:,.{digits}f} a second" if rate >= 0.2 else f"{duration(1 / rate)} each"
-            text = f"{text}, {speed}"
+        if unit == " s":  # how long something may take at most
+            return text
+        digits = int(rate < 10)
+        speed = f"{rate:,.{digits}f} a second" if rate >= 0.2 else f"{duration(1 / rate)} each"
+        text = f"{text}, {speed}"
         if self._total:
             text += f", {duration(max(0, self._total - self.n) / scale / rate)} left"
         return text

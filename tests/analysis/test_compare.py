@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -280,15 +281,24 @@ def test_a_recipe_whose_heads_are_stale_or_unfinished_is_not_ranked(trained, run
         (checkpoints / f"fold-{fold}.json").write_text('{"seconds": 3.0}')
     lines = run("compare").splitlines()
     assert [line for line in lines if "not ranked" in line] == [
-        "compare: not ranked: light (resumable: 2 of 5 folds done): make train RECIPE=light",
-        "compare: not ranked: other (stale: recipe changed): make train RECIPE=other.toml",
+        "compare: not ranked: light (resumable: 2 of 5 folds done): "
+        "make train RECIPE=light DATASET=source",
+        "compare: not ranked: other (stale: recipe changed): "
+        "make train RECIPE=other.toml DATASET=source",
         "compare: not ranked: tiny+other (stale: members changed): "
-        "make train RECIPE='tiny.toml other.toml'",
+        "make train RECIPE='tiny.toml other.toml' DATASET=source",
     ]
     assert not any(line.startswith(("compare: other ", "compare: tiny+other ")) for line in lines)
     assert sum(line.startswith("compare: tiny ") for line in lines) == 3
     Path("data/source/verdicts.csv").write_text("photo,verdict,why\ncat.1,drop,\n")
     assert "tiny (stale: verdicts changed): make train RECIPE=tiny.toml" in refuse("compare")
+
+
+def test_a_recipe_whose_file_is_wrong_is_named_and_the_others_are_ranked(trained, run):
+    Path("other.toml").write_text(Path("other.toml").read_text() + "[oven]\nhot = true\n")
+    printed = run("compare")
+    assert re.search(r"^compare: not ranked: other \(.*oven.*\)$", printed, flags=re.M)
+    assert re.search(r"^compare: tiny +\d", printed, flags=re.M)
 
 
 def test_heads_of_another_engine_are_ranked_and_trained_again_with_it(trained, run):
@@ -310,7 +320,7 @@ def test_heads_of_another_engine_are_ranked_and_trained_again_with_it(trained, r
     (folder / "stamp.json").write_text(json.dumps(stamp))
     assert "tiny" not in freshness.behind(place)
     Path("tiny.toml").write_text(TINY.replace("hidden = [16]", "hidden = [8]"))
-    command = f"make train RECIPE=tiny.toml PRECISION={precision}"
+    command = f"make train RECIPE=tiny.toml DATASET=source PRECISION={precision}"
     assert freshness.behind(place)["tiny"] == f"tiny (stale: recipe changed): {command}"
 
 

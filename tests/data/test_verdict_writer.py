@@ -62,6 +62,14 @@ BY_HAND = {
         HEADER + '\ndog.1,cat,"a\nb"\n\ncat.1,drop,"c\nd"\n,,\ndog.2,keep,\n',
         HEADER + '\ndog.1,cat,"a\nb"\n\ncat.1,dog,"c\nd"\n,,\ndog.2,keep,\n',
     ),
+    "another line end in a remark": (
+        HEADER + 'cat.1,drop,"c\rd"\n',
+        HEADER + 'cat.1,dog,"c\rd"\n',
+    ),
+    "another line end in an old Mac's": (
+        'photo,verdict,why\rcat.1,drop,"c\nd"\r',
+        'photo,verdict,why\rcat.1,dog,"c\nd"\r',
+    ),
     "a spreadsheet's": (
         "\ufeffphoto,verdict,why\r\ncat.1,drop,\xe4\r\ndog.1,cat,x\r\n",
         "\ufeffphoto,verdict,why\r\ncat.1,dog,\xe4\r\ndog.1,cat,x\r\n",

@@ -108,12 +108,9 @@ def test_the_ledger_is_drawn_even_if_it_was_edited():
     assert submission_plot.submissions([LedgerLine(recipe="fast")], "log_loss") is None
 
 
-def test_an_interval_in_another_metric_is_left_out():
+def test_a_score_and_its_interval_in_another_metric_are_left_out():
     plot = submission_plot.submissions([replace(LINE, oof_accuracy="0.98")], "accuracy")
-    assert [text for _, _, text in values(plot)] == [
-        "fast, out of fold: 0.98",
-        "fast, public: 0.061",
-    ]
+    assert [text for _, _, text in values(plot)] == ["fast, out of fold: 0.98"]
 
 
 def test_the_pointer_shows_a_value_where_it_is_drawn():

@@ -276,9 +276,13 @@ def test_make_says_nothing_of_its_own_on_ctrl_c(planted):
 def test_other_sites_can_neither_see_nor_decide(review):
     client = web_app.app(review).test_client()
     body = {"photo": "disc.3", "verdict": "drop", "digest": ""}
-    for headers in {"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}:
+    embedded = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+    sites = {"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}
+    for headers in (*sites, embedded):
         assert client.post("/decide", json=body, headers=headers).status_code == 403
         assert client.get("/review", headers=headers).status_code == 403
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert client.get("/", headers=link).status_code == 200
     # A form can be sent without asking, but not as JSON.
     form = client.post("/decide", data=json.dumps(body), content_type="text/plain")
     assert form.status_code == 415

@@ -148,6 +148,20 @@ def test_on_a_phone_in_the_dark_taps_decide_and_undo(begin, opened):
         assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+def test_the_photo_before_is_gone_until_the_next_one_has_come(begin, opened):
+    review = begin()
+    with served(review) as address:
+        page, held = opened(address, 1280, "light"), []
+        page.locator("#photo:not(.waiting)").wait_for()
+        page.route("**/photo/large/*", lambda route: held.append(route))
+        page.keyboard.press("ArrowRight")
+        wait_for(page, review.issues[1].issue.id)
+        assert not page.locator("#photo").is_visible()
+        until(page, "true")  # lets the request through to `held`
+        held.pop().continue_()
+        page.locator("#photo").wait_for()
+
+
 def test_filters_leave_those_of_a_class_a_reason_or_a_state(begin, opened):
     review = begin()
     discs = [x.issue.id for x in review.issues if x.issue.label == "disc"]
@@ -178,6 +192,8 @@ def test_filters_leave_those_of_a_class_a_reason_or_a_state(begin, opened):
         page.select_option("#show", "all")
         page.uncheck("#keys")
         page.keyboard.press("k")
+        page.wait_for_timeout(300)
+        assert sorted(decisions().values()) == ["drop"]
         page.check("#keys")
         page.keyboard.press("k")
         page.locator("#state", has_text="kept as square").wait_for()
@@ -203,6 +219,7 @@ def test_of_two_windows_the_older_one_is_refused_and_shows_what_the_other_did(be
         VERDICTS.write_text(f"photo,verdict,why\n{third},drop,by hand\n")
         one.keyboard.press("k")
         one.locator("#state.bad", has_text="was changed meanwhile").wait_for()
+        until(one, "!busy")
         one.keyboard.press("k")
         one.locator("#state", has_text=f"{second}: kept").wait_for()
         assert VERDICTS.read_text().startswith(

@@ -212,6 +212,12 @@ def test_recipes_with_the_features_of_one_that_is_shown_are_named_in_a_line(
     found = blocks(run("status"))
     assert found["also"]["about"] == "third.toml: with the same features, no heads yet"
     assert "third" not in found
+    assert "wrong" not in found
+    Path("fourth.toml").write_text(LOGISTIC + "[oven]\nhot = true\n")
+    Path("folder.toml").mkdir()
+    wrong = blocks(run("status"))
+    assert "oven" in wrong.pop("wrong")["about"]
+    assert wrong == found
     stop_training(monkeypatch, 3, "third.toml")
     assert blocks(run("status"))["third"]["heads"] == "resumable: 3 of 5 folds done"
 
@@ -271,7 +277,7 @@ def test_a_csv_of_a_competition_is_uploaded_next_and_its_score_asked_for(trained
 
 def test_a_csv_whose_recipe_is_gone_is_not_forgotten(trained, run):
     ledger.put(LedgerLine(file="x.csv", sha256="1", dataset="source", recipe="long-gone"))
-    assert blocks(run("status"))["gone"]["about"] == "no recipe is known of CSVs of long-gone"
+    assert blocks(run("status"))["gone"]["about"] == "no recipe file and no record: long-gone"
 
 
 def test_a_recipe_whose_file_is_elsewhere_is_shown_as_it_was_trained(trained, run):

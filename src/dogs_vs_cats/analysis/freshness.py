@@ -4,6 +4,7 @@ import json
 
 from dogs_vs_cats.config import engines
 from dogs_vs_cats.config.engines import Engine
+from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.modeling import heads_state, known_recipes, model_folder
 from dogs_vs_cats.submission import csv_state
@@ -21,15 +22,27 @@ def behind(workspace: Workspace) -> dict[str, str]:
     for name in sorted(
         {path.parent.name for path in stamps} | set(model_folder.stopped(workspace))
     ):
-        known = known_recipes.find(workspace, name)
-        if known is None:
-            found[name] = f"{name} (its recipe is recorded nowhere)"
-            continue
-        engine = _engine(workspace, name)
-        state = heads_state.of(workspace, known.recipe, engine)
-        if state.result is None:
-            found[name] = f"{name} ({state.text()}): {known.command('train', workspace, engine)}"
+        try:
+            reason = _reason(workspace, name)
+        except UserError as error:  # it can't be trained again as things are; others can
+            reason = f"({error})"
+        if reason:
+            found[name] = f"{name} {reason}"
     return found
+
+
+def _reason(workspace: Workspace, name: str) -> str:
+    """Return why a recipe is behind and what to run; "" if it is not."""
+    known = known_recipes.find(workspace, name)
+    if known is None:
+        return "(its recipe is recorded nowhere)"
+    engine = _engine(workspace, name)
+    state = heads_state.of(workspace, known.recipe, engine)
+    if state.result is not None:
+        return ""
+    # A page shows it for long: another dataset may be the current one then.
+    command = known.command("train", workspace, engine, with_dataset=True)
+    return f"({state.text()}): {command}"
 
 
 def csvs(workspace: Workspace, names: list[str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The writer of verdicts.csv: `make review` alone calls it.
 
 The file stays the user's: a decision changes one row, or adds one at the end, and every other byte
-stays. It appears whole, and only if it is still as the decision's maker saw it.
+stays. It is written whole, and only if nobody has changed it since the page read it.
 """
 
 import csv
@@ -19,7 +19,7 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 class EditedMeanwhileError(UserError):
-    """verdicts.csv is not as the maker of a decision saw it; nothing was written."""
+    """verdicts.csv was changed since the page read it; nothing was written."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,10 @@ def write(
             text = _replaced(text, row, verdict)
         else:
             text = appendable(text) + _line([photo, verdict, why], _line_end(text))
-        _write(workspace, text.encode())
-        return Written(before, digest(workspace))
+        data = text.encode()
+        _unchanged(workspace, seen)  # while the rows were read
+        _write(workspace, data)
+        return Written(before, _digest(data))
 
 
 def put_back(workspace: Workspace, before: bytes | None, seen: str) -> None:
@@ -125,8 +127,9 @@ def _line_end(text: str) -> str:
 
 def _line(fields: list[str], end: str) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator=end).writerow(fields)
-    return line.getvalue()
+    # Python 3.11 puts only characters of its own line end in quotes.
+    csv.writer(line, lineterminator="\r\n").writerow(fields)
+    return line.getvalue().removesuffix("\r\n") + end
 
 
 def _bytes(workspace: Workspace) -> bytes | None:

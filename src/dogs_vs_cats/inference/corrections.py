@@ -9,14 +9,14 @@ import hashlib
 import io
 from dataclasses import dataclass
 
-from dogs_vs_cats.data import digests, photos, verdicts
+from dogs_vs_cats.data import digests, photos, verdict_writer, verdicts
 from dogs_vs_cats.data.digests import Lookup
 from dogs_vs_cats.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class TrainingPhoto:
-    """A photo in photos.csv with a label. lines: verdict -> what to add to verdicts.csv, if true.
+    """A photo in photos.csv with a label. lines: verdict -> what to add to verdicts.csv for it.
 
     lines: {} where the id isn't UTF-8, and can't be copied from a page.
     """
@@ -43,7 +43,9 @@ class Corrections:
         if row < 0:
             return None
         photo, label = self._ids[row], self._labels[row]
-        others = [name for name in (*self._classes, verdicts.DROP) if name != label]
+        words = verdict_writer.choices(self._classes)
+        others = [name for name in words if name not in (label, verdicts.KEEP)]
+        others.sort(key=lambda name: name == verdicts.DROP)  # the last
         lines = {name: self._line(photo, name) for name in others}
         copied = all(map(_is_utf8, lines.values()))
         return TrainingPhoto(photo, label, lines if copied else {})
@@ -51,7 +53,8 @@ class Corrections:
     def _line(self, photo: str, verdict: str) -> str:
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        table.writerows([] if self._path.exists() else [verdicts.COLUMNS])
+        begun = self._path.exists() and self._path.stat().st_size > 0
+        table.writerows([] if begun else [verdicts.COLUMNS])
         table.writerow([photo, verdict, ""])
         return text.getvalue()
 

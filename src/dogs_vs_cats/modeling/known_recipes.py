@@ -22,11 +22,13 @@ class KnownRecipe:
     called: str
     recipe: Recipe | Blend
 
-    def command(self, target: str, workspace: Workspace, engine: Engine) -> str:
+    def command(
+        self, target: str, workspace: Workspace, engine: Engine, with_dataset: bool = False
+    ) -> str:
         """Return `make train RECIPE=light`, with the dataset and the engine if they are others."""
         words = ["make", target, f"RECIPE={shlex.quote(self.called)}"]
         current = CURRENT.read_text(encoding="utf-8").strip() if CURRENT.exists() else ""
-        if current != workspace.dataset:
+        if with_dataset or current != workspace.dataset:
             words.append(f"DATASET={workspace.dataset}")
         if engine.name != engines.ENGINES[0]:
             words.append(f"ENGINE={engine.name}")
@@ -43,7 +45,7 @@ def files() -> list[str]:
 def _is_recipe(path: Path) -> bool:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # neither TOML nor UTF-8
+    except (ValueError, OSError):  # neither TOML nor UTF-8, a folder, a broken link
         return False
     return "members" in table or {"features", "head"} <= table.keys()
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.report.plots import ROWS, Plot, Value, key, plot, short, tall
 
@@ -76,13 +77,15 @@ def _explain(axes: Any) -> None:
 
 def _scores(line: LedgerLine, metric: str) -> list[Score]:
     """Return what a line knows of its scores, in the metric: its user may have edited it."""
+    scored_so = competitions.facts(line.competition).metric == metric
     found = [Score("out of fold", _number(getattr(line, f"oof_{metric}")), None)]
     for name in "public", "private":
         low, high = (_number(getattr(line, f"{name}_{end}")) for end in ("low", "high"))
         expected = None
         if line.expected_metric == metric and low is not None and high is not None:
             expected = low, high
-        found.append(Score(name, _number(getattr(line, f"{name}_score")), expected))
+        value = _number(getattr(line, f"{name}_score")) if scored_so else None
+        found.append(Score(name, value, expected))
     return [score for score in found if score.value is not None or score.expected]
 
 

@@ -107,7 +107,7 @@ class ReviewSession:
                     **asdict(x.issue),
                     "sha256": self.table.at[x.issue.id, "sha256"],
                     "opinions": [asdict(opinion) for opinion in x.opinions],
-                    "classes": x.classes,
+                    "classes": x.classes[:9],  # for which there are keys
                 }
                 for x in self.issues
             ],

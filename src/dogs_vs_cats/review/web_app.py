@@ -24,7 +24,7 @@ def app(session: ReviewSession) -> Any:
     """Return the Flask application: the page at /, what it shows, /decide and /undo.
 
     What is refused gets {"problem": one sentence} and a status of 4xx, 409 where the file has
-    changed since; 507 if it can't be written.
+    changed since; 507 if it can't be written, 503 if a file can't be read.
     """
     import flask
 
@@ -90,9 +90,12 @@ def app(session: ReviewSession) -> Any:
         return {"problem": f"This photo can't be shown: {error}."}, 404
 
     @app.errorhandler(OSError)
-    def not_written(error: OSError) -> Any:
-        problem = f"Can't use {error.filename}: {error.strerror}. Nothing was changed."
-        return {"problem": f"{problem} Free some space, or look at the file, and try again."}, 507
+    def not_used(error: OSError) -> Any:
+        problem = f"Can't use {error.filename or 'a file'}: {error.strerror or error}."
+        if flask.request.method == "GET":
+            return {"problem": problem}, 503
+        problem += " Nothing was changed. Free some space, or look at the file, and try again."
+        return {"problem": problem}, 507
 
     return app
 

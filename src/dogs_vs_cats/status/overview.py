@@ -29,7 +29,7 @@ def lines(workspace: Workspace, engine: Engine, called: str | None = None) -> li
     if called is None:
         here = recipes_here.of_dataset(workspace, engine, past)
     else:
-        here = RecipesHere(recipes_here.with_members(workspace, called), [], [])
+        here = RecipesHere(recipes_here.with_members(workspace, called), [], [], [])
     found = [recipe_status.of(workspace, known, engine, past) for known in here.shown]
     size = files.size_text(files.size_of(weights_folder()))
     text = _row("dataset", f"{workspace.dataset}: {_photos(workspace)}")
@@ -40,7 +40,9 @@ def lines(workspace: Workspace, engine: Engine, called: str | None = None) -> li
         alike = ", ".join(here.alike)
         text += ["", *_row("also", f"{alike}: with the same features, no heads yet")]
     if here.gone:
-        text += ["", *_row("gone", f"no recipe is known of CSVs of {', '.join(here.gone)}")]
+        text += ["", *_row("gone", f"no recipe file and no record: {', '.join(here.gone)}")]
+    for problem in here.wrong:
+        text += ["", *_row("wrong", problem)]
     return text
 
 

@@ -1,12 +1,13 @@
 """The status of a recipe: how far each stage is, and what to run next. Standard library alone."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from dogs_vs_cats.config import recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Recipe
 from dogs_vs_cats.data import dataset
-from dogs_vs_cats.features import features_state, rates
+from dogs_vs_cats.features import cache, features_state, rates
 from dogs_vs_cats.features.features_state import FeaturesState
 from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.kaggle.ledger import LedgerLine
@@ -76,8 +77,11 @@ def _computing(
 ) -> float | None:
     """Return the seconds of `make features`."""
     each: list[float | None] = []
+    counted: set[Path] = set()  # stores that members share
     for name, member in members.items():
-        missing = states[name].missing
+        stores = set(cache.stores(workspace, member.features, engine).values())
+        missing = 0 if stores <= counted else states[name].missing
+        counted |= stores
         rate = rates.views(workspace, member.features, engine) if missing else None
         start = rates.start_up(workspace, member.features, engine)
         each.append(start + missing / rate if rate else None if missing else 0.0)

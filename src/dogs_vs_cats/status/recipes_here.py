@@ -6,6 +6,7 @@ from pathlib import Path
 from dogs_vs_cats.config import recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend
+from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import cache, features_state
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.modeling import known_recipes, model_folder
@@ -19,27 +20,38 @@ DEFAULT = "fast"
 class RecipesHere:
     """shown: those with features, heads or a CSV, and the default one. alike: what RECIPE= names
     others by, whose features are all among those of recipes that are shown. gone: the names of
-    recipes with a CSV that are recorded nowhere.
+    recipes with a CSV that are recorded nowhere. wrong: what is wrong with a recipe's file.
     """
 
     shown: list[KnownRecipe]
     alike: list[str]
     gone: list[str]
+    wrong: list[str]
 
 
 def of_dataset(workspace: Workspace, engine: Engine, lines: list[LedgerLine]) -> RecipesHere:
-    """Return the recipes of a dataset. lines: the ledger's. UserError for a wrong recipe file."""
+    """Return the recipes of a dataset. lines: the ledger's."""
     stamps = workspace.models.glob("*/stamp.json")
     names = {DEFAULT, *(path.parent.name for path in stamps), *model_folder.stopped(workspace)}
     names |= {x.recipe for x in lines if x.recipe and x.dataset == workspace.dataset}
-    found = {name: known_recipes.find(workspace, name) for name in sorted(names)}
+    found: dict[str, KnownRecipe | None] = {}
+    wrong = []
+    for name in sorted(names):
+        try:
+            found[name] = known_recipes.find(workspace, name)
+        except UserError as error:
+            wrong.append(str(error))
     shown = [known for known in found.values() if known]
     stores = {path for known in shown for path in _stores(workspace, known, engine)}
     alike = []
     for called in known_recipes.files():
-        if Path(called).stem in found:
+        if Path(called).stem in names:
             continue
-        known = KnownRecipe(called, recipe_files.read(called))
+        try:
+            known = KnownRecipe(called, recipe_files.read(called))
+        except UserError as error:
+            wrong.append(str(error))
+            continue
         own = set() if isinstance(known.recipe, Blend) else _stores(workspace, known, engine)
         if not any(map(features_state.begun, own)):
             continue
@@ -47,7 +59,8 @@ def of_dataset(workspace: Workspace, engine: Engine, lines: list[LedgerLine]) ->
             alike.append(called)
         else:
             shown.append(known)
-    return RecipesHere(shown, alike, [name for name, known in found.items() if not known])
+    gone = [name for name, known in found.items() if not known]
+    return RecipesHere(shown, alike, gone, wrong)
 
 
 def _stores(workspace: Workspace, known: KnownRecipe, engine: Engine) -> set[Path]:
