@@ -173,7 +173,7 @@ predict: own train ## predict your own photos: make predict PHOTOS=folder; CSV=p
 	@$(RUN) scripts/predict.py $(KEPT) $(STAGE) -- "$$PHOTOS"
 
 try: servable train ## a web page on this machine: drop photos, see the answers
-	@$(RUN) scripts/try.py $(SERVED) $(STAGE)
+	@exec $(RUN) scripts/try.py $(SERVED) $(STAGE)
 
 export: exportable train ## one ONNX file from pixels to probabilities, checked against the pipeline
 	@$(RUN) scripts/export.py $(STAGE)

@@ -4,6 +4,7 @@ curves.png is an artifact of its own: after a change of this code the picture is
 head trained.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +140,7 @@ def values(history: "pd.DataFrame", name: str, label: str) -> Iterator[tuple[flo
     Of a head with many epochs, those of every second, third, ... and of the last.
     """
     for (fold, _), rows in history.groupby(["fold", "seed"]):
-        kept = rows[:: -(-len(rows) // SHOWN) * -1]
+        kept = rows[:: -math.ceil(len(rows) / SHOWN)]  # the last one always
         for row in kept.itertuples():
             for column, kind in (f"val_{name}", "held out"), (name, "training"):
                 value = getattr(row, column)
