@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 TARGETS := help setup data features train submit report review predict try export upload scores compare \
            search demo rehearse check status clean bench figures test lint packages own \
-           exportable servable switches hub
+           exportable servable copyable switches hub
 .PHONY: $(TARGETS)
 # Each stage needs the one before it: -j must not run them in parallel.
 .NOTPARALLEL:
@@ -12,7 +12,7 @@ TARGETS := help setup data features train submit report review predict try expor
 # All that may be set on make's command line: make itself would ignore a slip such as UPLAOD=0
 # without a word. Add a new variable here.
 VARIABLES := AGAIN BATCH CLUSTER COMPETITION CSV DATASET ENGINE EXTRAS FIGURES GPU HOST INSECURE JSON \
-             KERAS_BACKEND MATRIX NESTED PHOTOS PORT PRECISION PYTHON RECIPE ROUNDS SOURCE SPACE TESTS THREADS \
+             KERAS_BACKEND MATRIX NESTED OUTPUT PHOTOS PORT PRECISION PYTHON RECIPE ROUNDS SOURCE SPACE TESTS THREADS \
              UPLOAD WEIGHTS YES
 # Make's own, and what programs take from the environment.
 OUTSIDE := SHELL MAKEFLAGS MAKEFILES HOME PATH TMPDIR LANG LC_ALL CUDA_VISIBLE_DEVICES \
@@ -60,11 +60,13 @@ else
 endif
 
 export PYTHONPATH := src:.
-# Shells and conda set a HOST of their own in the environment: only make's own counts.
+# Shells and conda set a HOST of their own in the environment, and CI may set an OUTPUT: only make's
+# own count.
+COPIED := $(if $(filter command,$(firstword $(origin OUTPUT))),--output="$$OUTPUT")
 ASKED := $(if $(filter command,$(firstword $(origin HOST))),--host="$$HOST")
 # Texts reach the scripts through the environment, unexpanded: paths may contain spaces, quotes and $.
 TEXTS := CLUSTER SOURCE DATASET RECIPE CSV JSON PHOTOS COMPETITION SPACE ENGINE PRECISION THREADS BATCH PORT \
-         HOST ROUNDS
+         HOST OUTPUT ROUNDS
 $(foreach text,$(TEXTS),$(if $(value $(text)),$(eval override $(text) := $$(value $(text)))))
 export $(TEXTS)
 SLUG := $(if $(COMPETITION),--competition="$$COMPETITION")
@@ -95,8 +97,8 @@ help: ## this page
 	@echo "  CLUSTER=local    data, features, search by Ray, here; auto, host:port: there; INSECURE=1: no token"
 	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; GPU=1 sets up TensorFlow's CUDA"
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
-	@echo "  CSV=path         of make check, upload, predict; UPLOAD=0 never uploads, AGAIN=1 even the same CSV"
-	@echo "  PORT=n           of make try and review; HOST=address lets a phone in your network try"
+	@echo "  CSV=path         of check, upload, predict; OUTPUT=path is where make submit writes it too"
+	@echo "  UPLOAD=0         never uploads, AGAIN=1 even the same CSV; PORT=n of try, review; HOST= of try"
 	@echo "  PYTHON=python    this interpreter, no .venv (conda); WEIGHTS=folder of the networks' weights"
 	@echo "  PHOTOS=path      photos for make predict; for make test and figures, real ones of Kaggle's"
 
@@ -147,7 +149,8 @@ train: features ## train heads on the features, one per fold; measure them out o
 	@$(RUN) scripts/train.py $(STAGE)
 
 submit: train ## predict the test photos; write, check and upload the CSV; fetch its score
-	@$(RUN) scripts/submit.py $(STAGE) $(if $(UPLOAD),--upload $(UPLOAD)) $(if $(filter 1,$(AGAIN)),--again)
+	@$(RUN) scripts/submit.py $(STAGE) $(if $(UPLOAD),--upload $(UPLOAD)) $(if $(filter 1,$(AGAIN)),--again) \
+	  $(COPIED)
 
 report: train ## a page on what was trained and what it sees: reports/<dataset>/<recipe>.html
 	@$(RUN) scripts/report.py $(STAGE)
@@ -155,14 +158,17 @@ report: train ## a page on what was trained and what it sees: reports/<dataset>/
 # Refuse mistakes before anything is computed, whatever goals come first: make data try PORT=80x.
 data features: $(if $(filter predict,$(MAKECMDGOALS)),own) \
                $(if $(filter export,$(MAKECMDGOALS)),exportable) \
-               $(if $(filter try,$(MAKECMDGOALS)),servable)
-own exportable servable: $(READY)
+               $(if $(filter try,$(MAKECMDGOALS)),servable) \
+               $(if $(COPIED),$(if $(filter submit,$(MAKECMDGOALS)),copyable))
+own exportable servable copyable: $(READY)
 own:
 	@$(RUN) scripts/predict.py --check $(KEPT) -- "$$PHOTOS"
 exportable:
 	@$(RUN) scripts/export.py --check $(STAGE)
 servable:
 	@$(RUN) scripts/try.py --check $(SERVED)
+copyable:
+	@$(RUN) scripts/submit.py --check $(COPIED)
 SERVED := $(if $(PORT),--port="$$PORT") $(ASKED)
 KEPT := $(if $(CSV),--csv="$$CSV") $(if $(JSON),--json="$$JSON")
 

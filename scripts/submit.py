@@ -1,13 +1,16 @@
 """Predict the test photos with all heads and views; write a checked CSV; bring its score."""
 
+import os
 import shlex
+import shutil
 from pathlib import Path
 
-from dogs_vs_cats import console
+from dogs_vs_cats import console, files
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import dataset
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import timings
+from dogs_vs_cats.inference import output
 from dogs_vs_cats.kaggle import competitions
 from dogs_vs_cats.legible import counted
 from dogs_vs_cats.modeling import blend
@@ -19,7 +22,12 @@ def main() -> None:
     parser = console.arguments(__doc__)
     parser.add_argument("--upload", choices=("0", "1"), default="1", help="0 never uploads")
     parser.add_argument("--again", action="store_true", help="upload the same CSV once more")
+    parser.add_argument("--output", type=Path, help="where to write the CSV once more")
+    parser.add_argument("--check", action="store_true", help="only say whether that can be written")
     args = parser.parse_args()
+    output.require_writable({"OUTPUT": args.output})
+    if args.check:
+        return
     recipe = recipe_files.read(args.recipe)
     engine = engines.choose(args.engine, args.precision)
     workspace = current_workspace(args.dataset)
@@ -37,6 +45,10 @@ def main() -> None:
         meter.made(timings.PREDICTED, result.rows)
         meter.save()
     print(f"submit: {result.file}: {counted(result.rows, 'row')}, {state}", flush=True)
+    if args.output:
+        with files.whole(Path(os.path.realpath(args.output))) as beside:
+            shutil.copyfile(result.file, beside)
+        print(f"submit: {args.output}: the same", flush=True)
     data = dataset.read(workspace)
     columns = submission_csv.columns(data.classes, data.competition)
     if data.metric == "accuracy" and len(columns) == 2:

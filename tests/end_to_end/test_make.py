@@ -143,12 +143,13 @@ def test_other_unknown_words_are_refused_before_anything_runs(python, words, lin
     assert done.stderr.count("\n") == 1
 
 
-def test_a_host_that_the_shell_has_in_its_environment_is_not_asked_for(python, monkeypatch):
-    """As tcsh and conda's compilers set it."""
-    monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")
-    done = make("try", f"PYTHON={python}")
+@pytest.mark.parametrize(("name", "goal"), [("HOST", "try"), ("OUTPUT", "submit")])
+def test_what_others_set_in_the_environment_is_not_asked_for(python, monkeypatch, name, goal):
+    """As tcsh and conda's compilers set HOST, and CI an OUTPUT."""
+    monkeypatch.setenv(name, "x86_64-conda-linux-gnu")
+    done = make(goal, f"PYTHON={python}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert ran()[-1] == "scripts/try.py"
+    assert ran()[-1] == f"scripts/{goal}.py"
 
 
 @pytest.mark.parametrize(
@@ -159,11 +160,15 @@ def test_a_host_that_the_shell_has_in_its_environment_is_not_asked_for(python, m
         (["try"], "HOST=0.0.0.0", "try.py --check --host=0.0.0.0"),
         (["data", "features", "predict"], "CSV=/", "predict.py --check --csv=/ -- "),
         (["data", "export"], "RECIPE=x", "export.py --check --recipe=x"),
+        (["data", "submit"], "OUTPUT=/", "submit.py --check --output=/"),
         (["data", "submit"], "THREADS=2 3", "data.py --threads=2 3"),
         (["data", "train"], "BATCH=$x", "data.py --batch=$x"),
     ],
 )
-def test_what_a_late_stage_refuses_is_given_to_the_first_script(python, goals, words, first):
+def test_what_a_late_stage_refuses_is_given_to_the_first_script(
+    python, goals, words, first, monkeypatch
+):
+    monkeypatch.delenv("PHOTOS", raising=False)  # of `make test PHOTOS=...`
     done = make(*goals, words, f"PYTHON={python}")
     assert (done.returncode, done.stderr) == (0, "")
     assert ran()[:2] == [ANY, f"scripts/{first}"]

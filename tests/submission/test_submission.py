@@ -26,6 +26,7 @@ from support.pictures import class_folder, encoded, kaggle_folder, picture, shap
 from support.prepared import copy_of, prepared
 
 PLACE = Workspace("source")
+TINY = "--recipe", "tiny.toml"
 
 
 def road(run, source: Path) -> Path:
@@ -95,6 +96,22 @@ def test_another_metric_makes_another_csv_of_the_same_heads(trained, run):
     hard, values = newest(), pd.read_csv(soft)["label"]
     assert hard != soft
     assert pd.read_csv(hard)["label"].tolist() == [int(value > 0.5) for value in values]
+
+
+def test_the_csv_is_written_once_more_only_where_asked(trained, run, refuse):
+    before = set(Path().rglob("*.csv"))
+    asked = Path("kaggle/working/submission.csv")
+    asked.parent.mkdir(parents=True)
+    asked.write_text("an older one")
+    for _ in "made", "up to date":
+        assert f"submit: {asked}: the same" in run("submit", *TINY, "--output", str(asked))
+        assert asked.read_bytes() == newest().read_bytes()
+    run("submit", *TINY)
+    assert set(Path().rglob("*.csv")) == before | {asked}
+    for path in "kaggle", "tiny.toml/submission.csv":
+        assert f"OUTPUT {'must be' if path == 'kaggle' else 'can'}" in refuse(
+            "submit", *TINY, "--check", "--output", path
+        )
 
 
 def test_an_old_csv_of_other_classes_does_not_count_for_a_competition(here, run, refuse):
