@@ -1,11 +1,9 @@
 """Open a page on this machine where the label issues of a trained recipe are decided."""
 
-import argparse
-import shlex
-
 from dogs_vs_cats import console, environment, local_server, progress
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.legible import counted
+from dogs_vs_cats.modeling.known_recipes import KnownRecipe
 from dogs_vs_cats.workspace import current_workspace
 
 PORT = 8018
@@ -25,19 +23,10 @@ def main() -> None:
 
     with local_server.listening(args.port, "make review") as listener:
         progress.say(f"review: {workspace.dataset}, {recipe.name}: looking for label issues")
-        review = session.load(workspace, recipe, engine, train_command(args))
+        command = KnownRecipe(args.recipe, recipe).command("train", workspace, engine)
+        review = session.load(workspace, recipe, engine, command)
         progress.say(f"review: {counted(len(review.issues), 'label issue')} to decide")
         local_server.serve(web_app.app(review), listener, "review")
-
-
-def train_command(args: argparse.Namespace) -> str:
-    """Return the command that trains the recipe under review."""
-    options = {"RECIPE": args.recipe, "DATASET": args.dataset}
-    if args.engine != "keras":
-        options |= {"ENGINE": args.engine, "PRECISION": args.precision}
-    return " ".join(
-        ["make train", *(f"{name}={shlex.quote(x)}" for name, x in options.items() if x)]
-    )
 
 
 if __name__ == "__main__":

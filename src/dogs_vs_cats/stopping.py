@@ -132,7 +132,8 @@ class _Stop:
                 self._repeated = False
                 continue
             if self._answered.is_set():
-                _write(stderr, AT_ONCE)
+                if _answers[-1]:
+                    _write(stderr, AT_ONCE)
                 os._exit(128 + signal.SIGINT)
             if _answers[-1]:
                 _write(stderr, _answers[-1] + MORE)

@@ -214,7 +214,7 @@ def test_it_goes_on_with_stale_verdicts_but_not_without_heads(begin, planted, re
     assert "disc.3" in [x.issue.id for x in review.issues]
     (PLACE.model("tiny") / "stamp.json").unlink()
     line = refuse("review", "--recipe", "tiny.toml", "--port=0", "--dataset", "source")
-    assert "Run `make train RECIPE=tiny.toml DATASET=source` first." in line
+    assert "Run `make train RECIPE=tiny.toml` first." in line
 
 
 def test_of_a_blend_the_members_say_what_they_think(begin, planted):

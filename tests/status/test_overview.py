@@ -14,7 +14,8 @@ from dogs_vs_cats.data import folds
 from dogs_vs_cats.features import extractor, timings
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.kaggle.ledger import LedgerLine
-from dogs_vs_cats.modeling import cross_validation, heads_state
+from dogs_vs_cats.modeling import cross_validation, heads_state, known_recipes
+from dogs_vs_cats.workspace import Workspace
 from support.commands import LOGISTIC, PROJECT, TESTS, TINY, called, command
 from support.pictures import encoded, kaggle_folder, picture, write
 
@@ -271,6 +272,9 @@ def test_a_csv_of_a_competition_is_uploaded_next_and_its_score_asked_for(trained
     assert next_command() == "make scores"
     ledger.record_result("7", slug, "COMPLETE", "0.05")
     assert next_command() == "nothing to do"
+    Path("submissions/ledger.csv").rename("ledger.csv")
+    assert next_command() == "make submit RECIPE=tiny.toml", "nobody knows whether it was sent"
+    Path("ledger.csv").rename("submissions/ledger.csv")
     ledger.record_result("7", slug, "ERROR")
     assert next_command() == "make submit RECIPE=tiny.toml"
 
@@ -299,3 +303,14 @@ def test_the_next_command_is_for_this_dataset_and_engine(trained, run):
     assert tiny["heads"] == "stale: engine changed"
     words = f"make features RECIPE=tiny.toml DATASET=source PRECISION={other}"
     assert tiny["next"].startswith(words)
+
+
+def test_the_next_command_names_a_backend_that_is_not_the_usual_one(here, monkeypatch):
+    light = known_recipes.find(Workspace("source"), "light")
+    (here / "data").mkdir()
+    Path("data/current").write_text("source\n")
+    engine = engines.choose("keras", "auto")
+    words = "make train RECIPE=light"
+    assert light.command("train", Workspace("source"), engine) == words
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert light.command("train", Workspace("source"), engine) == f"{words} KERAS_BACKEND=jax"

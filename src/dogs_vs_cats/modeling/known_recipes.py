@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from dogs_vs_cats import environment
 from dogs_vs_cats.config import engines, recipe_files, recipes
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
@@ -25,7 +26,7 @@ class KnownRecipe:
     def command(
         self, target: str, workspace: Workspace, engine: Engine, with_dataset: bool = False
     ) -> str:
-        """Return `make train RECIPE=light`, with the dataset and the engine if they are others."""
+        """Return `make train RECIPE=light`, and what is not usual: dataset, engine, backend."""
         words = ["make", target, f"RECIPE={shlex.quote(self.called)}"]
         current = CURRENT.read_text(encoding="utf-8").strip() if CURRENT.exists() else ""
         if with_dataset or current != workspace.dataset:
@@ -34,6 +35,8 @@ class KnownRecipe:
             words.append(f"ENGINE={engine.name}")
         if engine != engines.choose(engine.name, "auto"):
             words.append(f"PRECISION={engine.precision}")
+        if environment.backend() != environment.BACKENDS[0]:
+            words.append(f"KERAS_BACKEND={environment.backend()}")
         return " ".join(words)
 
 

@@ -113,8 +113,8 @@ def _sum(seconds: list[float | None]) -> float | None:
 def _sending(workspace: Workspace, csv: CsvState) -> NextCommand | None:
     """Return what brings the score of a CSV that is up to date."""
     competition = dataset.read(workspace).competition
-    if competition in ("", competitions.REHEARSAL) or csv.line is None:
+    if competition in ("", competitions.REHEARSAL):
         return None
-    if not csv.line.ref or csv.line.status == "ERROR":
+    if csv.line is None or not csv.line.ref or csv.line.status == "ERROR":
         return NextCommand("submit")
     return NextCommand("scores") if csv.line.status != "COMPLETE" else None
