@@ -17,11 +17,8 @@ def behind(workspace: Workspace) -> dict[str, str]:
     Those whose heads, or weights, are not those that `make train` would make now with the engine
     that they were made with; and those whose first training was stopped.
     """
-    stamps = workspace.models.glob("*/stamp.json")
     found = {}
-    for name in sorted(
-        {path.parent.name for path in stamps} | set(model_folder.stopped(workspace))
-    ):
+    for name in sorted(model_folder.begun(workspace)):
         try:
             reason = _reason(workspace, name)
         except UserError as error:  # it can't be trained again as things are; others can

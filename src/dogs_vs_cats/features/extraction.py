@@ -119,13 +119,10 @@ def _build(
             stale[key].record([array], CachedFeatures(len(draft.digests), array.stat().st_size))
         times.write += time.monotonic() - started
         times.total += time.monotonic() - started
-        meter.save()
-    except KeyboardInterrupt:
-        meter.save()
-        raise
     finally:
         for draft in drafts.values():
             draft.close()
+        meter.save()
     return FeaturesBuilt(base, {folders[k].name: n for k, n in computed.items()}, times)
 
 

@@ -59,9 +59,10 @@ def find(workspace: Workspace, name: str) -> KnownRecipe | None:
     Where it is none of `files`, as it was trained; None where that isn't recorded. UserError if its
     file is wrong.
     """
-    for called in name, f"{name}.toml":
-        if called in files():
-            return KnownRecipe(called, recipe_files.read(called))
+    if name in recipe_files.names():
+        return KnownRecipe(name, recipe_files.read(name))
+    if _is_recipe(own := Path(f"{name}.toml")):
+        return KnownRecipe(str(own), recipe_files.read(str(own)))
     path = workspace.model(name) / "record.json"
     record = json.loads(path.read_text(encoding="utf-8")).get("recipe") if path.exists() else None
     if record is None:

@@ -67,10 +67,12 @@ def finished(workspace: Workspace, name: str, inputs: dict[str, Any]) -> tuple[f
     return tuple(float(json.loads(text)["seconds"]) for text in texts)
 
 
-def stopped(workspace: Workspace) -> list[str]:
-    """Return the names of the recipes whose training was stopped, or is going on."""
-    paths = workspace.models.glob(f".*.partial/{checkpoints.NAME}/inputs.json")
-    return sorted(path.parents[1].name[1:].removesuffix(".partial") for path in paths)
+def begun(workspace: Workspace) -> set[str]:
+    """Return the names of the recipes that are trained, or whose training was begun."""
+    trained = workspace.models.glob("*/stamp.json")
+    stopped = workspace.models.glob(f".*.partial/{checkpoints.NAME}/inputs.json")
+    names = {path.parents[1].name[1:].removesuffix(".partial") for path in stopped}
+    return names | {path.parent.name for path in trained}
 
 
 def _partial(folder: Path) -> Path:

@@ -20,16 +20,23 @@ def digests(*names: str) -> list[str]:
     return [files.digest(FOLDER / name) for name in (*names, *SHARED)]
 
 
-def own_scripts(template: str) -> str:
-    """Return a template's scripts, as a Content-Security-Policy allows them alone: by sha256."""
-    source = (FOLDER / template).read_text(encoding="utf-8")
-    scripts = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
+def allowed(*scripts: str) -> str:
+    """Return scripts as a Content-Security-Policy allows them alone: by their sha256."""
     digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
     return " ".join(f"'sha256-{base64.b64encode(x).decode()}'" for x in digests) or "'none'"
 
 
+def _scripts(template: str) -> list[str]:
+    """Return the scripts that a template has in its own text."""
+    source = (FOLDER / template).read_text(encoding="utf-8")
+    return re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
+
+
 def fill(template: str, **values: object) -> str:
-    """Return a page. Strings are made legible and escaped; an undefined name is an error."""
+    """Return a page. Strings are made legible and escaped; an undefined name is an error.
+
+    Its scripts are those in the template's own text, unless `values` has others as own_scripts.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -44,4 +51,5 @@ def fill(template: str, **values: object) -> str:
     environment.filters["probability"] = percent
     environment.filters["counted"] = counted
     environment.filters["commas"] = lambda number: f"{number:,}"
-    return environment.get_template(template).render(own_scripts=own_scripts(template), **values)
+    values = {"own_scripts": allowed(*_scripts(template)), **values}
+    return environment.get_template(template).render(values)

@@ -31,8 +31,7 @@ class RecipesHere:
 
 def of_dataset(workspace: Workspace, engine: Engine, lines: list[LedgerLine]) -> RecipesHere:
     """Return the recipes of a dataset. lines: the ledger's."""
-    stamps = workspace.models.glob("*/stamp.json")
-    names = {DEFAULT, *(path.parent.name for path in stamps), *model_folder.stopped(workspace)}
+    names = {DEFAULT, *model_folder.begun(workspace)}
     names |= {x.recipe for x in lines if x.recipe and x.dataset == workspace.dataset}
     found: dict[str, KnownRecipe | None] = {}
     wrong = []
