@@ -39,8 +39,9 @@ def upload(
 ) -> UploadResult:
     """Upload any submission that passes the check; fetch its score (`make upload`).
 
-    csv: the file. competition: its slug (default: that of the dataset). again: even if it was uploaded before.
-    UserError says what is wrong with the CSV, or what Kaggle refused.
+    csv: the file. competition: its slug (default: that of the dataset). again: even if it was
+    uploaded before. UserError says what is wrong with the CSV, or what Kaggle
+    refused.
     """
     workspace = current_workspace(dataset)
     slug = competition or datasets.read(workspace).competition
