@@ -17,8 +17,8 @@ PACKAGES = Path(__file__).with_suffix(".txt")
 def image() -> Path:
     """Return the image's interpreter; never install into it.
 
-    It is a virtual environment of Python 3.11 with the packages of hosted_image.txt: 1.6 GB, fetched
-    once and kept between runs.
+    It is a virtual environment of Python 3.11 with the packages of hosted_image.txt: 1.6 GB, which
+    are fetched once and kept between runs.
     """
     base = _python()
     key = hashlib.sha256(PACKAGES.read_bytes() + str(base).encode()).hexdigest()[:16]
