@@ -206,7 +206,6 @@ HOW_TO_INSTALL = {
     "faiss": "make setup EXTRAS=faiss",
     "flask": "make setup EXTRAS=try",
     "ipykernel": "make setup EXTRAS=notebook",
-    "ipywidgets": "make setup EXTRAS=notebook",
     "jax": "make setup KERAS_BACKEND=jax",
     "keras_hub": "make setup EXTRAS=hub",
     "nbclient": "make setup EXTRAS=notebook",
@@ -243,7 +242,7 @@ def pytest_collection_modifyitems(items) -> None:
         if "browser" in item.fixturenames:
             item.add_marker("browser")
         if item.get_closest_marker("notebook"):
-            item.add_marker(pytest.mark.extra("ipykernel", "ipywidgets", "nbclient"))
+            item.add_marker(pytest.mark.extra("ipykernel", "nbclient"))
     places = {name: place for place, name in enumerate(LONGEST)}
 
     def place(item) -> int:
