@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,6 +140,22 @@ def browser():
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def notebook(monkeypatch) -> list[list[str]]:
+    """The outputs of a cell, as texts from the first to the last: this process is as a kernel."""
+    outputs: list[list[str]] = []
+
+    def display(shown, raw, display_id):
+        texts = [shown["text/plain"]]
+        outputs.append(texts)
+        return SimpleNamespace(update=lambda shown, raw: texts.append(shown["text/plain"]))
+
+    ipython = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=True))
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    return outputs
 
 
 @pytest.fixture
