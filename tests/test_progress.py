@@ -137,11 +137,15 @@ def test_in_a_notebook_a_bar_is_an_output_that_changes_in_place(notebook, capsys
 
 
 def test_in_a_notebook_a_bar_stays_where_an_error_stopped_it(notebook):
-    with pytest.raises(KeyboardInterrupt), progress.bar(4, "outer") as bar:
-        bar.update(1)
-        with progress.bar(2, "inner") as inner:
-            inner.update(1)
-            raise KeyboardInterrupt
+    def work():
+        with progress.bar(4, "outer") as bar:
+            bar.update(1)
+            with progress.bar(2, "inner") as inner:
+                inner.update(1)
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     outer, inner = (output[-1] for output in notebook)
     assert outer.startswith("outer:  25%|")
     assert inner == ""
