@@ -415,7 +415,7 @@ def test_a_leak_in_the_stage_is_caught_by_what_it_wrote(here, monkeypatch, leak)
         recomputed()
 
 
-def test_it_is_fitted_again_when_a_member_is_trained_again(trained, run, refuse):
+def test_it_is_fitted_again_when_a_member_is_trained_again(trained, run):
     Path("other.toml").write_text(LOGISTIC)
     run("train", *BOTH)
     run("submit", *BOTH)
