@@ -87,7 +87,7 @@ def test_a_worker_and_then_a_node_are_killed_and_the_bytes_are_those_of_one_proc
 def test_a_photo_that_has_changed_ends_the_run_with_the_line_of_one_process(
     two, alone, here, refuse
 ):
-    path = here / "source" / "test" / "100.jpg"
+    path = here / "source" / "train" / "cat.0.jpg"  # of the first shard
     write(path, 1)
     variables = {**two.variables, "RAY_ADDRESS": two.address}
     process = two.run(0, *COMMAND, "--cluster", "auto", **variables)
