@@ -33,6 +33,13 @@ HANDLERS = """
 signals = signal.SIGINT, signal.SIGTERM
 print([signal.getsignal(x) for x in signals], signal.set_wakeup_fd(-1))
 """
+# In the cell itself: the kernel sets its own handlers before each.
+CAUGHT = f"""
+try:
+    work()
+except KeyboardInterrupt:
+    pass
+{HANDLERS}"""
 
 
 @pytest.fixture(scope="module", params=["ours", "image"])
@@ -44,7 +51,7 @@ def outputs(request, tmp_path_factory) -> dict[str, list]:
         "mistake": MISTAKE,
         "full": FULL,
         "stopped": "work()",
-        "after": HANDLERS,
+        "after": CAUGHT,
     }
     python = sys.executable if request.param == "ours" else image()
     executed = execute(
@@ -74,9 +81,9 @@ def test_an_error_is_one_line_below_the_bar_where_it_stopped(outputs, cell, line
 
 
 def test_nothing_that_handles_signals_is_left_behind(outputs):
-    before, after = shown(outputs["before"]), shown(outputs["after"])
-    assert before == after
-    assert "default_int_handler" in after
+    (before,) = outputs["before"].outputs
+    assert "default_int_handler" in before.text
+    assert outputs["after"].outputs[-1].text.endswith(before.text)
 
 
 # Stops while the network computes: 168 of 200 views are done, a chunk and a bit of each view.
