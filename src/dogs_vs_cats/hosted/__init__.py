@@ -1,0 +1,1 @@
+"""Hosted notebooks, Kaggle's and Colab's machines. Not a stable interface."""
