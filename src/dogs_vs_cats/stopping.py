@@ -101,10 +101,20 @@ def _raise_after_import(number: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt, later where an import is under way; a handler of signals."""
     while frame:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            threading.Timer(0.1, _thread.interrupt_main, [number]).start()
+            threading.Timer(0.1, _interrupt_main, [number]).start()
             return
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _interrupt_main(number: int) -> None:
+    """Send the main thread a signal; it wakes one that waits, except on Windows."""
+    if sys.platform == "win32":
+        _thread.interrupt_main(number)
+    else:
+        main = threading.main_thread().ident
+        assert main is not None, "it runs"
+        signal.pthread_kill(main, number)
 
 
 class _Stop:
