@@ -180,6 +180,7 @@ began = time.monotonic()
 with stopping.imports_finished():
     try:
         import slow
+        getattr(slow, "Odd", int)()
         time.sleep(60)
     except KeyboardInterrupt:
         print("finished", hasattr(sys.modules.get("slow"), "finished"))
@@ -192,10 +193,20 @@ os.kill(os.getpid(), signal.SIGINT)
 time.sleep(0.2)
 finished = True
 """
+DESTRUCTOR = """
+import os, signal
+class Odd:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass
+finished = True
+"""
 
 
-def test_where_the_process_goes_on_an_import_is_finished_first(here):
-    (here / "slow.py").write_text(SLOW)
+@pytest.mark.parametrize("module", [SLOW, DESTRUCTOR], ids=["import", "destructor"])
+def test_where_the_process_goes_on_an_import_is_finished_and_no_signal_is_lost(here, module):
+    (here / "slow.py").write_text(module)
     done = subprocess.run(
         [sys.executable, "-c", GOES_ON],
         capture_output=True,
@@ -204,4 +215,4 @@ def test_where_the_process_goes_on_an_import_is_finished_first(here):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         timeout=120,
     )
-    assert done.stdout == "finished True\nat once True\nTrue\n"
+    assert (done.stdout, done.stderr) == ("finished True\nat once True\nTrue\n", "")

@@ -81,7 +81,8 @@ def signals_raised() -> Iterator[None]:
 def imports_finished() -> Iterator[None]:
     """Let Ctrl-C wait in the block until an import is finished. For a process that goes on.
 
-    Half-imported modules written in C, such as those of pandas, can't be imported again.
+    Half-imported modules written in C, such as those of pandas, can't be imported again. Where
+    Python ignores errors, as in a destructor, it is raised again soon after.
     """
     before = signal.getsignal(signal.SIGINT)
     if (
@@ -90,21 +91,30 @@ def imports_finished() -> Iterator[None]:
     ):
         yield
         return
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda lost: (
+        _send_soon(signal.SIGINT) if isinstance(lost.exc_value, KeyboardInterrupt) else hook(lost)
+    )
     signal.signal(signal.SIGINT, _raise_after_import)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = hook
 
 
 def _raise_after_import(number: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt, later where an import is under way; a handler of signals."""
     while frame:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            threading.Timer(0.1, _interrupt_main, [number]).start()
+            _send_soon(number)
             return
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _send_soon(number: int) -> None:
+    threading.Timer(0.1, _interrupt_main, [number]).start()
 
 
 def _interrupt_main(number: int) -> None:
