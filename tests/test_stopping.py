@@ -170,3 +170,49 @@ with team._reference(slow):
         assert process.stderr.read() == ANSWER + STOP
         assert process.wait() == 130
         assert time.monotonic() - began < 30
+
+
+GOES_ON = """
+import signal, sys, time
+from dogs_vs_cats import stopping
+
+began = time.monotonic()
+with stopping.imports_finished():
+    try:
+        import slow
+        getattr(slow, "Odd", int)()
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("finished", hasattr(sys.modules.get("slow"), "finished"))
+print("at once", time.monotonic() - began < 30)
+print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+SLOW = """
+import os, signal, time
+os.kill(os.getpid(), signal.SIGINT)
+time.sleep(0.2)
+finished = True
+"""
+DESTRUCTOR = """
+import os, signal
+class Odd:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass
+finished = True
+"""
+
+
+@pytest.mark.parametrize("module", [SLOW, DESTRUCTOR], ids=["import", "destructor"])
+def test_where_the_process_goes_on_an_import_is_finished_and_no_signal_is_lost(here, module):
+    (here / "slow.py").write_text(module)
+    done = subprocess.run(
+        [sys.executable, "-c", GOES_ON],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        timeout=120,
+    )
+    assert (done.stdout, done.stderr) == ("finished True\nat once True\nTrue\n", "")

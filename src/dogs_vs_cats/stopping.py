@@ -77,6 +77,56 @@ def signals_raised() -> Iterator[None]:
             signal.signal(kind, signal.SIG_DFL if stop.has_come else handler)
 
 
+@contextmanager
+def imports_finished() -> Iterator[None]:
+    """Let Ctrl-C wait in the block until an import is finished. For a process that goes on.
+
+    Half-imported modules written in C, such as those of pandas, can't be imported again. Where
+    Python ignores errors, as in a destructor, it is raised again soon after.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or before is not signal.default_int_handler
+    ):
+        yield
+        return
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda lost: (
+        _send_soon(signal.SIGINT) if isinstance(lost.exc_value, KeyboardInterrupt) else hook(lost)
+    )
+    signal.signal(signal.SIGINT, _raise_after_import)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = hook
+
+
+def _raise_after_import(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, later where an import is under way; a handler of signals."""
+    while frame:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            _send_soon(number)
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _send_soon(number: int) -> None:
+    threading.Timer(0.1, _interrupt_main, [number]).start()
+
+
+def _interrupt_main(number: int) -> None:
+    """Send the main thread a signal; it wakes one that waits, except on Windows."""
+    if sys.platform == "win32":
+        _thread.interrupt_main(number)
+    else:
+        main = threading.main_thread().ident
+        assert main is not None, "it runs"
+        signal.pthread_kill(main, number)
+
+
 class _Stop:
     """The signal that has come, and the answer to Ctrl-C."""
 
