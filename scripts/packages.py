@@ -7,23 +7,11 @@ interpreter that is too old for the rest gets a clear message.
 """
 
 import argparse
-import importlib.util
 import os
 import shlex
 import subprocess
 import sys
 
-# What a package is imported as, where that is another name.
-MODULES = {
-    "axe-playwright-python": "axe_playwright_python",
-    "faiss-cpu": "faiss",
-    "import-linter": "importlinter",
-    "keras-hub": "keras_hub",
-    "pillow": "PIL",
-    "pillow-heif": "pillow_heif",
-    "pytest-xdist": "xdist",
-    "scikit-learn": "sklearn",
-}
 # Needed by one stage, which asks for it itself: `make data SOURCE=folder` takes no kaggle.
 OF_ONE_STAGE = ("cleanlab", "jinja2", "kaggle", "onnx")
 
@@ -42,44 +30,30 @@ def require_python() -> None:
 def main() -> None:
     from dogs_vs_cats import environment, progress
     from dogs_vs_cats.errors import UserError
+    from dogs_vs_cats.hosted import packages
 
     extras = [name for name in environment.requirements() if name]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only report what is missing")
     parser.add_argument("extras", nargs="*", choices=[[], *extras], help="optional features")
     args = parser.parse_args()
-    backend = os.environ.get("KERAS_BACKEND")
-    wanted = {}  # package -> what is asked of it
-    for extra in "", *args.extras:
-        for requirement in environment.requirements()[extra]:
-            wanted[environment.package_of(requirement)] = requirement
-    if backend in ("jax", "torch"):
-        del wanted["tensorflow"]
+    wanted = packages.wanted(*args.extras)
     if args.check:
         for name in OF_ONE_STAGE:
             del wanted[name]
-    missing, old = [], {}
-    for name in sorted(wanted):
-        if importlib.util.find_spec(MODULES.get(name, name)) is None:
-            missing.append(name)
-            continue
-        version = environment.installed(name)
-        if version and environment.too_old(name, version):
-            old[name] = f"{name} {version} ({wanted[name]} is needed)"
-    if not missing and not old:
+    lacks = packages.lacking(wanted)
+    if not lacks:
         return
     if args.check:
+        backend = os.environ.get("KERAS_BACKEND")
         setup = "make setup" + (f" EXTRAS='{' '.join(args.extras)}'" if args.extras else "")
         setup += f" KERAS_BACKEND={backend}" if backend else ""
-        problems = [f"has {', '.join(old.values())}"] if old else []
-        problems += [f"lacks {', '.join(missing)}"] if missing else []
         raise UserError(
-            f"{sys.executable} {' and '.join(problems)}. "
+            f"{sys.executable} {packages.described(lacks, wanted)}. "
             f"Run `{setup} PYTHON={shlex.quote(sys.executable)}`."
         )
-    progress.say(f"setup: installing {', '.join([*missing, *old.values()])}")
-    packages = [wanted[name] for name in (*missing, *old)]
-    pip = [sys.executable, "-m", "pip", "install", "-q", *packages]
+    progress.say(f"setup: this interpreter {packages.described(lacks, wanted)}: installing")
+    pip = [sys.executable, "-m", "pip", "install", "-q", *map(wanted.get, lacks)]
     if subprocess.run(pip, check=False).returncode:
         raise UserError(f"pip could not install them. Try it yourself: `{shlex.join(pip)}`.")
 

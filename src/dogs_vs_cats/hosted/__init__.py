@@ -1,1 +1,1 @@
-"""Hosted notebooks: what Kaggle's and Colab's machines need before the stages can run."""
+"""Hosted notebooks, Kaggle's and Colab's machines. Not a stable interface."""
