@@ -220,8 +220,9 @@ def _failure(
     reason = [*lines[-1:], *(line for line in lines if line.startswith("ERROR: "))][-1]
     hint = "Turn the internet on in the notebook's settings, or look at the network."
     if wheels:
-        hint = f"{wheels} has not all of them: make the dataset again (`make kaggle-dataset`), or " + (
-            "turn the internet on in the notebook's settings."
+        hint = (
+            f"{wheels} has not all of them: make the dataset again (`make kaggle-dataset`), or "
+            + ("turn the internet on in the notebook's settings.")
         )
     return UserError(f"pip could not install {', '.join(requirements)} ({reason}). {hint}")
 
