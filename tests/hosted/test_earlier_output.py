@@ -55,7 +55,7 @@ def test_what_an_earlier_session_left_is_copied(place, inputs, work, capsys):
         "models/photos/.light.partial/checkpoints/fold-0.json",
         "models/photos/light/stamp.json",
     }
-    (work / "models/photos/light/stamp.json").write_text("[]")  # inputs are read-only, copies not
+    assert (work / "models/photos/light/stamp.json").stat().st_mode & 0o200, "inputs are read-only"
     assert json.loads((work / "session.json").read_text()) == {"began": NOW}
     assert f"goes on from {source}, begun 2026-11-28 09:00:00 UTC\n" in capsys.readouterr().out
 
