@@ -43,7 +43,7 @@ EXTRAS := $(filter openvino,$(ENGINE)) $(filter jax,$(KERAS_BACKEND)) \
           $(if $(filter s3://% http://% https://%,$(value SOURCE)),s3) \
           $(if $(filter export,$(MAKECMDGOALS)),onnx) \
           $(if $(filter bench,$(MAKECMDGOALS)),$(if $(filter-out tensorflow,$(KERAS_BACKEND)),,openvino))
-KNOWN := faiss heic hub jax onnx openvino ray s3 try
+KNOWN := faiss heic hub jax notebook onnx openvino ray s3 try
 SLIP := $(firstword $(filter-out $(KNOWN),$(EXTRAS)))
 ifdef SLIP
   $(error EXTRAS='$(EXTRAS)' is not among $(KNOWN).$(call like,$(SLIP),$(KNOWN)))
@@ -226,7 +226,7 @@ figures: $(READY) ## measure the tables of README and docs again (hours); FIGURE
 
 test: $(READY) ## run the tests; TESTS=path for some, MATRIX=1 for each engine and backbone
 	@$(RUN) -m pytest -n auto --dist loadfile --no-loadscope-reorder \
-	  $(if $(TESTS),$(TESTS),-m "$(if $(filter 1,$(MATRIX)),,not )(matrix or extra or browser)")
+	  $(if $(TESTS),$(TESTS),-m "not notebook and $(if $(filter 1,$(MATRIX)),,not )(matrix or extra or browser)")
 
 lint: $(READY) ## style, types, and the order of imports
 	@$(RUN) -m ruff check .

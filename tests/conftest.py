@@ -205,8 +205,11 @@ LONGEST = (
 HOW_TO_INSTALL = {
     "faiss": "make setup EXTRAS=faiss",
     "flask": "make setup EXTRAS=try",
+    "ipykernel": "make setup EXTRAS=notebook",
+    "ipywidgets": "make setup EXTRAS=notebook",
     "jax": "make setup KERAS_BACKEND=jax",
     "keras_hub": "make setup EXTRAS=hub",
+    "nbclient": "make setup EXTRAS=notebook",
     "nncf": "make setup ENGINE=openvino",
     "pillow_heif": "make setup EXTRAS=heic",
     "onnxruntime": "make setup EXTRAS=onnx",
@@ -233,12 +236,14 @@ def pytest_runtest_setup(item) -> None:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Order the files, and mark what needs real photos or a browser."""
+    """Order the files, and mark what needs real photos, a browser or a kernel."""
     for item in items:
         if {"real_photos", "unpacked"} & set(item.fixturenames):
             item.add_marker("photos")
         if "browser" in item.fixturenames:
             item.add_marker("browser")
+        if item.get_closest_marker("notebook"):
+            item.add_marker(pytest.mark.extra("ipykernel", "ipywidgets", "nbclient"))
     places = {name: place for place, name in enumerate(LONGEST)}
 
     def place(item) -> int:

@@ -132,7 +132,7 @@ def test_a_make_within_another_takes_its_variables(python, here):
         (["submit", "RECIPE=", "bset"], "There is no target 'bset'."),
         (
             ["setup", "EXTRAS=opnvino"],
-            "EXTRAS='opnvino' is not among faiss heic hub jax onnx openvino ray s3 try.",
+            "EXTRAS='opnvino' is not among faiss heic hub jax notebook onnx openvino ray s3 try.",
         ),
     ],
 )
