@@ -275,20 +275,6 @@ def test_photos_without_a_known_ending_are_predicted_and_other_files_are_named(t
     assert "1 file left out as no photos, by ending and first bytes: mixed/film.mov\n" in printed
 
 
-def test_heads_that_do_not_fit_are_refused(trained, tmp_path):
-    for recipe, words in ("fast", "RECIPE=fast"), ("best tiny.toml", "RECIPE='best tiny.toml'"):
-        status, _, err = predict("source/test/1.jpg", recipe=recipe)
-        assert status == 1
-        assert f"Run `make train {words}` first" in err
-    table = PLACE.table.read_text()
-    try:
-        PLACE.table.write_text(table + "\n")
-        status, _, err = predict("source/test/1.jpg")
-        assert (status, "stale" in err) == (1, True)
-    finally:
-        PLACE.table.write_text(table)
-
-
 @pytest.mark.parametrize(
     ("options", "line"),
     [

@@ -437,3 +437,15 @@ def test_it_is_fitted_again_when_a_member_is_trained_again(trained, run, refuse)
     with pytest.raises(UserError, match="differ in 1 photo"):
         blend.build(PLACE, recipe_files.read("tiny.toml other.toml"))
     assert not FOLDER.with_name(".tiny+other.partial").joinpath("stamp.json").exists()
+
+
+def test_what_takes_a_trained_recipe_refuses_heads_that_are_missing_or_stale(trained):
+    engine = engines.choose("keras", "auto")
+    for called, words in ("fast", "RECIPE=fast"), ("best tiny.toml", "RECIPE='best tiny.toml'"):
+        with pytest.raises(UserError, match=f"missing or stale. Run `make train {words}` first"):
+            blend.require(PLACE, recipe_files.read(called), engine, called)
+    recipe = recipe_files.read("tiny.toml")
+    blend.require(PLACE, recipe, engine, "tiny.toml")
+    PLACE.table.write_text(PLACE.table.read_text() + "\n")
+    with pytest.raises(UserError, match="stale"):
+        blend.require(PLACE, recipe, engine, "tiny.toml")

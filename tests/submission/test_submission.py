@@ -21,7 +21,7 @@ from dogs_vs_cats.kaggle.competitions import REDUX, REHEARSAL
 from dogs_vs_cats.modeling import calibration, heads
 from dogs_vs_cats.submission import check, estimates, holdout_score, stage
 from dogs_vs_cats.workspace import Workspace
-from support.commands import LOGISTIC, called, run_all
+from support.commands import LOGISTIC, TESTS, called, run_all
 from support.pictures import class_folder, encoded, kaggle_folder, picture, shape_folder, write
 from support.prepared import copy_of, prepared
 
@@ -209,20 +209,26 @@ def test_the_score_on_set_aside_photos_is_right_and_read_by_id(set_aside):
     assert holdout_score.score(Path("perfect.csv"), PLACE).accuracy == 1
 
 
-def test_stale_heads_are_never_used(trained, run, refuse):
+def test_stale_heads_are_never_used(trained, run):
+    (trained / "tiny.toml").write_text(LOGISTIC)
     write(trained / "source" / "train" / "dog.99.jpg", 999)
     run("data", "--source", "source")
-    assert "stale" in refuse("submit", "--recipe", "tiny.toml")
-    run("features", "--recipe", "tiny.toml")
-    assert "stale" in refuse("submit", "--recipe", "tiny.toml")
-    (trained / "tiny.toml").write_text(LOGISTIC)
-    run("train", "--recipe", "tiny.toml")
-    run("submit", "--recipe", "tiny.toml")
-    # Features of the test photos gone: refused, not shifted.
+    printed = run("submit", "--recipe", "tiny.toml")
+    assert "features: 2 views in" in printed
+    assert "train: source, tiny: 5 heads in" in printed
+    path = newest()
+    expected = path.read_bytes()
+    # Features of the test photos gone: computed again, not shifted.
     for store in Path("cache/source").glob("*/test-mirror"):
         shutil.rmtree(store)
-    newest().unlink()
-    assert "make features" in refuse("submit", "--recipe", "tiny.toml")
+    path.unlink()
+    recipe = recipe_files.read("tiny.toml")
+    with pytest.raises(UserError, match="make features"):
+        stage.build(PLACE, recipe, engines.choose("keras", "auto"))
+    printed = run("submit", "--recipe", "tiny.toml")
+    assert f"features: {TESTS} views in" in printed
+    assert "train:" not in printed
+    assert path.read_bytes() == expected
 
 
 @pytest.fixture

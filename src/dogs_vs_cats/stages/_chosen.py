@@ -1,0 +1,43 @@
+"""What most stages are given: a recipe, an engine, a dataset."""
+
+import os
+from dataclasses import dataclass
+
+from dogs_vs_cats.config import engines, imagenet, recipe_files
+from dogs_vs_cats.config.engines import Engine
+from dogs_vs_cats.config.recipes import Blend, Recipe
+from dogs_vs_cats.data import dataset as datasets
+from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.workspace import Workspace, current_workspace
+
+Path = str | os.PathLike[str]  # what a caller may give as one
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """called: RECIPE as the user gave it. threads: of the processor, None for all."""
+
+    called: str
+    recipe: Recipe | Blend
+    engine: Engine
+    workspace: Workspace
+    threads: int | None = None
+
+
+def choose(
+    recipe: Path, dataset: str | None, engine: str, precision: str, threads: int | None
+) -> Chosen:
+    """Return what the names stand for; UserError for one that stands for nothing here."""
+    positive("threads", threads)
+    called = os.fspath(recipe)
+    read = recipe_files.read(called)
+    chosen = engines.choose(engine, precision)
+    workspace = current_workspace(dataset)
+    imagenet.require_classes(read, datasets.read(workspace).classes)
+    return Chosen(called, read, chosen, workspace, threads)
+
+
+def positive(option: str, value: int | None) -> None:
+    """Raise UserError unless `value` is None or a whole number above 0."""
+    if value is not None and (type(value) is not int or value < 1):
+        raise UserError(f"{option}={value!r} is not a whole number above 0.")

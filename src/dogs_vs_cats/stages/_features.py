@@ -1,0 +1,111 @@
+"""stages.features: run the photos through a recipe's frozen backbone and cache the features."""
+
+from dataclasses import dataclass
+
+from dogs_vs_cats import files, progress
+from dogs_vs_cats.config import recipes
+from dogs_vs_cats.config.recipes import Recipe
+from dogs_vs_cats.features import cache
+from dogs_vs_cats.legible import per_second
+from dogs_vs_cats.stages import _chosen, _display
+from dogs_vs_cats.stages._chosen import Chosen
+from dogs_vs_cats.submission import preflight
+
+
+@dataclass(frozen=True)
+class FeaturesResult:
+    """The cached features of a recipe, or of the members of a blend.
+
+    views: views of photos that they hold. computed: those of them that were not there before.
+    bytes: on the disk.
+    """
+
+    dataset: str
+    recipe: str
+    views: int
+    computed: int
+    bytes: int
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "views of photos": f"{self.views:,}",
+            "computed now": f"{self.computed:,}",
+            "on the disk": files.size_text(self.bytes),
+        }
+        return _display.card(f"features: {self.dataset}, {self.recipe}", facts)
+
+
+@dataclass(frozen=True)
+class Run:
+    """How features are computed, which decides no byte of them: as for `features`."""
+
+    batch: int | None = None
+    cluster: str | None = None
+    insecure: bool = False
+
+
+def features(
+    recipe: _chosen.Path = "fast",
+    *,
+    dataset: str | None = None,
+    engine: str = "keras",
+    precision: str = "auto",
+    threads: int | None = None,
+    batch: int | None = None,
+    cluster: str | None = None,
+    insecure: bool = False,
+) -> FeaturesResult:
+    """Run the photos once through the frozen network; cache the features (`make features`).
+
+    recipe: a name in recipes/, the path of a .toml file, or several of them in one text: a blend.
+    dataset: default, that of the last `data`. engine: "keras" or "openvino". precision: "auto",
+    "float32", "bfloat16" or "int8". threads: of the processor (default: all). batch: photos a step
+    (default: what suits the machine). cluster: "local", "auto" or the host:port of a Ray cluster
+    that computes (insecure: it asks for no token).
+
+    UserError for photos that are gone, weights that can't be fetched, and what later stages would
+    refuse.
+    """
+    _chosen.positive("batch", batch)
+    chosen = _chosen.choose(recipe, dataset, engine, precision, threads)
+    views = computed = size = 0
+    for member in recipes.members(chosen.recipe):
+        cached = cache.fresh(chosen.workspace, member.features, chosen.engine)
+        if cached:
+            of = f"{chosen.workspace.dataset}, {member.name}"
+            progress.say(f"features: {of}: up to date ({files.size_text(cached.bytes)})")
+        else:
+            computed += _compute(chosen, member, Run(batch, cluster, insecure))
+            cached = cache.fresh(chosen.workspace, member.features, chosen.engine)
+            assert cached, "just computed"
+        views, size = views + cached.rows, size + cached.bytes
+    return FeaturesResult(chosen.workspace.dataset, chosen.recipe.name, views, computed, size)
+
+
+def ensure(chosen: Chosen, *of: Recipe) -> None:
+    """Compute what is missing of the features of recipes; say nothing where nothing is."""
+    for recipe in of:
+        if cache.fresh(chosen.workspace, recipe.features, chosen.engine) is None:
+            _compute(chosen, recipe, Run())
+
+
+def _compute(chosen: Chosen, recipe: Recipe, run: Run) -> int:
+    """Compute what is missing of a recipe's features; say how much, how fast, and return it."""
+    workspace, engine = chosen.workspace, chosen.engine
+    preflight.require_inputs(workspace)
+    preflight.require_photos(workspace)
+
+    from dogs_vs_cats.features import extraction
+
+    how = extraction.Run(run.batch, chosen.threads, run.cluster, run.insecure)
+    done = extraction.build(workspace, recipe.features, engine, how)
+    computed, times = sum(done.computed.values()), done.times
+    if not computed:
+        progress.say("features: every one was there already")
+        return 0
+    progress.say(
+        f"features: {computed:,} views in {times.total:.0f} s, "
+        f"{per_second(computed / times.total)} a second in {engine.precision} "
+        f"(and {times.start:.0f} s to start); the network waited {times.waited:.1f} s"
+    )
+    return computed
