@@ -32,16 +32,18 @@ def execute(
 ) -> nbformat.NotebookNode:
     """Return the notebook with its outputs, executed in a new kernel.
 
-    notebook: a file, which isn't changed, or the sources of cells. python: the kernel's interpreter,
-    which needs ipykernel. env: the kernel's variables besides INHERITED. allow_errors: go on after a
-    cell that fails; else the test fails with that cell's outputs. timeout: seconds a cell.
+    notebook: a file, which isn't changed, or the sources of cells. python: the kernel's
+    interpreter, which needs ipykernel. env: the kernel's variables besides INHERITED. allow_errors:
+    go on after a cell that fails; else the test fails with that cell's outputs. timeout: seconds a
+    cell.
     """
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if isinstance(notebook, Path):
             document = nbformat.read(notebook, as_version=4)
         else:
-            document = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, notebook)))
+            cells = [nbformat.v4.new_code_cell(source) for source in notebook]
+            document = nbformat.v4.new_notebook(cells=cells)
         nbformat.write(document, work / "notebook.ipynb")
         kernel = work / "kernels" / "tested" / "kernel.json"
         kernel.parent.mkdir(parents=True)
