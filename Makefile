@@ -2,8 +2,8 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-TARGETS := help setup data features train submit report review predict try export upload scores compare \
-           search demo rehearse check status clean bench figures test lint packages own \
+TARGETS := help setup data features train submit report review predict try export kaggle-dataset upload \
+           scores compare search demo rehearse check status clean bench figures test lint packages own \
            exportable servable copyable switches hub
 .PHONY: $(TARGETS)
 # Each stage needs the one before it: -j must not run them in parallel.
@@ -85,7 +85,7 @@ MISTAKEN := $(firstword $(foreach switch,AGAIN GPU INSECURE MATRIX NESTED UPLOAD
 help: ## this page
 	@echo "Dogs vs. Cats, from nothing to a scored submission. Start with: make demo"
 	@echo
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 	  awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 	@echo "Variables, as in: make submit RECIPE=champion"
 	@echo "  SOURCE=kaggle    where photos are: kaggle, microsoft, sample, a folder, zip or s3://bucket/folder"
@@ -97,10 +97,9 @@ help: ## this page
 	@echo "  CLUSTER=local    data, features, search by Ray, here; auto, host:port: there; INSECURE=1: no token"
 	@echo "  KERAS_BACKEND=x  tensorflow (default), jax or torch; GPU=1 sets up TensorFlow's CUDA"
 	@echo "  SPACE=file.toml  what make search tries; NESTED=1 searches anew for each fold of train"
-	@echo "  CSV=path         of check, upload, predict; OUTPUT=path is where make submit writes it too"
+	@echo "  CSV=path         of check, upload, predict; OUTPUT=path of submit; PHOTOS=path of predict, test"
 	@echo "  UPLOAD=0         never uploads, AGAIN=1 even the same CSV; PORT=n of try, review; HOST= of try"
 	@echo "  PYTHON=python    this interpreter, no .venv (conda); WEIGHTS=folder of the networks' weights"
-	@echo "  PHOTOS=path      photos for make predict; for make test and figures, real ones of Kaggle's"
 
 setup: switches ## install the packages (other targets do it when they need to)
 ifdef PYTHON
@@ -183,6 +182,9 @@ try: servable train ## a web page on this machine: drop photos, see the answers
 
 export: exportable train ## one ONNX file from pixels to probabilities, checked against the pipeline
 	@$(RUN) scripts/export.py $(STAGE)
+
+kaggle-dataset: $(READY) ## what a Kaggle notebook without internet needs; RECIPE="light champion"
+	@$(RUN) scripts/kaggle_dataset.py $(if $(RECIPE),--recipe="$$RECIPE")
 
 upload: $(READY) ## upload any submission that passes the check: make upload CSV=path
 	@$(RUN) scripts/upload.py $(if $(CSV),--csv="$$CSV") $(PICK) $(SLUG) $(if $(filter 1,$(AGAIN)),--again)

@@ -53,7 +53,7 @@ def main() -> None:
             f"Run `{setup} PYTHON={shlex.quote(sys.executable)}`."
         )
     progress.say(f"setup: this interpreter {packages.described(lacks, wanted)}: installing")
-    pip = [sys.executable, "-m", "pip", "install", "-q", *map(wanted.get, lacks)]
+    pip = [sys.executable, "-m", "pip", "install", "-q", *(wanted[name] for name in lacks)]
     if subprocess.run(pip, check=False).returncode:
         raise UserError(f"pip could not install them. Try it yourself: `{shlex.join(pip)}`.")
 

@@ -55,6 +55,7 @@ ELSEWHERE = {
     "make review": "review/test_review_in_browser.py::test_ten_flipped_labels",
     "make try": "inference/test_try.py::test_the_prediction_is_the_submissions",
     "make export": "export/test_export.py::test_the_file_has_the_pipelines_probabilities",
+    "make kaggle-dataset": "hosted/test_kaggle_dataset.py::test_code_recipes_weights_and_wheels",
     "make search RECIPE=fast": "search/test_search.py::test_a_search_is_written",
     "make search RECIPE=fast SPACE=mine.toml": "search/test_search.py::test_a_search_is_written",
     "make search RECIPE=fast NESTED=1": "search/test_search.py::test_a_nested_search_is_written",

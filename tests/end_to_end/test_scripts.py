@@ -19,6 +19,7 @@ REFUSED = {
     "export": ([], "make data"),
     "features": (["--precision", "int4"], "int4"),
     "figures": (["no-such-table"], ""),
+    "kaggle_dataset": (["--recipe", "none"], "none"),
     "predict": (["--check", "--", "nowhere"], "PHOTOS='nowhere'"),
     "rehearse": (["--source", "nowhere"], "'nowhere'"),
     "report": (["--recipe", "none"], "none"),

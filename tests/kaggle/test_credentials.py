@@ -130,6 +130,19 @@ def test_signing_in_with_a_token_ends_although_kaggle_never_answers(kaggle, monk
     refused(["sign in", "no answer"], competition_files.download, SLUG, tmp_path / "data")
 
 
+def test_the_users_name_is_known_from_a_key_or_a_login_but_not_from_a_token(kaggle, monkeypatch):
+    kaggle.start()
+    folder = kaggle.sign_out()
+    folder.joinpath("access_token").write_text("KGAT_0123456789abcdef")
+    assert credentials.username() is None
+    folder.joinpath("credentials.json").write_text('{"refresh_token": "r", "username": "ana"}')
+    assert credentials.username() == "ana"
+    folder.joinpath("kaggle.json").write_text('{"username": "bea", "key": "k"}')
+    assert credentials.username() == "bea"
+    monkeypatch.setenv("KAGGLE_USERNAME", "cleo")
+    assert credentials.username() == "cleo"
+
+
 def test_what_is_found_is_what_the_client_would_use(kaggle, monkeypatch, tmp_path):
     kaggle.start()
     folder = kaggle.sign_out()

@@ -1,7 +1,7 @@
 """Packages that an interpreter lacks; those of a hosted notebook go into a folder of our own.
 
-Nothing of the notebook's image changes: pip installs into the folder, which comes first on sys.path.
-What is needed, and from which version on, is in pyproject.toml. Standard library and pip alone.
+Nothing of the notebook's image changes: pip installs into the folder, which comes first on
+sys.path. What is needed, and from which version on, is in pyproject.toml. Standard library and pip.
 """
 
 import importlib
@@ -75,15 +75,12 @@ def described(lacks: dict[str, str], wanted: dict[str, str]) -> str:
 def ensure(folder: Path, wheels: Path | None = None) -> None:
     """Install what this interpreter lacks into `folder`, and put that first on sys.path.
 
-    wheels: a folder to install from, without a network. Where `folder` is filled already, by an
-    earlier session, pip isn't called. UserError if pip fails, if a package that can't be replaced is
-    too old, or if another version of one in `folder` is imported already.
+    wheels: a folder to install from, without a network. Where an earlier session filled `folder`,
+    pip isn't called. UserError if pip fails, if a package that can't be replaced is too old, or if
+    another version of one in `folder` is imported already.
     """
     folder = folder.resolve()
     asked = wanted()
-    if str(folder) in sys.path and not lacking(asked):
-        progress.say(f"packages: {_list(folder)} from {folder}")
-        return
     sys.path[:] = [path for path in sys.path if path != str(folder)]
     _forget()
     lacks = lacking(asked)
@@ -188,12 +185,13 @@ def _pins() -> list[str]:
     path = environment.PROJECT / "requirements.txt"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     pins = {environment.package_of(line): line for line in lines if line[:1].isalnum()}
-    versions = {name: _version(name) for name in pins}
-    return [
-        line
-        for name, line in pins.items()
-        if versions[name] is None or environment.too_old(name, versions[name])
-    ]
+    return [line for name, line in pins.items() if not _good(name)]
+
+
+def _good(name: str) -> bool:
+    """Return whether a package is there, and not older than pyproject.toml asks."""
+    version = _version(name)
+    return version is not None and not environment.too_old(name, version)
 
 
 def _version(name: str) -> str | None:
@@ -218,13 +216,10 @@ def _failure(
 ) -> UserError:
     lines = done.stderr.strip().splitlines() or ["no reason given"]
     reason = [*lines[-1:], *(line for line in lines if line.startswith("ERROR: "))][-1]
-    hint = "Turn the internet on in the notebook's settings, or look at the network."
+    hint = "Turn the internet on in the notebook's settings"
     if wheels:
-        hint = (
-            f"{wheels} has not all of them: make the dataset again (`make kaggle-dataset`), or "
-            + ("turn the internet on in the notebook's settings.")
-        )
-    return UserError(f"pip could not install {', '.join(requirements)} ({reason}). {hint}")
+        hint += f", or make the dataset again (`make kaggle-dataset`): {wheels} has not all wheels"
+    return UserError(f"pip could not install {', '.join(requirements)} ({reason}). {hint}.")
 
 
 def _require_not_imported(folder: Path) -> None:

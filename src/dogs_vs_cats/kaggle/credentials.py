@@ -71,6 +71,22 @@ def find() -> Credentials | None:
     return None
 
 
+def username() -> str | None:
+    """Return the user's name on Kaggle, None where it isn't known: a token doesn't say whose it is.
+
+    Read from KAGGLE_USERNAME, kaggle.json or the login of `kaggle auth login`.
+    """
+    name = os.environ.get("KAGGLE_USERNAME")
+    for path in (_key_file(), _home() / "credentials.json"):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict):
+            name = name or content.get("username")
+    return name or None
+
+
 def missing() -> UserError:
     """Return the error for no credentials, in one line; HELP says more."""
     notes = [f"{name} is empty" for name in empty_variables()]
