@@ -53,7 +53,12 @@ def run(folder: Path, image: Path, repository: Path, wheels: Path, server: list[
     """Execute the notebook with a server of tests/support/loopback.py beside its kernel."""
     content = folder / "content"
     content.mkdir()
-    loopback = ["env", f"PYTHONPATH={PROJECT / 'src'}", sys.executable, str(SUPPORT / "loopback.py")]
+    loopback = [
+        "env",
+        f"PYTHONPATH={PROJECT / 'src'}",
+        sys.executable,
+        str(SUPPORT / "loopback.py"),
+    ]
     kernel = Kernel(folder / "kernel", image, server=[*loopback, *server])
     cells = code_cells(NOTEBOOK)
     cells[0] = cells[0].replace('REPOSITORY = ""', f"REPOSITORY = {str(repository)!r}")
@@ -99,8 +104,9 @@ def test_with_secrets_the_submission_is_uploaded_and_scored(with_secrets):
     received = with_secrets.content.parent / "kaggle" / "received" / REDUX / "submissions.json"
     (submission,) = json.loads(received.read_text())
     assert submission["status"] == "COMPLETE"
-    assert "photos from Kaggle, with the secrets KAGGLE_USERNAME and KAGGLE_KEY" in (
-        with_secrets.shown[0]
+    assert (
+        "photos from Kaggle, with the secrets KAGGLE_USERNAME and KAGGLE_KEY"
+        in (with_secrets.shown[0])
     )
     assert submission["public_score"] in with_secrets.shown[1]
     (csv,) = with_secrets.work.glob(f"submissions/{REDUX}-light-*.csv")
