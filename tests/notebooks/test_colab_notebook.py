@@ -1,6 +1,6 @@
 """notebooks/colab.ipynb, from the first cell to the last, on a machine like Colab's.
 
-Its network is off but for loopback, where there are a small Kaggle, or a web server like Microsoft's.
+Its network is off but for loopback: a small Kaggle is there, or a web server like Microsoft's.
 """
 
 import contextlib

@@ -67,7 +67,7 @@ class Kernel:
         thread = threading.Thread(target=watch)
         thread.start()
         try:
-            with pytest.raises(pytest.fail.Exception, match="Kernel died|DeadKernel"):
+            with pytest.raises(pytest.fail.Exception, match=r"Kernel died|DeadKernel"):
                 run()
         finally:
             ended.set()
