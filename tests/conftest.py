@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -142,6 +143,22 @@ def browser():
 
 
 @pytest.fixture
+def notebook(monkeypatch) -> list[list[str]]:
+    """The outputs of a cell, as texts from the first to the last: this process is as a kernel."""
+    outputs: list[list[str]] = []
+
+    def display(shown, raw, display_id):
+        texts = [shown["text/plain"]]
+        outputs.append(texts)
+        return SimpleNamespace(update=lambda shown, raw: texts.append(shown["text/plain"]))
+
+    ipython = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=True))
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    return outputs
+
+
+@pytest.fixture
 def refuse(here):
     """Run a script that must refuse in one line with status 1; return that line.
 
@@ -206,7 +223,6 @@ HOW_TO_INSTALL = {
     "faiss": "make setup EXTRAS=faiss",
     "flask": "make setup EXTRAS=try",
     "ipykernel": "make setup EXTRAS=notebook",
-    "ipywidgets": "make setup EXTRAS=notebook",
     "jax": "make setup KERAS_BACKEND=jax",
     "keras_hub": "make setup EXTRAS=hub",
     "nbclient": "make setup EXTRAS=notebook",
@@ -243,7 +259,7 @@ def pytest_collection_modifyitems(items) -> None:
         if "browser" in item.fixturenames:
             item.add_marker("browser")
         if item.get_closest_marker("notebook"):
-            item.add_marker(pytest.mark.extra("ipykernel", "ipywidgets", "nbclient"))
+            item.add_marker(pytest.mark.extra("ipykernel", "nbclient"))
     places = {name: place for place, name in enumerate(LONGEST)}
 
     def place(item) -> int:

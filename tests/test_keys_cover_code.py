@@ -33,6 +33,7 @@ STAGES = {
 }
 DECIDES_NOTHING = {
     "artifacts": "reads and writes stamps",
+    "cell_bar": "draws a bar in a notebook",
     "code_keys": "makes the keys",
     "config.backbones": "weights, builder and tap are in the key themselves",
     "config.engines": "engine, precision and device are in the key themselves",
@@ -42,7 +43,7 @@ DECIDES_NOTHING = {
     "config.views": "the geometry of a recipe's views is in the key itself",
     "environment": "versions are in the key themselves",
     "data.journal": "keeps what inspection has found",
-    "errors": "two classes, and how a message ends",
+    "errors": "two classes, and how messages read",
     "features.cache": "names folders by keys, and asks the modules of CODE for features",
     "data.digests": "finds photos by their sha256",
     "features.held_rows": "verifies what the store wrote",

@@ -125,6 +125,46 @@ def test_a_bar_that_is_drawn_is_enough(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_in_a_notebook_a_bar_is_an_output_that_changes_in_place(notebook, capsys):
+    with progress.bar(400, "features", " views") as bar:
+        bar.update(100)
+        progress.say("a node has joined")
+    (output,) = notebook
+    assert "| 0/400 [" in output[0]
+    assert "| 100/400 [" in output[-1]
+    assert all(text.startswith("features:") and len(text) <= 100 for text in output)
+    assert capsys.readouterr() == ("a node has joined\n", "")
+
+
+def test_in_a_notebook_a_bar_stays_where_an_error_stopped_it(notebook):
+    def work():
+        with progress.bar(4, "outer") as bar:
+            bar.update(1)
+            with progress.bar(2, "inner") as inner:
+                inner.update(1)
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    outer, inner = (output[-1] for output in notebook)
+    assert outer.startswith("outer:  25%|")
+    assert inner == ""
+
+
+def test_in_a_notebook_quick_work_has_no_output_if_a_delay_is_given(notebook):
+    with progress.bar(2, "reading", delay=60) as bar:
+        bar.update(2)
+    assert notebook == []
+
+
+def test_a_notebook_that_kaggle_runs_by_itself_has_lines(notebook, monkeypatch):
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
+    assert isinstance(progress.bar(2, "reading"), progress.Heartbeat)
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    with progress.bar(2, "reading"):
+        assert len(notebook) == 1
+
+
 def test_features_are_read_view_by_view_under_a_bar(monkeypatch):
     stores = {(role, view): Path(role, view) for role in cache.ROLES for view in VIEWS}
     monkeypatch.setattr(cache, "stores", lambda *_: stores)

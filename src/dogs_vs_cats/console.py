@@ -1,7 +1,6 @@
 """What all scripts share: errors in one line, exit statuses, options."""
 
 import argparse
-import errno
 import io
 import ipaddress
 import os
@@ -14,11 +13,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dogs_vs_cats import progress, stopping
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.errors import UserError, explained, shown
 from dogs_vs_cats.legible import counted
 
 SHOWN = 10  # items of a long list that are named
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 CLUSTER = re.compile(r"local|auto|([\w.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}")
 
 
@@ -87,19 +85,10 @@ def _call(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         _stop(stopping.STOPPED, 130)
     except OSError as error:
-        if error.errno in DISK_FULL:
-            _stop(
-                f"Can't write {error.filename or 'a file'}: {error.strerror}. Free some space on "
-                "the disk, then run the same command again: finished work is kept.",
-                1,
-            )
-        if error.filename is None:
+        text = explained(error)
+        if text is None:
             raise
-        _stop(
-            f"Can't use {error.filename}: {error.strerror}. Check that it exists and that you may "
-            "read and write it.",
-            1,
-        )
+        _stop(text, 1)
 
 
 class Parser(argparse.ArgumentParser):
@@ -203,5 +192,5 @@ def report_left_out(stage: str, what: str, why: str, places: dict[str, int]) -> 
 
 def _stop(line: str, status: int) -> NoReturn:
     sys.stdout.flush()
-    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    print(shown(line), file=sys.stderr)
     sys.exit(status)

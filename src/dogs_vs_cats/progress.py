@@ -1,4 +1,7 @@
-"""Progress of a stage: lines on stdout, and bars on stderr where it is a terminal."""
+"""Progress of a stage: lines on stdout, and bars on stderr where it is a terminal.
+
+In a notebook a bar is an output of the cell.
+"""
 
 import os
 import sys
@@ -30,22 +33,26 @@ def bar(
 ) -> "tqdm | Heartbeat":
     """Return a bar over `total` units (0: unknown) with rate and time left: tqdm's, on stderr.
 
-    Where stderr is no terminal, as in a log or a notebook, it is a Heartbeat. done: units that an
+    In a notebook it is an output of its own that changes in place. Where nobody sees it change, as
+    in a log or in a notebook that Kaggle runs by itself, it is a Heartbeat. done: units that an
     earlier run finished; they don't count towards the rate. delay: seconds before the bar is shown,
     so that quick work has none. expected: units a second; the rate and time left begin with it and
     follow what is measured. A bar inside another one is removed when it ends.
     """
-    if not sys.stderr.isatty():
+    terminal = sys.stderr.isatty()
+    if not terminal and not (in_notebook() and _attended()):
         return Heartbeat(total, description, unit, done)
     from tqdm import tqdm
 
-    shown = tqdm(
+    from dogs_vs_cats.cell_bar import CellBar
+
+    shown = (tqdm if terminal else CellBar)(
         total=total,
         desc=description,
         unit=unit,
         unit_scale=unit == BYTES,
         initial=done,
-        dynamic_ncols=True,
+        dynamic_ncols=terminal,
         smoothing=0.1,
         leave=None,
         delay=delay,
@@ -56,6 +63,17 @@ def bar(
         shown._ema_dt(SEEDED)
         shown.refresh()
     return shown
+
+
+def in_notebook() -> bool:
+    """Return whether this process is a notebook's kernel."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+def _attended() -> bool:
+    """Return False for Kaggle's "Save & Run All", whose log shows lines alone while it runs."""
+    return os.environ.get("KAGGLE_KERNEL_RUN_TYPE") != "Batch"
 
 
 class Heartbeat:
@@ -117,6 +135,7 @@ class Silence:
     """
 
     last_line = 0.0  # when any was said
+    running = 0  # how many stages are covered
 
     def __init__(self, stage: str) -> None:
         self._stage, self._began = stage, time.monotonic()
@@ -125,8 +144,10 @@ class Silence:
 
     def __enter__(self) -> None:
         self._thread.start()
+        Silence.running += 1
 
     def __exit__(self, *_: object) -> None:
+        Silence.running -= 1
         self._ended.set()
         self._thread.join(1)  # tqdm keeps its lock where Ctrl-C cuts off the drawing of a bar
 

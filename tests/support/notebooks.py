@@ -47,10 +47,10 @@ def execute(
         nbformat.write(document, work / "notebook.ipynb")
         kernel = work / "kernels" / "tested" / "kernel.json"
         kernel.parent.mkdir(parents=True)
-        command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        command = [os.path.abspath(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         kernel.write_text(json.dumps({"argv": command, "display_name": "", "language": "python"}))
         (work / "env.json").write_text(json.dumps(_variables(work, env)))
-        runner = [sys.executable, __file__, folder, str(cwd), str(timeout)]
+        runner = [sys.executable, __file__, folder, os.path.abspath(cwd), str(timeout)]
         done = subprocess.run(
             [*(_offline() if offline else []), *runner, *(["all"] if allow_errors else [])],
             env={**os.environ, "JUPYTER_PATH": folder, "JUPYTER_PREFER_ENV_PATH": "0"},

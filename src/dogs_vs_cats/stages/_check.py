@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats import progress
+from dogs_vs_cats import cells, progress
 from dogs_vs_cats.legible import counted
 from dogs_vs_cats.stages import _chosen, _display
 from dogs_vs_cats.submission import check as checks
@@ -23,6 +23,7 @@ class CheckResult:
         return _display.card(f"check: {self.dataset}", facts)
 
 
+@cells.stage("check")
 def check(csv: _chosen.Path, *, dataset: str | None = None) -> CheckResult:
     """Check any submission, the file csv (`make check`). UserError says what is wrong with it."""
     workspace = current_workspace(dataset)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dogs_vs_cats import progress
+from dogs_vs_cats import cells, progress
 from dogs_vs_cats.stages import _display
 from dogs_vs_cats.workspace import current_workspace
 
@@ -35,6 +35,7 @@ class CompareResult:
         return _display.card(f"compare: {self.dataset}", facts, table, drawn)
 
 
+@cells.stage("compare")
 def compare(*, dataset: str | None = None) -> CompareResult:
     """Compare the trained recipes: log loss, cost, what may be noise (`make compare`).
 

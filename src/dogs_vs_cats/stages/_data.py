@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats import console, progress
+from dogs_vs_cats import cells, console, progress
 from dogs_vs_cats.data import dataset as datasets
 from dogs_vs_cats.data import sources
 from dogs_vs_cats.data.dataset import Dataset
@@ -40,6 +40,7 @@ class DataResult:
         return _display.card(f"data: {self.dataset}", facts)
 
 
+@cells.stage("data")
 def data(
     source: _chosen.Path = "kaggle",
     *,

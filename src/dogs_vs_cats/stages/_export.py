@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats import files, progress
+from dogs_vs_cats import cells, files, progress
 from dogs_vs_cats.config import recipe_files
 from dogs_vs_cats.export import onnx_export
 from dogs_vs_cats.export.results import ExportResult as Exported
@@ -30,6 +30,7 @@ class ExportResult:
         return _display.card(f"export: {self.dataset}, {self.recipe}", facts)
 
 
+@cells.stage("export")
 def export(
     recipe: _chosen.Path = "fast",
     *,

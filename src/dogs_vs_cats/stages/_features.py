@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dogs_vs_cats import files, progress
+from dogs_vs_cats import cells, files, progress
 from dogs_vs_cats.config import recipes
 from dogs_vs_cats.config.recipes import Recipe
 from dogs_vs_cats.features import cache
@@ -44,6 +44,7 @@ class Run:
     insecure: bool = False
 
 
+@cells.stage("features")
 def features(
     recipe: _chosen.Path = "fast",
     *,

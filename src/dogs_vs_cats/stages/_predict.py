@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dogs_vs_cats import console, progress, stopping
+from dogs_vs_cats import cells, console, progress, stopping
 from dogs_vs_cats.data import photo_files
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.inference import output
@@ -43,6 +43,7 @@ def _text(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "" if value is None else str(value)
 
 
+@cells.stage("predict")
 def predict(
     photos: _chosen.Path,
     recipe: _chosen.Path = "fast",

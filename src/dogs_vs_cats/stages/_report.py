@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats import files, progress
+from dogs_vs_cats import cells, files, progress
 from dogs_vs_cats.report import page as pages
 from dogs_vs_cats.report.index import stage
 from dogs_vs_cats.stages import _chosen, _display, _train
@@ -26,6 +26,7 @@ class ReportResult:
         return _display.card(title, facts, _display.page(self.page))
 
 
+@cells.stage("report")
 def report(
     recipe: _chosen.Path = "fast",
     *,

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from dogs_vs_cats import progress
+from dogs_vs_cats import cells, progress
 from dogs_vs_cats.kaggle import competitions, ledger, score_intervals, submissions, uploads
 from dogs_vs_cats.kaggle.ledger import LedgerLine
 from dogs_vs_cats.stages import _display
@@ -24,6 +24,7 @@ class ScoresResult:
         )
 
 
+@cells.stage("scores")
 def scores(*, competition: str | None = None) -> ScoresResult:
     """Update submissions/ledger.csv from Kaggle; the best first (`make scores`).
 

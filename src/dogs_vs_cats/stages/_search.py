@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats import progress
+from dogs_vs_cats import cells, progress
 from dogs_vs_cats.legible import counted
 from dogs_vs_cats.stages import _chosen, _display
 
@@ -26,6 +26,7 @@ class SearchResult:
         return _display.card(title, facts, _display.lines(self.text.splitlines()))
 
 
+@cells.stage("search")
 def search(
     recipe: _chosen.Path = "fast",
     *,

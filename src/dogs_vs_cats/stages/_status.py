@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dogs_vs_cats import cells
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.stages import _chosen, _display
 from dogs_vs_cats.status import overview
@@ -19,6 +20,7 @@ class StatusResult:
         return _display.lines(self.lines)
 
 
+@cells.stage("status")
 def status(
     recipe: _chosen.Path | None = None,
     *,

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats import files, progress
+from dogs_vs_cats import cells, files, progress
 from dogs_vs_cats.config.recipes import members
 from dogs_vs_cats.data import dataset as datasets
 from dogs_vs_cats.features import timings
@@ -58,6 +58,7 @@ class SubmitResult:
         return _display.card(f"submit: {self.dataset}, {self.recipe}", facts)
 
 
+@cells.stage("submit")
 def submit(
     recipe: _chosen.Path = "fast",
     *,

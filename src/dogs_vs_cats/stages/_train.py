@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats import progress
+from dogs_vs_cats import cells, progress
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.legible import counted, duration
 from dogs_vs_cats.modeling import blend, heads_state, learning_curves, training
@@ -44,6 +44,7 @@ def metrics_facts(metrics: Metrics) -> dict[str, str]:
     }
 
 
+@cells.stage("train")
 def train(
     recipe: _chosen.Path = "fast",
     *,

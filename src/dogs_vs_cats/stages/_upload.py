@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dogs_vs_cats import files, progress
+from dogs_vs_cats import cells, files, progress
 from dogs_vs_cats.data import dataset as datasets
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.kaggle import credentials, ledger, score_intervals, uploads
@@ -30,6 +30,7 @@ class UploadResult:
         return _display.card(f"upload: {self.line.competition}", facts)
 
 
+@cells.stage("upload")
 def upload(
     csv: _chosen.Path,
     *,
