@@ -13,7 +13,7 @@ import pytest
 
 from dogs_vs_cats import environment
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.hosted import packages
+from dogs_vs_cats.hosted import packages, pip
 from support.commands import PROJECT
 from support.wheels import install, make_wheel
 
@@ -63,7 +63,7 @@ class Image:
         packages.ensure(self.lib, self.wheels)
 
     def without_pip(self) -> None:
-        self._monkeypatch.setattr(packages, "_pip", None)
+        self._monkeypatch.setattr(pip, "_pip", None)
 
     def leave(self) -> None:
         self.new_session()
@@ -129,12 +129,13 @@ def test_two_sessions_get_the_versions_of_the_pins(image):
     assert versions() == {"pawprint": "2.1", "tailwag": "1.5", "whisker": "3.2"}
 
 
-def test_a_pin_gives_way_where_it_needs_a_newer_numpy_than_the_images(image):
+def test_one_pin_gives_way_where_it_needs_a_newer_numpy_than_the_images(image):
     make_wheel(image.wheels, "tailwag", "2.0", ["numpy>=99"])
     make_wheel(image.wheels, "numpy", "99.0")
-    image.pins("tailwag==2.0")
+    make_wheel(image.wheels, "pawprint", "3.0")
+    image.pins("tailwag==2.0", "pawprint==2.1")
     image.ensure()
-    assert versions()["tailwag"] == "1.5"
+    assert versions() == {"pawprint": "2.1", "tailwag": "1.5", "whisker": "3.2"}
     assert not (image.lib / "numpy").exists()
 
 
@@ -201,6 +202,30 @@ def test_a_wheel_that_is_not_there_is_named_in_one_line(image):
     assert "whisker" in text
     assert f"{image.wheels} has not all wheels" in text
     assert not image.lib.exists()
+
+
+def test_without_a_network_pip_soon_gives_up_and_one_line_says_what_to_do(image, monkeypatch):
+    image.pins("pawprint==2.1", "tailwag==1.5")
+    for name, value in {
+        "CONFIG_FILE": os.devnull,
+        "INDEX_URL": "http://127.0.0.1:9",
+        "NO_INDEX": "0",
+        "FIND_LINKS": "",
+        "RETRIES": "0",
+    }.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    calls, honest = [], pip._pip
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return honest(*arguments)
+
+    monkeypatch.setattr(pip, "_pip", counted)
+    with pytest.raises(
+        UserError, match=r"\(ERROR: No matching.*Turn the internet on in the notebook's sett"
+    ):
+        packages.ensure(image.lib)
+    assert len(calls) == 2
 
 
 def test_the_module_takes_the_standard_library_alone():

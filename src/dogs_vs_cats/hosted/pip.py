@@ -1,0 +1,115 @@
+"""pip: what it would install for an interpreter, and installing that into a folder beside it."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from dogs_vs_cats import environment
+from dogs_vs_cats.errors import UserError
+
+# Never installed beside an image's own: its TensorFlow, JAX and PyTorch were built for these.
+KEPT = ("grpcio", "jax", "jaxlib", "keras", "ml-dtypes", "numpy", "protobuf", "tensorflow", "torch")
+QUIET = ("--quiet", "--disable-pip-version-check", "--no-input", "--root-user-action=ignore")
+
+
+def resolve(folder: Path, requirements: list[str], wheels: Path | None) -> list[str]:
+    """Return what pip would install, as name==version; all that is there and new enough stays.
+
+    The versions are those of requirements.txt, so that sessions agree, unless that is not beside
+    pyproject.toml. Where what is there needs other versions, one pin gives way, or else all.
+    `folder`, where an earlier session installed, isn't seen. UserError if pip fails.
+    """
+    pins = _pins()
+    done, chosen = _dry_run(folder, requirements, wheels, pins)
+    if not done.returncode:
+        return chosen
+    if pins:  # they conflict with what is there, or there is no network
+        done, chosen = _dry_run(folder, requirements, wheels, {})
+    if done.returncode:
+        raise _failure(done, requirements, wheels)
+    for name in map(environment.package_of, requirements):
+        others = {other: line for other, line in pins.items() if other != name}
+        done, closer = _dry_run(folder, requirements, wheels, others)
+        if not done.returncode:
+            return closer
+    return chosen
+
+
+def install(folder: Path, draft: Path, chosen: list[str], wheels: Path | None) -> None:
+    """Install packages, as name==version, into `draft`, which will be `folder`."""
+    done = _pip(folder, "--no-deps", "--target", str(draft), *_source(wheels), *chosen)
+    if done.returncode:
+        raise _failure(done, chosen, wheels)
+
+
+def _dry_run(
+    folder: Path, requirements: list[str], wheels: Path | None, pins: dict[str, str]
+) -> tuple[subprocess.CompletedProcess, list[str]]:
+    """Ask pip what it would install; return how it ended, and that as name==version."""
+    with tempfile.TemporaryDirectory() as temporary:
+        limits, report = Path(temporary, "constraints.txt"), Path(temporary, "report.json")
+        lines = [*_kept(), *pins.values()]
+        limits.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        options = ["--dry-run", "--report", str(report), "--constraint", str(limits)]
+        done = _pip(folder, *options, *_source(wheels), *requirements)
+        if done.returncode:
+            return done, []
+        content = json.loads(report.read_text(encoding="utf-8"))
+    found = [item["metadata"] for item in content["install"]]
+    return done, [f"{item['name']}=={item['version']}" for item in found]
+
+
+def _source(wheels: Path | None) -> list[str]:
+    return ["--no-index", "--find-links", str(wheels)] if wheels else []
+
+
+def _kept() -> list[str]:
+    """Return constraints that keep what must not be replaced."""
+    there = {name: _version(name) for name in KEPT}
+    return [f"{name}=={version}" for name, version in there.items() if version]
+
+
+def _pins() -> dict[str, str]:
+    """Return package -> its line in requirements.txt, for those that are missing or too old."""
+    path = environment.PROJECT / "requirements.txt"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    pins = {environment.package_of(line): line for line in lines if line[:1].isalnum()}
+    return {name: line for name, line in pins.items() if not _good(name)}
+
+
+def _good(name: str) -> bool:
+    """Return whether a package is there, and not older than pyproject.toml asks."""
+    version = _version(name)
+    return version is not None and not environment.too_old(name, version)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _pip(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run pip install with wheels alone, in an environment that doesn't see `folder`."""
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    seen = os.pathsep.join(path for path in paths if path and Path(path).resolve() != folder)
+    # Some images install for the user by default, which pip can't do together with --target.
+    variables = {**os.environ, "PYTHONPATH": seen, "PIP_USER": "0"}
+    command = [sys.executable, "-m", "pip", "install", *QUIET, "--only-binary=:all:", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+
+
+def _failure(
+    done: subprocess.CompletedProcess, requirements: list[str], wheels: Path | None
+) -> UserError:
+    lines = done.stderr.strip().splitlines() or ["no reason given"]
+    reason = [*lines[-1:], *(line for line in lines if line.startswith("ERROR: "))][-1]
+    hint = "Turn the internet on in the notebook's settings"
+    if wheels:
+        hint += f", or make the dataset again (`make kaggle-dataset`): {wheels} has not all wheels"
+    return UserError(f"pip could not install {', '.join(requirements)} ({reason}). {hint}.")
