@@ -347,8 +347,6 @@ def test_what_can_not_be_one_file_is_refused(work, refuse):
     line = refuse("export", "--recipe", "seed tuned")
     assert "seed with 224 px, tuned with 320 px" in line
     assert "KERAS_BACKEND is jax" in refuse("export", "--recipe", "tiny.toml", KERAS_BACKEND="jax")
-    shutil.rmtree("models/source/tiny")
-    assert "heads of tiny" in refuse("export", "--recipe", "tiny.toml")
 
 
 def test_a_package_that_is_missing_is_named_with_how_to_install_it(here, monkeypatch):

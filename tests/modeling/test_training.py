@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss
 
 from dogs_vs_cats.config import engines, recipe_files
 from dogs_vs_cats.data import photos
+from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features.join import join
 from dogs_vs_cats.modeling import calibration, heads, training
 from dogs_vs_cats.workspace import Workspace
@@ -114,8 +115,11 @@ def test_it_is_up_to_date_until_something_it_depends_on_changes(trained, run):
     assert "5 heads: up to date" in run("train", "--recipe", "tiny.toml")
 
 
-def test_training_without_features_is_refused(trained, refuse):
+def test_training_without_features_is_refused(trained):
     shutil.rmtree("cache")
     shutil.rmtree(FOLDER)
-    assert "make features" in refuse("train", "--recipe", "tiny.toml")
+    with pytest.raises(UserError, match="make features"):
+        training.build(
+            Workspace("source"), recipe_files.read("tiny.toml"), engines.choose("keras", "auto")
+        )
     assert not Path("models/source/tiny").exists()
