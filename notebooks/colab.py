@@ -69,6 +69,8 @@ stages.submit(recipe="light")
 
 # %% [markdown]
 # ## 3. What was trained, and where it is wrong
+#
+# The page has photos of the competition in it: leave this cell out of a notebook that you publish.
 
 # %%
 stages.report(recipe="light")

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats import progress
+from dogs_vs_cats import cells, progress
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.hosted import machine, packages
 
@@ -22,6 +22,7 @@ class Session:
     source: str
 
 
+@cells.stage("notebook")
 def start(content: Path) -> Session:
     """Prepare the session, and make a folder on Drive the current one; say what was found.
 

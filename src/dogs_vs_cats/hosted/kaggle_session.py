@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogs_vs_cats import environment, progress
+from dogs_vs_cats import cells, environment, progress
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.hosted import earlier_output, machine, packages
 from dogs_vs_cats.kaggle.competitions import REDUX
@@ -30,6 +30,7 @@ class Session:
     csv: Path
 
 
+@cells.stage("notebook")
 def start() -> Session:
     """Prepare the session, and make the working folder the current one; say what was found.
 
