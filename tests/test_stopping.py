@@ -170,3 +170,36 @@ with team._reference(slow):
         assert process.stderr.read() == ANSWER + STOP
         assert process.wait() == 130
         assert time.monotonic() - began < 30
+
+
+GOES_ON = """
+import signal, sys, time
+from dogs_vs_cats import stopping
+
+with stopping.imports_finished():
+    try:
+        import slow
+        time.sleep(10)
+    except KeyboardInterrupt:
+        print("stopped", hasattr(sys.modules.get("slow"), "finished"))
+print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+SLOW = """
+import os, signal, time
+os.kill(os.getpid(), signal.SIGINT)
+time.sleep(0.2)
+finished = True
+"""
+
+
+def test_where_the_process_goes_on_an_import_is_finished_first(here):
+    (here / "slow.py").write_text(SLOW)
+    done = subprocess.run(
+        [sys.executable, "-c", GOES_ON],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        timeout=60,
+    )
+    assert done.stdout == "stopped True\nTrue\n"

@@ -45,15 +45,17 @@ def stage(name: str) -> Callable[[Callable[Options, Result]], Callable[Options, 
 @contextmanager
 def _in_one_line() -> Iterator[None]:
     """Let errors of the block be one line in a notebook."""
-    try:
+    if not progress.in_notebook():
         yield
+        return
+    try:
+        with stopping.imports_finished():
+            yield
     except KeyboardInterrupt:
-        if not progress.in_notebook():
-            raise
         raise Stopped(_of_cells(stopping.STOPPED)) from None
     except OSError as error:
         text = explained(error)
-        if text is None or not progress.in_notebook():
+        if text is None:
             raise
         raise UserError(_of_cells(text)) from error
 

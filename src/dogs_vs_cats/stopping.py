@@ -77,6 +77,36 @@ def signals_raised() -> Iterator[None]:
             signal.signal(kind, signal.SIG_DFL if stop.has_come else handler)
 
 
+@contextmanager
+def imports_finished() -> Iterator[None]:
+    """Let Ctrl-C wait in the block until an import is finished. For a process that goes on.
+
+    Half-imported modules written in C, such as those of pandas, can't be imported again.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or before is not signal.default_int_handler
+    ):
+        yield
+        return
+    signal.signal(signal.SIGINT, _raise_after_import)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _raise_after_import(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, later where an import is under way; a handler of signals."""
+    while frame:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            threading.Timer(0.1, _thread.interrupt_main, [number]).start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
 class _Stop:
     """The signal that has come, and the answer to Ctrl-C."""
 
