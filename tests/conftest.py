@@ -212,10 +212,15 @@ LONGEST = (
     "modeling/test_fine_tuning",
     "modeling/test_keras_head",
     "config/test_backbones",
+    "features/test_keras_hub",
+    "data/test_bucket",
+    "data/test_near_duplicates",
     "features/test_keras_backend",
     "inference/test_try",
     "review/test_review_in_browser",
     "inference/test_predict",
+    "report/test_browser",
+    "report/test_index_browser",
 )
 
 

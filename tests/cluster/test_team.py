@@ -9,8 +9,12 @@ from dogs_vs_cats.cluster.team import Team, Work
 
 
 def started(monkeypatch, gpu: bool = False, threads: int | None = None, **settings: int) -> str:
-    """Return the nodes on which workers are started, in order: a has 4 processors, b 2 and GPUs."""
-    monkeypatch.setattr(session, "nodes", lambda: [Node("a", "a", 4, 0), Node("b", "b", 2, 2)])
+    """Return the nodes on which workers are started, in order.
+
+    a has 4 processors; b has 2, and 2 GPUs; c lends none, as a head may.
+    """
+    nodes = [Node("a", "a", 4, 0), Node("b", "b", 2, 2), Node("c", "c", 0, 0)]
+    monkeypatch.setattr(session, "nodes", lambda: nodes)
     team = Team(Work("test", object, None, None, str, "", gpu, threads, **settings), Proof({}, ""))
 
     def start(node: Node, workers: int) -> None:

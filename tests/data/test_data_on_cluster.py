@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from dogs_vs_cats.data import inspection, side_by_side
 from dogs_vs_cats.data.side_by_side import Plan, Worker
 from support.commands import PROJECT
 from support.pictures import kaggle_folder, write
+from support.ray_nodes import until
 
 OPTIONS = "--source", "source"
 COMMAND = sys.executable, str(PROJECT / "scripts" / "data.py"), *OPTIONS
@@ -41,6 +43,23 @@ def test_the_table_is_that_of_one_process_and_no_photo_is_decoded_again(
     Path("data/source/stamp.json").unlink()
     monkeypatch.setattr(inspection, "inspect", None)
     run("data", *OPTIONS)
+
+
+@pytest.mark.extra("ray")
+def test_a_driver_that_is_killed_leaves_no_worker_and_no_cluster_running(machine, here):
+    def running() -> set[int]:
+        # Two agents of Ray's, which compute nothing, outlive the driver by a minute.
+        agents = machine.processes(0, "ray::DashboardA") + machine.processes(0, "ray::RuntimeE")
+        return {*machine.processes(0)} - {*agents}
+
+    kaggle_folder(here / "source")
+    process = machine.run(0, *COMMAND, "--cluster", "local", TMPDIR=str(machine.folder))
+    until(lambda: machine.processes(0, "ray::Worker"), process)
+    process.kill()
+    end = time.monotonic() + 60
+    while running():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_worker_inspects_in_the_order_of_the_task_and_returns_what_the_disk_refuses(here):

@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -88,7 +87,7 @@ def test_a_worker_and_then_a_node_are_killed_and_the_bytes_are_those_of_one_proc
 def test_a_photo_that_has_changed_ends_the_run_with_the_line_of_one_process(
     two, alone, here, refuse
 ):
-    path = here / "source" / "test" / "100.jpg"
+    path = here / "source" / "train" / "cat.0.jpg"  # of the first shard
     write(path, 1)
     variables = {**two.variables, "RAY_ADDRESS": two.address}
     process = two.run(0, *COMMAND, "--cluster", "auto", **variables)
@@ -98,18 +97,12 @@ def test_a_photo_that_has_changed_ends_the_run_with_the_line_of_one_process(
 
 
 @needs_ray
-def test_on_one_machine_nothing_listens_beyond_it_and_what_was_done_outlives_the_driver(
+def test_on_one_machine_nothing_listens_beyond_it_and_what_was_done_outlives_ctrl_c(
     machine, alone, here, run
 ):
-    def start() -> subprocess.Popen:
-        return machine.run(0, *COMMAND, "--cluster", "local", TMPDIR=str(machine.folder))
-
-    def gone() -> bool:
-        # Two agents of Ray's, which compute nothing, outlive a driver that is killed by a minute.
-        agents = machine.processes(0, "ray::DashboardA") + machine.processes(0, "ray::RuntimeE")
-        return {*machine.processes(0)} == {*agents}
-
-    process = start()
+    """That no process outlives a driver that is killed: data/test_data_on_cluster.py."""
+    variables = {"TMPDIR": str(machine.folder)}
+    process = machine.run(0, *COMMAND, "--cluster", "local", **variables)
     until(lambda: chunks(here), process)
     listeners = machine.listeners(0)
     os.killpg(process.pid, signal.SIGINT)
@@ -119,16 +112,6 @@ def test_on_one_machine_nothing_listens_beyond_it_and_what_was_done_outlives_the
     assert len(listeners) > 4
     assert {address.removeprefix("[::ffff:").rstrip("]") for address in listeners} == {"127.0.0.1"}
     assert not machine.processes(0)
-
-    before = chunks(here)
-    process = start()
-    until(lambda: chunks(here) > before, process)
-    process.kill()
-    end = time.monotonic() + 60
-    while not gone():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
     before = chunks(here)
     assert f"features: {1000 - 64 * before:,} views in" in run("features", *OPTIONS)
     assert digests(here) == alone
@@ -139,7 +122,6 @@ def test_a_cluster_that_obeys_strangers_and_a_node_that_computes_other_bytes_are
     make_nodes, alone, here
 ):
     nodes = make_nodes(token=None)
-    nodes.start(cpus=0)
     nodes.start(ONEDNN_MAX_CPU_ISA="SSE41")
     command = [*COMMAND, "--cluster", nodes.address]
     refused = nodes.run(0, *command)
@@ -151,7 +133,7 @@ def test_a_cluster_that_obeys_strangers_and_a_node_that_computes_other_bytes_are
     if digests(here) == alone:
         pytest.skip("this processor computes the same with the instructions of an old one")
     assert err.count("\n") == 1
-    assert f"{nodes.ip(1)}: its processor computes other last digits" in err
+    assert f"{nodes.ip(0)}: its processor computes other last digits" in err
     assert chunks(here) == 0
 
 

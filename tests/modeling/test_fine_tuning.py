@@ -107,13 +107,11 @@ def test_retraining_begins_at_the_trained_head_and_imagenets_layers(here, vgg16)
 
 
 @pytest.mark.matrix
-def test_retraining_moves_the_layers_and_the_same_seed_gives_the_same_bytes(here, vgg16):
+def test_retraining_moves_the_layers_and_a_head_is_loaded_as_it_was_saved(here, vgg16):
     rows = made_up(40, block=8)
     before, head, after = trained(deep(here, epochs=2), rows, vgg16)
     assert np.abs(convolutions(head.model)["_conv1/kernel"] - vgg16["block5_conv1"][0]).max() > 1e-5
     assert not np.allclose(before, after, atol=1e-3)
-    _, _, again = trained(deep(here, epochs=2), rows, vgg16)
-    assert np.array_equal(after, again)
     head.save(here / "head.keras")
     assert (here / "head.keras").stat().st_size < 4 * head.model.count_params() + 200_000
     everything = np.arange(len(rows.labels))
@@ -169,8 +167,11 @@ def test_three_classes_are_retrained_too(here, vgg16):
 
 
 @pytest.mark.matrix
-def test_each_photo_is_predicted_by_layers_that_never_saw_it(here, vgg16):
-    """Fold 0's labels turned about: its own predictions must not move, the others' must."""
+def test_each_photo_is_predicted_by_layers_that_never_saw_it_and_again_the_same(here, vgg16):
+    """Fold 0's labels turned about: its own predictions must not move by a bit, the others' must.
+
+    So the same seed gives the same bytes too.
+    """
     found = deep(here)
     rows = made_up(40)
     fold_of = np.arange(40) % 5
@@ -189,18 +190,11 @@ def test_each_photo_is_predicted_by_layers_that_never_saw_it(here, vgg16):
 
 
 @pytest.mark.matrix
-def test_a_recipe_that_retrains_goes_the_whole_way_and_again_the_same(here, run, monkeypatch):
+def test_a_recipe_that_retrains_goes_the_whole_way(here, run, monkeypatch):
     monkeypatch.setattr(folds, "FOLDS", 2)
     (here / "deep.toml").write_text(DEEP)
     run("data", "--source", str(kaggle_folder(here / "source")))
-    csvs = []
-    for _ in range(2):
-        printed = run("features", "--recipe", "deep.toml")
-        assert "2,048 numbers each" in printed or csvs
-        run("train", "--recipe", "deep.toml")
-        run("submit", "--recipe", "deep.toml")
-        (path,) = Path("submissions").glob("source-deep-*.csv")
-        csvs.append(path.read_bytes())
-        for made in Path("models/source/deep").iterdir():
-            made.unlink()
-    assert csvs[0] == csvs[1]
+    assert "2,048 numbers each" in run("features", "--recipe", "deep.toml")
+    run("train", "--recipe", "deep.toml")
+    run("submit", "--recipe", "deep.toml")
+    assert len(list(Path("submissions").glob("source-deep-*.csv"))) == 1

@@ -32,7 +32,7 @@ def until(condition: Callable[[], object], process: subprocess.Popen, seconds: f
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
-        time.sleep(0.005)
+        time.sleep(0.05)
 
 
 class Nodes:
