@@ -1,6 +1,8 @@
 """Earlier output: the newest one is copied whole, and only where this session has none yet."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,17 @@ def test_an_output_that_was_changed_by_hand_is_refused(inputs, work):
     with pytest.raises(UserError, match=f"{mark} is not as this notebook writes it"):
         earlier_output.take_over(inputs, work, NOW)
     assert not work.exists()
+
+
+def test_in_a_copy_of_what_was_finished_nothing_is_computed_again(made, inputs, work, run):
+    source = inputs / "notebooks" / "somebody" / "first" / "dogs-vs-cats"
+    shutil.copytree(made, source, copy_function=shutil.copyfile)
+    (source / "session.json").write_text(json.dumps({"began": "2026-11-28 09:00:00"}))
+    earlier_output.take_over(inputs, work, NOW)
+    os.chdir(work)
+    run("data", "--source", "source")
+    for stage in "features", "train", "submit":
+        assert "up to date" in run(stage, "--recipe", "tiny.toml"), stage
 
 
 def test_a_folder_of_many_photos_is_not_listed_to_its_end(inputs):

@@ -5,6 +5,7 @@ Its network is off but for loopback, and its Python has other versions of keras,
 
 import contextlib
 import html
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -36,10 +37,11 @@ COUNTS = "print(len(decoded), 'decoded,', len(trained), 'trained')"
 
 @dataclass
 class Machine:
-    """A folder like /kaggle, and the interpreter of its image."""
+    """A folder like /kaggle, and the interpreter of its image. sealed: its input is read-only."""
 
     folder: Path
     image: Path
+    sealed: bool = False
 
     @property
     def inputs(self) -> Path:
@@ -54,7 +56,8 @@ class Machine:
         return self.folder / "working" / "submission.csv"
 
     def kernel(self) -> Kernel:
-        return Kernel(self.folder.with_name("kernel"), self.image, read_only=self.inputs)
+        folder = self.folder.with_name("kernel")
+        return Kernel(folder, self.image, read_only=self.inputs if self.sealed else None)
 
     def run(self, notebook: Path | list[str], kernel: Kernel | None = None, **options) -> list[str]:
         """Execute a notebook in a new session; return what each cell of code shows."""
@@ -69,11 +72,16 @@ class Machine:
         return [shown(cell) for cell in self.executed.cells if cell.cell_type == "code"]
 
     def attach_output(self, place: str) -> None:
-        """End the session: attach its output as input, copied as Kaggle does; all else is gone."""
+        """End the session: attach its output as input, copied; all but the input is gone.
+
+        Photos have other times of change in the next session.
+        """
         working = self.folder / "working"
         shutil.copytree(working, self.inputs / place, copy_function=shutil.copyfile)
         shutil.rmtree(working)
         shutil.rmtree(self.folder / "temp")
+        for path in self.inputs.rglob("*.jpg"):
+            os.utime(path)
 
 
 def machine(folder: Path, image: Path, photos: Path, dataset: Path, places: list[str]) -> Machine:
@@ -168,6 +176,7 @@ def stopped(tmp_path_factory, image, few_photos, our_dataset) -> Machine:
     places = [f"competitions/{REDUX}", "datasets/somebody/dogs-vs-cats-pipeline"]
     folder = tmp_path_factory.mktemp("stopped")
     made = machine(folder, image, few_photos / "unpacked", our_dataset, places)
+    made.sealed = True
     set_up, submit, report = code_cells(NOTEBOOK)
     kernel = made.kernel()
     kernel.killed_once(lambda: chunks(made.work) >= 2, lambda: made.run(NOTEBOOK, kernel))
