@@ -1,11 +1,13 @@
 """Artifacts: fresh while their inputs and files are what their stamp says."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from dogs_vs_cats import artifacts
 from dogs_vs_cats.artifacts import Artifact, last
 
 
@@ -48,6 +50,21 @@ def test_other_inputs_are_stale_but_the_last_result_can_be_read(artifact):
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"12345")])
 def test_a_file_that_is_gone_or_changed_is_stale(artifact, change):
     change(artifact.stamp.with_name("array.npy"))
+    assert artifact.fresh() is None
+
+
+def test_a_copy_of_a_small_file_is_fresh_and_one_that_was_edited_in_place_is_stale(artifact):
+    path = artifact.stamp.with_name("array.npy")
+    os.utime(path, ns=(1, 1))
+    assert artifact.fresh() == MADE
+    path.write_bytes(b"1235")
+    assert artifact.fresh() is None
+
+
+def test_a_large_file_is_not_read_to_see_whether_it_is_a_copy(artifact, monkeypatch):
+    monkeypatch.setattr(artifacts, "SMALL", 3)
+    path = artifact.stamp.with_name("array.npy")
+    os.utime(path, ns=(1, 1))
     assert artifact.fresh() is None
 
 

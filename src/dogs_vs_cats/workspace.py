@@ -27,8 +27,9 @@ class Workspace:
 
     @property
     def photos(self) -> Path:
-        """Where archives are unpacked and drawings are drawn."""
-        return self.data / "photos"
+        """Where archives are unpacked and drawings are drawn: below $UNPACKED, or in data/."""
+        unpacked = os.environ.get("UNPACKED")
+        return Path(unpacked, self.dataset) if unpacked else self.data / "photos"
 
     @property
     def downloads(self) -> Path:

@@ -1,6 +1,7 @@
 """The journal: what each photo file is, kept so that no photo is decoded twice for it."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -17,7 +18,9 @@ import numpy as np
 
 from dogs_vs_cats import code_keys, files, progress
 from dogs_vs_cats.data import digests, inspection, pixels, remote
+from dogs_vs_cats.data.digests import Lookup
 from dogs_vs_cats.data.inspection import Inspection
+from dogs_vs_cats.data.remote import RemoteFile
 
 PART = 10_000  # lines read at once
 
@@ -65,11 +68,58 @@ class Inspected:
             self.problems[row] = problem
         return True
 
+    def inspection(self, row: int) -> Inspection:
+        """Return a row as `inspection.inspect` did."""
+        problem = self.problems.get(row, "")
+        pair = self.hashes[row].astype(">u8").tobytes().hex("|", 32).split("|")
+        return Inspection(
+            int(self.width[row]),
+            int(self.height[row]),
+            self.sha256[row].tobytes().hex(),
+            None if problem else (pair[0], pair[1]),
+            problem,
+        )
+
+
+class Elsewhere:
+    """What a journal says of files that aren't there any more: perhaps they are, by another name.
+
+    As where the photos were unpacked again, or a copy has other times of change.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Lookup, Inspected]] = []
+
+    def add(self, entries: list[dict[str, Any]]) -> None:
+        """Take lines of the journal."""
+        part = Inspected.none(len(entries))
+        usable = np.array([part.put(row, entry) for row, entry in enumerate(entries)], bool)
+        if usable.any():
+            self._parts.append((Lookup(part.sha256, usable), part))
+
+    def find(self, photo: Path) -> Inspection | None:
+        """Return what is known of a file with the same bytes, None if nothing is."""
+        if not self._parts or not photo.is_file():
+            return None
+        digest = digests.from_hex([files.digest(photo)])
+        for lookup, part in self._parts:
+            if (row := int(lookup.rows(digest)[0])) >= 0:
+                return part.inspection(row)
+        return None
+
 
 def in_threads(
-    paths: Sequence[str], rows: list[int], key_of: Callable[[str], str]
+    paths: Sequence[str],
+    rows: list[int],
+    key_of: Callable[[str], str],
+    elsewhere: Elsewhere | None = None,
 ) -> Iterator[tuple[int, str, Inspection]]:
     """Yield row, key and inspection of each of these rows' paths."""
+
+    def inspect(photo: Path | RemoteFile) -> Inspection:
+        known = elsewhere.find(photo) if elsewhere and isinstance(photo, Path) else None
+        return known or inspection.inspect(photo)
+
     # Threads do: Pillow releases the interpreter while it decodes. The queue is short, so memory
     # does not grow with the number of photos.
     workers = remote.threads(any(map(remote.is_url, paths)), os.cpu_count() or 1)
@@ -78,7 +128,7 @@ def in_threads(
     try:
         for row in rows:
             key = key_of(paths[row])  # before it is read: a change meanwhile is another key
-            queue.append((row, key, pool.submit(inspection.inspect, remote.photo(paths[row]))))
+            queue.append((row, key, pool.submit(inspect, remote.photo(paths[row]))))
             if len(queue) > 4 * workers:
                 first, key, future = queue.popleft()
                 yield first, key, future.result()
@@ -102,7 +152,8 @@ def inspect_all(
     """Return `inspection.inspect` of each path, in order; decodes in parallel, shows progress.
 
     Results are added to `journal` one by one. A later run only inspects the files that are not in
-    it as they are now: with this path, size, time of change, and code that reads them.
+    it as they are now: with this path, size, time of change, and code that reads them. It decodes
+    those whose bytes are not in it either (on a cluster, all of them).
 
     versions: path -> version of those that are URLs. in_parallel: inspects; yields in any order.
     """
@@ -112,7 +163,10 @@ def inspect_all(
     def key_of(path: str) -> str:
         return f"{path}|{versions[path]}" if path in versions else _key(path)
 
-    todo = np.flatnonzero(~_read(journal, code, map(key_of, paths), found)).tolist()
+    known, elsewhere = _read(journal, code, map(key_of, paths), found)
+    todo = np.flatnonzero(~known).tolist()
+    if in_parallel is in_threads:
+        in_parallel = functools.partial(in_threads, elsewhere=elsewhere)
     journal.parent.mkdir(parents=True, exist_ok=True)
     with (
         journal.open("a", encoding="utf-8") as log,
@@ -136,19 +190,26 @@ def _key(path: str) -> str:
     return f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
 
 
-def _read(journal: Path, code: str, keys: Iterable[str], found: Inspected) -> np.ndarray:
-    """Fill in what the lines that today's code wrote say; return (n,) bool, the rows known."""
-    known = np.zeros(len(found.width), bool)
-    lookup = digests.Lookup(_digests(keys))
+def _read(
+    journal: Path, code: str, keys: Iterable[str], found: Inspected
+) -> tuple[np.ndarray, Elsewhere]:
+    """Fill in what the lines that today's code wrote say.
+
+    Return (n,) bool, the rows known; and what they say of other files.
+    """
+    known, elsewhere = np.zeros(len(found.width), bool), Elsewhere()
+    lookup = Lookup(_digests(keys))
     lines = files.read_json_lines(journal)
     while part := list(islice(lines, PART)):
         ours = [x for x in part if x.get("code") == code and isinstance(x.get("key"), str)]
         rows = lookup.rows(_digests(entry["key"] for entry in ours)).tolist()
-        for row, entry in zip(rows, ours, strict=True):
-            # HEIC can be read once its package is installed.
-            if row >= 0 and entry.get("problem") != pixels.HEIC:
+        # HEIC can be read once its package is installed.
+        usable = [x for x in zip(rows, ours, strict=True) if x[1].get("problem") != pixels.HEIC]
+        for row, entry in usable:
+            if row >= 0:
                 known[row] |= found.put(row, entry)
-    return known
+        elsewhere.add([entry for row, entry in usable if row < 0])
+    return known, elsewhere
 
 
 def _digests(keys: Iterable[str]) -> np.ndarray:

@@ -1,0 +1,27 @@
+"""The machine that a hosted notebook runs on, in a line or two. Standard library alone."""
+
+import socket
+
+from dogs_vs_cats import environment, progress
+
+OUTSIDE = ("www.kaggle.com", 443)
+PATIENCE = 3.0  # seconds for an answer; where the internet is off, names aren't found at once
+
+
+def say(accelerator: str) -> None:
+    """Say what will compute, and whether there is the internet. accelerator: how to get a GPU."""
+    what = environment.processor()
+    if environment.gpu():
+        progress.say(f"notebook: computes on the GPU ({what})")
+    else:
+        progress.say(f"notebook: computes on the processor ({what}); for a GPU: {accelerator}")
+    progress.say(f"notebook: the internet is {'on' if online() else 'off'}")
+
+
+def online() -> bool:
+    """Return whether the internet can be reached."""
+    try:
+        socket.create_connection(OUTSIDE, PATIENCE).close()
+    except OSError:
+        return False
+    return True
