@@ -146,6 +146,21 @@ def test_nested_zips_and_folders_give_the_same_table(here, run, tmp_path):
     assert table("folder").drop(columns="path").equals(table("zip").drop(columns="path"))
 
 
+def test_archives_are_unpacked_where_unpacked_says_and_cleaning_leaves_them(
+    here, run, tmp_path, monkeypatch
+):
+    shutil.make_archive("source", "zip", kaggle_folder(tmp_path / "photos"))
+    elsewhere = tmp_path / "disk" / "photos"
+    monkeypatch.setenv("UNPACKED", str(elsewhere))
+    run("data", "--source", "source.zip")
+    unpacked = sorted((elsewhere / "source").rglob("*.jpg"))
+    assert [str(path) for path in unpacked] == sorted(table("source")["path"])
+    assert not list(Path("data").rglob("*.jpg"))
+    assert "up to date" in run("data", "--source", "source.zip")
+    run("clean", "--yes")
+    assert sorted((elsewhere / "source").rglob("*.jpg")) == unpacked
+
+
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar.gz"])
 def test_an_archive_for_each_class_is_taken_like_a_folder_for_each(here, run, kind):
     folder = class_folder(here / "plain")

@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.commands import run_all
+from support.commands import PROJECT, run_all
 from support.hosted_image import image as hosted_image
 from support.pictures import few_of_kaggle
 from support.prepared import identity, prepared
@@ -48,3 +49,17 @@ def our_dataset(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dataset")
     run_all(folder, ("kaggle_dataset", "--recipe", "light"))
     return folder / "exports" / "kaggle-dataset"
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory) -> Path:
+    """This code as a repository with the tag that the notebook takes."""
+    folder = tmp_path_factory.mktemp("repository") / "dogs-vs-cats"
+    for name in "src", "recipes":
+        shutil.copytree(PROJECT / name, folder / name)
+    for name in "pyproject.toml", "requirements.txt", "LICENSE":
+        shutil.copy(PROJECT / name, folder)
+    who = ["-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false"]
+    for words in ["init", "-q"], ["add", "."], [*who, "commit", "-qm", "all"], ["tag", "v0.1.0"]:
+        subprocess.run(["git", "-C", str(folder), *words], check=True)
+    return folder

@@ -6,7 +6,6 @@ Its network is off but for loopback: a small Kaggle is there, or a web server li
 import contextlib
 import json
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,20 +32,6 @@ class Machine:
     @property
     def work(self) -> Path:
         return self.content / "drive" / "MyDrive" / "dogs-vs-cats"
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory) -> Path:
-    """This code as a repository with the tag that the notebook takes."""
-    folder = tmp_path_factory.mktemp("repository") / "dogs-vs-cats"
-    for name in "src", "recipes":
-        shutil.copytree(PROJECT / name, folder / name)
-    for name in "pyproject.toml", "requirements.txt", "LICENSE":
-        shutil.copy(PROJECT / name, folder)
-    who = ["-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false"]
-    for words in ["init", "-q"], ["add", "."], [*who, "commit", "-qm", "all"], ["tag", "v0.1.0"]:
-        subprocess.run(["git", "-C", str(folder), *words], check=True)
-    return folder
 
 
 def run(folder: Path, image: Path, repository: Path, wheels: Path, server: list[str]) -> Machine:

@@ -11,7 +11,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from dogs_vs_cats.kaggle.competitions import REDUX
@@ -59,14 +58,20 @@ class Machine:
         folder = self.folder.with_name("kernel")
         return Kernel(folder, self.image, read_only=self.inputs if self.sealed else None)
 
-    def run(self, notebook: Path | list[str], kernel: Kernel | None = None, **options) -> list[str]:
+    def run(
+        self,
+        notebook: Path | list[str],
+        kernel: Kernel | None = None,
+        variables: dict[str, str] | None = None,
+        **options,
+    ) -> list[str]:
         """Execute a notebook in a new session; return what each cell of code shows."""
         (self.folder / "working").mkdir(exist_ok=True)
         self.executed = execute(
             notebook,
             python=(kernel or self.kernel()).path,
             cwd=self.folder / "working",
-            env={"KAGGLE_INPUT": str(self.inputs)},
+            env={"KAGGLE_INPUT": str(self.inputs), **(variables or {})},
             **options,
         )
         return [shown(cell) for cell in self.executed.cells if cell.cell_type == "code"]
@@ -230,8 +235,28 @@ def test_what_is_not_attached_is_said_in_one_line(places, line, tmp_path, image)
         if place.endswith("code"):
             shutil.copytree(PROJECT / "src", made.inputs / place / "src")
             shutil.copyfile(PROJECT / "pyproject.toml", made.inputs / place / "pyproject.toml")
-    first = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code_cells(NOTEBOOK)[0])])
-    nbformat.write(first, tmp_path / "first.ipynb")
-    (printed,) = made.run(tmp_path / "first.ipynb", allow_errors=True)
+    (printed,) = made.run(code_cells(NOTEBOOK)[:1], allow_errors=True)
     assert printed.startswith(line)
     assert printed.count("\n") == 1
+
+
+def cloning(repository: Path) -> list[str]:
+    """Return the first cell, with the repository that a user writes into it."""
+    return [code_cells(NOTEBOOK)[0].replace('REPOSITORY = ""', f"REPOSITORY = {str(repository)!r}")]
+
+
+def test_without_a_dataset_the_code_is_cloned(tmp_path, image, repository, our_dataset):
+    made = Machine(tmp_path / "kaggle", image)
+    (made.inputs / REDUX / "train").mkdir(parents=True)
+    wheels = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(our_dataset / "wheels")}
+    for _ in range(2):  # in a session that was restarted, the clone is there
+        (printed,) = made.run(cloning(repository), variables=wheels)
+        assert f"notebook: the code in {made.folder / 'temp' / 'dogs-vs-cats'}, " in printed
+        assert "packages: cleanlab" in printed
+
+
+def test_a_clone_that_fails_is_one_line(tmp_path, image, repository):
+    made = Machine(tmp_path / "kaggle", image)
+    made.inputs.mkdir(parents=True)
+    (printed,) = made.run(cloning(repository.with_name("other")), allow_errors=True)
+    assert re.fullmatch(r"error: git clone of \S+other at v0.1.0 failed: fatal: .*\n", printed)
