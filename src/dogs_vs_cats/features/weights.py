@@ -160,9 +160,9 @@ def _fetch(
                 reasons.append(str(error))
     if (environment.PROJECT / "wheels").is_dir():  # our code is a dataset of a Kaggle notebook
         raise UserError(
-            f"The weights of {name} are not in the dataset {environment.PROJECT} and can't be "
-            f"fetched: {'; '.join(reasons)}. Turn the internet on in the notebook's settings, or "
-            'make the dataset again with this recipe too (`make kaggle-dataset RECIPE="..."`).'
+            f"The weights of {name} are not in the dataset {environment.PROJECT}, and can't be "
+            "fetched. Turn the internet on in the notebook's settings, or make the dataset again "
+            'with this recipe too (`make kaggle-dataset RECIPE="..."`).'
         )
     published = [source.url for source in backbone.sources if isinstance(source, Download)]
     if backbone.tensors:
