@@ -58,8 +58,9 @@ session = colab_session.start(content)
 # %% [markdown]
 # ## 2. Photos, features, heads, submission
 #
-# `light` is quick. `champion` is the best single recipe, and wants a GPU. Each is measured out of
-# fold, so you know about which score to expect.
+# `light` takes minutes. `champion`, the best single recipe, takes about ten times as long: change
+# the name in this cell and in the next. Each is measured out of fold, so you know about which
+# score to expect.
 
 # %%
 from dogs_vs_cats import stages

@@ -71,9 +71,10 @@ session = kaggle_session.start()
 # %% [markdown]
 # ## 2. Photos, features, heads, submission
 #
-# `light` is quick. `champion` is the best single recipe, and wants a GPU. Each is measured out of
-# fold, so you know about which score to expect before you submit. Afterwards: *Save Version*, and
-# *Submit to Competition* in the version's output.
+# `light` takes minutes. `champion`, the best single recipe, takes about ten times as long: change
+# the name in this cell and in the next. Each is measured out of fold, so you know about which
+# score to expect before you submit. Afterwards: *Save Version*, *Save & Run All*, and *Submit* in
+# the version's *Output*.
 
 # %%
 from dogs_vs_cats import stages

@@ -5,6 +5,7 @@ import time
 import warnings
 
 import pytest
+from tqdm import notebook
 
 from dogs_vs_cats import cells, console, progress, stopping
 from dogs_vs_cats.errors import UserError
@@ -69,9 +70,10 @@ def test_the_outermost_stage_says_that_it_is_still_at_work(monkeypatch, capsys):
     assert progress.Silence.running == 0
 
 
-def test_warnings_of_pillow_are_left_out_in_stages_alone():
+def test_warnings_of_pillow_and_of_missing_widgets_are_left_out_in_stages_alone():
     def warn():
         warnings.warn_explicit("odd", UserWarning, "a.py", 1, module="PIL.Image")
+        warnings.warn_explicit(notebook.WARN_NOIPYW, UserWarning, "a.py", 1, module="tqdm.auto")
         warnings.warn_explicit("ours", UserWarning, "a.py", 1, module="ours")
 
     with warnings.catch_warnings(record=True) as caught:
@@ -79,4 +81,4 @@ def test_warnings_of_pillow_are_left_out_in_stages_alone():
         cells.stage("work")(warn)()
         assert [str(x.message) for x in caught] == ["ours"]
         warn()
-        assert len(caught) == 3
+        assert len(caught) == 4

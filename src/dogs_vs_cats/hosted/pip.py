@@ -13,7 +13,14 @@ from dogs_vs_cats.errors import UserError
 
 # Never installed beside an image's own: its TensorFlow, JAX and PyTorch were built for these.
 KEPT = ("grpcio", "jax", "jaxlib", "keras", "ml-dtypes", "numpy", "protobuf", "tensorflow", "torch")
-QUIET = ("--quiet", "--disable-pip-version-check", "--no-input", "--root-user-action=ignore")
+# No colours: notebooks ask for them (FORCE_COLOR), and the last line would be an escape code.
+QUIET = (
+    "--quiet",
+    "--no-color",
+    "--no-input",
+    "--disable-pip-version-check",
+    "--root-user-action=ignore",
+)
 
 
 def resolve(folder: Path, requirements: list[str], wheels: Path | None) -> list[str]:

@@ -5,6 +5,10 @@
     stages.data(source="photos", competition="dogs-vs-cats-redux-kernels-edition")
     stages.submit(recipe="light")
 
+They are data, features, train, submit, report, compare, status, predict, search, export, check,
+upload and scores. help(stages.submit) explains one, help(stages.features) the options that most
+have in common.
+
 A function has the name of its make target, and its options those of the variables, in lower case;
 `make` calls the same functions. They work in the current folder (data/, cache/, models/,
 submissions/, reports/), say what they do, make only what is missing or stale, first of all the

@@ -31,7 +31,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def lines(texts: Iterable[str]) -> str:
     """Return lines of text in columns, as a terminal shows them."""
-    return f"<pre>{escape(chr(10).join(texts))}</pre>"
+    return f"<pre style='font-family:monospace'>{escape(chr(10).join(texts))}</pre>"
 
 
 def picture(path: Path, alt: str) -> str:

@@ -86,7 +86,7 @@ def submit(
     if copy:
         with files.whole(Path(os.path.realpath(copy))) as beside:
             shutil.copyfile(result.file, beside)
-        progress.say(f"submit: {copy}: the same")
+        progress.say(f"submit: copied to {copy}")
     known = estimates.artifact(chosen.workspace, chosen.recipe, result).fresh()
     known = known or estimates.build(chosen.workspace, chosen.recipe, result, evaluation.metrics)
     slug = datasets.read(chosen.workspace).competition

@@ -40,7 +40,7 @@ def metrics_facts(metrics: Metrics) -> dict[str, str]:
     return {
         "accuracy": f"{metrics.accuracy:.2%} ± {metrics.accuracy_se:.2%}",
         "log loss": f"{metrics.log_loss:.4f} ± {metrics.log_loss_se:.4f}",
-        "out of fold on": counted(metrics.n, "photo"),
+        "measured on": f"{counted(metrics.n, 'photo')}, out of fold",
     }
 
 
