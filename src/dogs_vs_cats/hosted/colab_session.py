@@ -35,7 +35,7 @@ def start(content: Path) -> Session:
             f"Drive is not mounted: {drive} isn't there. Run this cell again and let Colab "
             "connect to your Drive."
         )
-    machine.say("Runtime, Change runtime type")
+    machine.say("Runtime, Change runtime type", machine.online())
     packages.ensure(content / "packages")
     secrets = _secrets()
     os.environ.update(secrets)

@@ -109,7 +109,10 @@ def _failure(
 ) -> UserError:
     lines = done.stderr.strip().splitlines() or ["no reason given"]
     reason = [*lines[-1:], *(line for line in lines if line.startswith("ERROR: "))][-1]
-    hint = "Turn the internet on in the notebook's settings"
+    hint = "Check that the internet is on"
     if wheels:
-        hint += f", or make the dataset again (`make kaggle-dataset`): {wheels} has not all wheels"
+        hint = (
+            f"{wheels} lacks some. Turn the internet on in the notebook's settings, or make the "
+            "dataset again (`make kaggle-dataset`)"
+        )
     return UserError(f"pip could not install {', '.join(requirements)} ({reason}). {hint}.")
