@@ -75,6 +75,7 @@ def test_code_recipes_weights_and_wheels_go_in_and_nothing_else(project, run):
     assert contents() == {
         "LICENSE",
         "pyproject.toml",
+        "requirements.txt",
         METADATA,
         "src/dogs_vs_cats/__init__.py",
         "src/dogs_vs_cats/data/pixels.py",

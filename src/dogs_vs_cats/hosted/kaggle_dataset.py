@@ -99,7 +99,7 @@ def build(recipe: Recipe | Blend) -> KaggleDataset:
 def _ours() -> Iterator[tuple[Path, Path]]:
     """Yield what goes in of the project's own files: the path in the dataset, and the file."""
     project = environment.PROJECT
-    for name in "pyproject.toml", "LICENSE":
+    for name in "pyproject.toml", "requirements.txt", "LICENSE":
         yield Path(name), project / name
     for folder, kinds in (
         ("src/dogs_vs_cats", {".py", ".json", ".html", ".css", ".js"}),
@@ -133,9 +133,7 @@ def _weights(name: str) -> Path:
 
 def _wheels() -> list[str]:
     """Return the lines of requirements.txt for the wheels."""
-    path = environment.PROJECT / "requirements.txt"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line.partition("==")[0] in WHEELS]
+    return [line for name, line in environment.pins().items() if name in WHEELS]
 
 
 def _fetch_wheels(folder: Path) -> None:
@@ -146,7 +144,10 @@ def _fetch_wheels(folder: Path) -> None:
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise UserError(f"pip could not download {', '.join(_wheels())} ({reason}).")
+        raise UserError(
+            f"pip could not download {', '.join(_wheels())} ({reason}). Check the network, and run "
+            "this again."
+        )
 
 
 def _copy(path: Path, target: Path) -> None:
