@@ -45,7 +45,10 @@ if not code.exists():
     done = subprocess.run(clone, capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1]
-        raise SetUpError(f"git clone of {REPOSITORY} at {TAG} failed: {reason}")
+        raise SetUpError(
+            f"git clone of {REPOSITORY} at {TAG} failed: {reason}. Check REPOSITORY and TAG in "
+            "this cell."
+        )
 sys.path.insert(0, str(code / "src"))
 
 from dogs_vs_cats.hosted import colab_session
