@@ -171,7 +171,8 @@ def test_where_pip_fails_one_line_says_so_and_the_folder_stays_as_it_was(project
 
 
 def test_a_backbone_of_kerashub_is_refused(project, refuse):
-    assert "KerasHub isn't in its image" in refuse("kaggle_dataset", "--recipe", "dinov2")
+    line = refuse("kaggle_dataset", "--recipe", "dinov2")
+    assert "Attach the model to the notebook (docs/recipes.md" in line
 
 
 def test_the_wheels_are_pinned():

@@ -73,8 +73,7 @@ def artifact(recipe: Recipe | Blend) -> Artifact[KaggleDataset]:
 def build(recipe: Recipe | Blend) -> KaggleDataset:
     """Make the folder anew, whole.
 
-    UserError if weights or wheels can't be had, or if a backbone is one of KerasHub, which needs
-    more packages than Kaggle's image has.
+    UserError if weights or wheels can't be had, or if a backbone is one of KerasHub.
     """
     started = time.monotonic()
     made = artifact(recipe)
@@ -116,8 +115,8 @@ def _backbones(recipe: Recipe | Blend) -> list[str]:
     for name in found:
         if presets.is_preset(name):
             raise UserError(
-                f"The backbone {name} can't go into Kaggle's dataset: KerasHub isn't in its image. "
-                "Choose a recipe with another backbone."
+                f"The backbone {name} can't go into the dataset. Attach the model to the notebook "
+                "(docs/recipes.md, KerasHub), and leave this recipe out."
             )
     return found
 

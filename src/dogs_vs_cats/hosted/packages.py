@@ -91,8 +91,7 @@ def ensure(folder: Path, wheels: Path | None = None) -> None:
         )
     if not _usable(folder, lacks):
         progress.say(f"packages: this environment {described(lacks, asked)}: installing")
-        with progress.Silence("packages"):
-            _install(folder, [asked[name] for name in lacks], wheels)
+        _install(folder, [asked[name] for name in lacks], wheels)
     _require_not_imported(folder)
     sys.path.insert(0, str(folder))
     _forget()
