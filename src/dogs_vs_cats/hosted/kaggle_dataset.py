@@ -27,9 +27,9 @@ STAMP = FOLDER.with_suffix(".json")
 METADATA = "dataset-metadata.json"  # what the Kaggle client reads
 TITLE, SLUG = "Dogs vs. Cats pipeline", "dogs-vs-cats-pipeline"
 NOBODY = "YOUR-NAME"
-# What Kaggle's images lack: cleanlab today's; kaggle 2 those of early 2026, to which a notebook may
-# be pinned. What these need in turn is there; docs/notebooks.md says what was read, and when. All
-# are for any Python; requirements.txt has the versions.
+# Kaggle's image of today lacks cleanlab; older ones, to which a notebook may be pinned, have an old
+# kaggle too. All else is in both: docs/notebooks.md. These wheels are for any Python;
+# requirements.txt has their versions.
 WHEELS = ("cleanlab", "kaggle", "kagglesdk")
 
 

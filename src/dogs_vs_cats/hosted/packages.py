@@ -47,7 +47,7 @@ def wanted(*extras: str) -> dict[str, str]:
 
 
 def lacking(wanted: dict[str, str]) -> dict[str, str]:
-    """Return package -> version of those that this interpreter has too old, "" where missing."""
+    """Return the packages that are too old, with their versions, and those that are missing: ""."""
     found = {}
     for name in sorted(wanted):
         version = environment.installed(name)
