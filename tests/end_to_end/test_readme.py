@@ -59,8 +59,8 @@ ELSEWHERE = {
     "make search RECIPE=fast": "search/test_search.py::test_a_search_is_written",
     "make search RECIPE=fast SPACE=mine.toml": "search/test_search.py::test_a_search_is_written",
     "make search RECIPE=fast NESTED=1": "search/test_search.py::test_a_nested_search_is_written",
-    "make search CLUSTER=local THREADS=1": "search/test_search_on_cluster.py::test_workers_are",
-    "make search CLUSTER=10.0.0.1:6379": "search/test_search_on_cluster.py::test_workers_are",
+    "make search CLUSTER=local THREADS=1": "search/test_search_on_cluster.py::test_the_worker_is",
+    "make search CLUSTER=10.0.0.1:6379": "search/test_search_on_cluster.py::test_the_worker_is",
 }
 
 
