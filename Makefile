@@ -86,7 +86,7 @@ help: ## this page
 	@echo "Dogs vs. Cats, from nothing to a scored submission. Start with: make demo"
 	@echo
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
-	  awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	  awk -F'|' '{ printf "%-21s %s\n", $$1, $$2 }'
 	@echo "Variables, as in: make submit RECIPE=champion"
 	@echo "  SOURCE=kaggle    where photos are: kaggle, microsoft, sample, a folder, zip or s3://bucket/folder"
 	@echo "  COMPETITION=name dogs-vs-cats-redux-kernels-edition (scored late), or dogs-vs-cats"
@@ -192,7 +192,7 @@ upload: $(READY) ## upload any submission that passes the check: make upload CSV
 scores: $(READY) ## update submissions/ledger.csv from Kaggle; the best first
 	@$(RUN) scripts/scores.py $(SLUG)
 
-compare: $(READY) ## compare the trained recipes: log loss, cost, what may be noise; draws the frontier
+compare: $(READY) ## compare the trained recipes: log loss, cost, what may be noise; the frontier
 	@$(RUN) scripts/compare.py $(PICK)
 
 search: $(READY) ## try other settings of a head, on other folds than train's

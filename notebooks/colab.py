@@ -27,8 +27,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from google.colab import drive
-
 REPOSITORY = ""  # the address of the repository that this notebook is from,
 TAG = "v0.1.0"  # and the version to take
 
@@ -47,8 +45,10 @@ if not code.exists():
     done = subprocess.run(clone, capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1]
-        raise SetUpError(f"git clone of {REPOSITORY} at {TAG} failed: {reason}")
-drive.mount(str(content / "drive"))
+        raise SetUpError(
+            f"git clone of {REPOSITORY} at {TAG} failed: {reason}. Check REPOSITORY and TAG in "
+            "this cell."
+        )
 sys.path.insert(0, str(code / "src"))
 
 from dogs_vs_cats.hosted import colab_session

@@ -39,7 +39,8 @@ class SetUpError(Exception):
 
 
 inputs = Path(os.environ.get("KAGGLE_INPUT") or "/kaggle/input")
-level, found = [inputs], set()
+level = [inputs] if inputs.is_dir() else []
+found = set()
 for _ in range(4):  # of a folder with many entries only some are looked at: it holds photos
     level = [Path(x) for folder in level for x in islice(os.scandir(folder), 200) if x.is_dir()]
     found |= {folder.resolve() for folder in level if (folder / "src/dogs_vs_cats").is_dir()}
@@ -51,7 +52,10 @@ if not ours and REPOSITORY:
         done = subprocess.run(clone, capture_output=True, text=True)
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1]
-            raise SetUpError(f"git clone of {REPOSITORY} at {TAG} failed: {reason}")
+            raise SetUpError(
+                f"git clone of {REPOSITORY} at {TAG} failed: {reason}. Check REPOSITORY and TAG in "
+                "this cell, and that the internet is on."
+            )
 if not ours:
     raise SetUpError(
         "There is no code. Choose Add Input, and the dataset that `make kaggle-dataset` built. "

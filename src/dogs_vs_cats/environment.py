@@ -99,6 +99,13 @@ def requirements() -> dict[str, list[str]]:
     return {"": project["dependencies"], **project["optional-dependencies"]}
 
 
+def pins() -> dict[str, str]:
+    """Return package -> its line in requirements.txt, nothing where there is no such file."""
+    path = PROJECT / "requirements.txt"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return {package_of(line): line for line in lines if line[:1].isalnum()}
+
+
 def package_of(requirement: str) -> str:
     """Return the name in a requirement: `package_of("keras>=3.10") == "keras"`."""
     match = re.match(r"[\w.-]+", requirement)

@@ -11,7 +11,11 @@ from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.hosted import colab_session, machine, packages
 
 
-class SecretNotFoundError(Exception):
+class ColabError(Exception):
+    pass
+
+
+class SecretNotFoundError(ColabError):
     pass
 
 
@@ -36,12 +40,15 @@ def secrets(tmp_path, monkeypatch) -> dict[str, str | None]:
     colab.userdata.get = get
     colab.userdata.SecretNotFoundError = SecretNotFoundError
     colab.userdata.NotebookAccessError = NotebookAccessError
+    colab.errors = ModuleType("google.colab.errors")
+    colab.errors.Error = ColabError
+    colab.drive = ModuleType("google.colab.drive")
+    colab.drive.mount = lambda point: Path(point, "MyDrive").mkdir(parents=True)
     monkeypatch.setitem(sys.modules, "google.colab", colab)
     monkeypatch.setattr(machine, "online", lambda: True)
     monkeypatch.setattr(packages, "ensure", lambda *_: None)
     for name in (colab_session.TOKEN, *colab_session.PAIR, "UNPACKED"):
         monkeypatch.setenv(name, "")
-    (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return held
 
@@ -89,6 +96,11 @@ def test_secrets_that_were_meant_but_are_not_enough_are_an_error(held, problem, 
         colab_session.start(tmp_path)
 
 
-def test_a_drive_that_is_not_mounted_is_an_error(secrets, tmp_path):
-    with pytest.raises(UserError, match="Drive is not mounted"):
-        colab_session.start(tmp_path / "elsewhere")
+@pytest.mark.parametrize("kind", [ColabError, ValueError])
+def test_a_drive_that_colab_may_not_mount_is_an_error(kind, secrets, tmp_path, monkeypatch):
+    def refuse(point: str) -> None:
+        raise kind("credential propagation was unsuccessful")
+
+    monkeypatch.setattr(sys.modules["google.colab"].drive, "mount", refuse)
+    with pytest.raises(UserError, match=r"\(credential propagation .*\)\. Run this cell"):
+        colab_session.start(tmp_path)

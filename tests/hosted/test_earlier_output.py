@@ -81,6 +81,16 @@ def test_a_working_folder_that_is_there_is_kept(inputs, work, capsys):
     assert f"goes on in {work}" in capsys.readouterr().out
 
 
+def test_what_is_attached_after_the_first_cell_ran_is_taken_when_it_runs_again(
+    inputs, work, monkeypatch
+):
+    earlier_output.take_over(inputs, work, NOW)
+    monkeypatch.chdir(work)
+    output(inputs / "a", "2026-11-28 09:00:00")
+    earlier_output.take_over(inputs, work, NOW)
+    assert (work / "data/photos/inspections.jsonl").read_text() == "2026-11-28 09:00:00"
+
+
 def test_a_copy_that_was_cut_off_does_not_count(inputs, work):
     output(inputs / "a", "2026-11-28 09:00:00")
     draft = work.with_name(".dogs-vs-cats.part")

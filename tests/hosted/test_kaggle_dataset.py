@@ -75,6 +75,7 @@ def test_code_recipes_weights_and_wheels_go_in_and_nothing_else(project, run):
     assert contents() == {
         "LICENSE",
         "pyproject.toml",
+        "requirements.txt",
         METADATA,
         "src/dogs_vs_cats/__init__.py",
         "src/dogs_vs_cats/data/pixels.py",
@@ -170,7 +171,8 @@ def test_where_pip_fails_one_line_says_so_and_the_folder_stays_as_it_was(project
 
 
 def test_a_backbone_of_kerashub_is_refused(project, refuse):
-    assert "KerasHub isn't in its image" in refuse("kaggle_dataset", "--recipe", "dinov2")
+    line = refuse("kaggle_dataset", "--recipe", "dinov2")
+    assert "Attach the model to the notebook (docs/recipes.md" in line
 
 
 def test_the_wheels_are_pinned():

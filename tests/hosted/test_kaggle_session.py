@@ -51,6 +51,19 @@ def test_photos_that_are_not_attached_or_an_empty_folder_are_an_error(kaggle):
     assert not (kaggle / "working").exists()
 
 
+@pytest.mark.parametrize("online", [False, True])
+def test_without_internet_packages_come_from_the_datasets_wheels(online, kaggle, monkeypatch):
+    """With it from the package index, which has those too that the dataset lacks."""
+    wheels = kaggle / "input" / "code" / "wheels"
+    wheels.mkdir()
+    (kaggle / "input" / REDUX / "train").mkdir(parents=True)
+    asked = []
+    monkeypatch.setattr(packages, "ensure", lambda *given: asked.append(given))
+    monkeypatch.setattr(machine, "online", lambda: online)
+    kaggle_session.start()
+    assert asked == [(kaggle / "temp" / "packages", None if online else wheels)]
+
+
 def test_weights_of_the_dataset_are_used_and_others_go_beside_them(kaggle):
     (kaggle / "input" / REDUX / "train").mkdir(parents=True)
     for _ in range(2):  # the cell is run again

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import tomllib
 
 import pytest
 
@@ -23,6 +24,13 @@ def convert():
 def test_a_notebook_is_what_jupytext_makes_of_its_python_file(name, convert):
     text = (NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
     assert text == convert.converted(NOTEBOOKS / f"{name}.py"), "python notebooks/convert.py"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_clones_the_version_that_it_is_of(name):
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (NOTEBOOKS / f"{name}.py").read_text(encoding="utf-8")
+    assert f'\nTAG = "v{project["version"]}"' in text
 
 
 @pytest.mark.parametrize("name", NAMES)

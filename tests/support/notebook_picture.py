@@ -42,8 +42,9 @@ def attach_drawings(folder: Path) -> None:
 
 def main(target: str) -> None:
     inputs, working = KAGGLE / "input", KAGGLE / "working"
-    working.mkdir(parents=True)
+    KAGGLE.mkdir()  # fails where it is there: it would be removed
     try:
+        working.mkdir()
         attach_drawings(inputs / "competitions" / REDUX)
         run_all(KAGGLE, ("kaggle_dataset", "--recipe", "light"))
         built = KAGGLE / "exports" / "kaggle-dataset"

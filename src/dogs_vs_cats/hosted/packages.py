@@ -47,7 +47,7 @@ def wanted(*extras: str) -> dict[str, str]:
 
 
 def lacking(wanted: dict[str, str]) -> dict[str, str]:
-    """Return package -> version of those that this interpreter has too old, "" where missing."""
+    """Return the packages that are too old, with their versions, and those that are missing: ""."""
     found = {}
     for name in sorted(wanted):
         version = environment.installed(name)
@@ -91,8 +91,7 @@ def ensure(folder: Path, wheels: Path | None = None) -> None:
         )
     if not _usable(folder, lacks):
         progress.say(f"packages: this environment {described(lacks, asked)}: installing")
-        with progress.Silence("packages"):
-            _install(folder, [asked[name] for name in lacks], wheels)
+        _install(folder, [asked[name] for name in lacks], wheels)
     _require_not_imported(folder)
     sys.path.insert(0, str(folder))
     _forget()

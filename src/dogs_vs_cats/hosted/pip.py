@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
 from dogs_vs_cats import environment
@@ -26,8 +25,8 @@ QUIET = (
 def resolve(folder: Path, requirements: list[str], wheels: Path | None) -> list[str]:
     """Return what pip would install, as name==version; all that is there and new enough stays.
 
-    The versions are those of requirements.txt, so that sessions agree, unless that is not beside
-    pyproject.toml. Where what is there needs other versions, one pin gives way, or else all.
+    The versions are those of requirements.txt, so that sessions agree. Where these conflict with
+    what is there, one pin gives way, or else all.
     `folder`, where an earlier session installed, isn't seen. UserError if pip fails.
     """
     pins = _pins()
@@ -76,29 +75,19 @@ def _source(wheels: Path | None) -> list[str]:
 
 def _kept() -> list[str]:
     """Return constraints that keep what must not be replaced."""
-    there = {name: _version(name) for name in KEPT}
+    there = {name: environment.installed(name) for name in KEPT}
     return [f"{name}=={version}" for name, version in there.items() if version]
 
 
 def _pins() -> dict[str, str]:
     """Return package -> its line in requirements.txt, for those that are missing or too old."""
-    path = environment.PROJECT / "requirements.txt"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    pins = {environment.package_of(line): line for line in lines if line[:1].isalnum()}
-    return {name: line for name, line in pins.items() if not _good(name)}
+    return {name: line for name, line in environment.pins().items() if not _good(name)}
 
 
 def _good(name: str) -> bool:
     """Return whether a package is there, and not older than pyproject.toml asks."""
-    version = _version(name)
+    version = environment.installed(name)
     return version is not None and not environment.too_old(name, version)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _pip(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -116,7 +105,10 @@ def _failure(
 ) -> UserError:
     lines = done.stderr.strip().splitlines() or ["no reason given"]
     reason = [*lines[-1:], *(line for line in lines if line.startswith("ERROR: "))][-1]
-    hint = "Turn the internet on in the notebook's settings"
+    hint = "Check that the internet is on"
     if wheels:
-        hint += f", or make the dataset again (`make kaggle-dataset`): {wheels} has not all wheels"
+        hint = (
+            f"{wheels} lacks some. Turn the internet on in the notebook's settings, or make the "
+            "dataset again (`make kaggle-dataset`)"
+        )
     return UserError(f"pip could not install {', '.join(requirements)} ({reason}). {hint}.")

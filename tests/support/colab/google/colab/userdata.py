@@ -3,8 +3,10 @@
 import json
 import os
 
+from google.colab import errors
 
-class SecretNotFoundError(Exception):
+
+class SecretNotFoundError(errors.Error):
     """There is no such secret."""
 
 
