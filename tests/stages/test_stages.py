@@ -125,6 +125,12 @@ def test_a_result_shows_itself_in_a_notebook(trained):
     ]
 
 
+def test_features_that_members_of_a_blend_share_count_once(trained):
+    (trained / "same.toml").write_text(LOGISTIC)
+    one, two = stages.features("tiny.toml"), stages.features("tiny.toml same.toml")
+    assert (two.views, two.bytes) == (one.views, one.bytes)
+
+
 def test_a_report_is_shown_whole_inside_the_notebook(trained):
     result = stages.report("tiny.toml")
     frame = re.search(r'srcdoc="([^"]*)"', result._repr_html_())[1]

@@ -1,11 +1,14 @@
 """stages.features: run the photos through a recipe's frozen backbone and cache the features."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from dogs_vs_cats import cells, files, progress
+from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config import recipes
 from dogs_vs_cats.config.recipes import Recipe
 from dogs_vs_cats.features import cache
+from dogs_vs_cats.features.cache import CachedFeatures
 from dogs_vs_cats.legible import per_second
 from dogs_vs_cats.stages import _chosen, _display
 from dogs_vs_cats.stages._chosen import Chosen
@@ -69,7 +72,8 @@ def features(
     """
     _chosen.positive("batch", batch)
     chosen = _chosen.choose(recipe, dataset, engine, precision, threads)
-    views = computed = size = 0
+    computed = 0
+    stores: dict[Path, Artifact[CachedFeatures]] = {}
     for member in recipes.members(chosen.recipe):
         cached = cache.fresh(chosen.workspace, member.features, chosen.engine)
         if cached:
@@ -77,9 +81,11 @@ def features(
             progress.say(f"features: {of}: up to date ({files.size_text(cached.bytes)})")
         else:
             computed += _compute(chosen, member, Run(batch, cluster, insecure))
-            cached = cache.fresh(chosen.workspace, member.features, chosen.engine)
-            assert cached, "just computed"
-        views, size = views + cached.rows, size + cached.bytes
+        made = cache.artifacts(chosen.workspace, member.features, chosen.engine)
+        stores |= {store.stamp: store for store in made.values()}  # members may share some
+    cached = [found for store in stores.values() if (found := store.fresh())]
+    assert len(cached) == len(stores), "just computed"
+    views, size = sum(x.rows for x in cached), sum(x.bytes for x in cached)
     return FeaturesResult(chosen.workspace.dataset, chosen.recipe.name, views, computed, size)
 
 
