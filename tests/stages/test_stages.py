@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dogs_vs_cats import stages
-from dogs_vs_cats.features import extraction
+from dogs_vs_cats.features import extraction, keras_backend
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.kaggle.competitions import REDUX
 from dogs_vs_cats.modeling import training
@@ -129,6 +129,15 @@ def test_features_that_members_of_a_blend_share_count_once(trained):
     (trained / "same.toml").write_text(LOGISTIC)
     one, two = stages.features("tiny.toml"), stages.features("tiny.toml same.toml")
     assert (two.views, two.bytes) == (one.views, one.bytes)
+
+
+def test_what_another_cell_sets_in_keras_does_not_change_what_is_trained(trained):
+    predicted = Path("models/source/tiny/out-of-fold.csv")
+    before = predicted.read_bytes()
+    shutil.rmtree(predicted.parent)
+    keras_backend.start().config.set_dtype_policy("mixed_float16")
+    stages.train("tiny.toml")
+    assert predicted.read_bytes() == before
 
 
 def test_a_report_is_shown_whole_inside_the_notebook(trained):
