@@ -125,6 +125,13 @@ def test_a_result_shows_itself_in_a_notebook(trained):
     ]
 
 
+def test_a_photo_that_can_t_be_read_costs_no_prediction_of_others(trained):
+    Path("source/test/0.jpg").write_text("no photo")
+    broken, *others = stages.predict("source/test", "tiny.toml").rows
+    assert broken["problem"]
+    assert len([row for row in others if row["p_dog"] is not None]) == TESTS
+
+
 def test_features_that_members_of_a_blend_share_count_once(trained):
     (trained / "same.toml").write_text(LOGISTIC)
     one, two = stages.features("tiny.toml"), stages.features("tiny.toml same.toml")
