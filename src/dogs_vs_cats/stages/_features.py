@@ -63,9 +63,10 @@ def features(
 
     recipe: a name in recipes/, the path of a .toml file, or several of them in one text: a blend.
     dataset: default, that of the last `data`. engine: "keras" or "openvino". precision: "auto",
-    "float32", "bfloat16" or "int8". threads: of the processor (default: all). batch: photos a step
-    (default: what suits the machine). cluster: "local", "auto" or the host:port of a Ray cluster
-    that computes (insecure: it asks for no token).
+    "float32", "bfloat16" or "int8". threads: of the processor (default: all); Keras keeps those
+    that the first stage of a session starts it with. batch: photos a step (default: what suits the
+    machine). cluster: "local", "auto" or the host:port of a Ray cluster that computes (insecure: it
+    asks for no token).
 
     UserError for photos that are gone, weights that can't be fetched, and what later stages would
     refuse.
