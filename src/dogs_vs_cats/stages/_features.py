@@ -84,9 +84,9 @@ def features(
             computed += _compute(chosen, member, Run(batch, cluster, insecure))
         made = cache.artifacts(chosen.workspace, member.features, chosen.engine)
         stores |= {store.stamp: store for store in made.values()}  # members may share some
-    cached = [found for store in stores.values() if (found := store.fresh())]
-    assert len(cached) == len(stores), "just computed"
-    views, size = sum(x.rows for x in cached), sum(x.bytes for x in cached)
+    there = [found for store in stores.values() if (found := store.fresh())]
+    assert len(there) == len(stores), "just computed"
+    views, size = sum(x.rows for x in there), sum(x.bytes for x in there)
     return FeaturesResult(chosen.workspace.dataset, chosen.recipe.name, views, computed, size)
 
 
