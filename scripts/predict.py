@@ -4,7 +4,9 @@ from pathlib import Path
 
 from dogs_vs_cats import console, stages
 from dogs_vs_cats.data import photo_files
+from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.inference import output
+from dogs_vs_cats.legible import counted
 
 
 def main() -> None:
@@ -18,7 +20,14 @@ def main() -> None:
         photo_files.named_by(args["photos"])
         output.require_writable({"CSV": args["csv"], "JSON": args["json"]})
         return
-    stages.predict(**args)
+    rows = stages.predict(**args).rows
+    problems = [row for row in rows if row["problem"]]
+    if problems:
+        first = problems[0]
+        raise UserError(
+            f"{len(problems):,} of {counted(len(rows), 'photo')} can't be read, the first of them "
+            f"{first['photo']}: {first['problem']}. The others are predicted."
+        )
 
 
 if __name__ == "__main__":

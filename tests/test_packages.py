@@ -1,7 +1,9 @@
 """Packages: those of what is asked for and no others, new enough, or one line says what to do."""
 
 import os
+import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -174,6 +176,27 @@ def test_every_requirement_has_a_floor_and_the_pins_are_above_it():
             name = environment.package_of(requirement)
             assert extra or ">=" in requirement, requirement
             assert not environment.too_old(name, pins[name]), name
+
+
+@pytest.mark.parametrize("before", ["", "1.0"], ids=["missing", "old"])
+def test_what_is_installed_after_an_error_is_found_without_a_restart(here, monkeypatch, before):
+    """As in a notebook, whose next cell installs it."""
+
+    def install(version: str) -> None:
+        folder = here / f"cleanlab-{version}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Name: cleanlab\nVersion: {version}\n")
+
+    monkeypatch.setattr(sys, "path", [str(here)])
+    environment.installed.cache_clear()
+    if before:
+        install(before)
+    with pytest.raises(UserError, match="The package cleanlab"):
+        environment.versions("cleanlab")
+    shutil.rmtree(here / f"cleanlab-{before}.dist-info", ignore_errors=True)
+    install("9.0")
+    assert environment.versions("cleanlab") == {"cleanlab": "9.0"}
+    environment.installed.cache_clear()
 
 
 @pytest.mark.parametrize(

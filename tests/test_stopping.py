@@ -216,3 +216,31 @@ def test_where_the_process_goes_on_an_import_is_finished_and_no_signal_is_lost(h
         timeout=120,
     )
     assert (done.stdout, done.stderr) == ("finished True\nat once True\nTrue\n", "")
+
+
+IMPORTED = """
+import os, signal
+from dogs_vs_cats import stopping
+try:
+    with stopping.imports_finished():
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass
+    print("ignored")
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_a_block_that_an_import_runs_is_stopped(here):
+    """As stages in a module that a notebook imports, such as Kaggle's utility scripts."""
+    (here / "script.py").write_text(IMPORTED)
+    done = subprocess.run(
+        [sys.executable, "-c", "import script"],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        timeout=120,
+    )
+    assert (done.stdout, done.stderr) == ("stopped\n", "")

@@ -35,7 +35,7 @@ def stage(name: str) -> Callable[[Callable[Options, Result]], Callable[Options, 
                 return function(*args, **options)
             with _in_one_line(), progress.Silence(name), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", module="PIL")  # as console.run does
-                # tqdm's, which cleanlab imports, where a notebook has no ipywidgets
+                # cleanlab imports tqdm's widgets, which need ipywidgets; no bar of ours is one.
                 warnings.filterwarnings("ignore", message="IProgress not found")
                 return function(*args, **options)
 

@@ -76,6 +76,10 @@ SAME_BYTES: dict[str, str] = {
     "1e79b6f6e15b8ecdf42be5f13f786680acea2254f493fc04d48b741092f500f0": (
         "990a2ca6afabc1ceb1e64de7a6ba5b91328e7d89e5c483f455885b711c5f0ad9"
     ),
+    # data.remote_listing
+    "0c02343da53517c3b17781fe6f14d532b7e175b838e19644e0954ea530aec268": (
+        "06c7e9f6626da82b735a56944860fad6fb310f49276a82b692b9bc7145baa49f"
+    ),
 }
 
 

@@ -63,6 +63,8 @@ def versions(*packages: str, setup: str = "make setup") -> dict[str, str]:
     found = {}
     for package in packages:
         version = installed(package)
+        if version is None or too_old(package, version):
+            _forget()  # a notebook goes on: it may be installed before the next call
         if version is None:
             raise UserError(f"The package {package} is not installed. Run `{_here(setup)}`.")
         if too_old(package, version):
@@ -83,6 +85,9 @@ def installed(package: str) -> str | None:
         except metadata.PackageNotFoundError:
             continue
     return None
+
+
+_forget = installed.cache_clear
 
 
 def requirement(package: str) -> str:

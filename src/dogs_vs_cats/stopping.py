@@ -95,7 +95,15 @@ def imports_finished() -> Iterator[None]:
     sys.unraisablehook = lambda lost: (
         _send_soon(signal.SIGINT) if isinstance(lost.exc_value, KeyboardInterrupt) else hook(lost)
     )
-    signal.signal(signal.SIGINT, _raise_after_import)
+    around = _imports(sys._getframe())  # those that the block itself is a part of
+
+    def raised(number: int, frame: FrameType | None) -> None:
+        if _imports(frame) > around:
+            _send_soon(number)
+        else:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, raised)
     try:
         yield
     finally:
@@ -103,14 +111,13 @@ def imports_finished() -> Iterator[None]:
         sys.unraisablehook = hook
 
 
-def _raise_after_import(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, later where an import is under way; a handler of signals."""
+def _imports(frame: FrameType | None) -> int:
+    """Return how many frames of a stack belong to imports that are under way."""
+    count = 0
     while frame:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            _send_soon(number)
-            return
+        count += frame.f_code.co_filename == "<frozen importlib._bootstrap>"
         frame = frame.f_back
-    raise KeyboardInterrupt
+    return count
 
 
 def _send_soon(number: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dogs_vs_cats import stages
 from dogs_vs_cats.data import photos, pixels, remote, remote_listing, same_picture
 from dogs_vs_cats.errors import PhotoError
 from dogs_vs_cats.features import pipeline
@@ -65,8 +66,8 @@ def filled(server, files) -> str:
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch):
     """Each test begins with nothing listed, as a new process does, and does not wait."""
-    for cached in remote._filesystem, remote_listing.read, remote_listing._below:
-        cached.cache_clear()
+    remote._filesystem.cache_clear()
+    remote_listing.forget()
     monkeypatch.setattr(remote, "PAUSE", 0.01)
     for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_"))]:
         monkeypatch.delenv(name)
@@ -138,15 +139,19 @@ def test_loose_and_in_tars_photos_give_the_table_and_the_features_of_a_folder(he
 
 def test_what_is_up_to_date_is_listed_and_not_read(here, run, bucket):
     run("data", "--source", "s3://pets/loose")
-    forget()
     bucket.asked.clear()
     assert "up to date" in run("data", "--source", "s3://pets/loose")
     assert len(bucket.asked) == 1
 
 
-def forget() -> None:
-    remote_listing.read.cache_clear()
-    remote_listing._below.cache_clear()
+def test_a_notebook_that_asks_again_sees_what_was_added(here, server, bucket, files):
+    """In one process, where a run of make would list the bucket anew."""
+    put(f"{server}/grows")
+    for name, data in files.items():
+        put(f"{server}/grows/{name}", data)
+    before = stages.data("s3://grows").photos_per_class
+    put(f"{server}/grows/train/dog.99.jpg", encoded(picture(998)))
+    assert stages.data("s3://grows").photos_per_class == {**before, "dog": before["dog"] + 1}
 
 
 def test_a_run_that_was_stopped_fetches_no_photo_twice(here, run, refuse, bucket, files):
@@ -290,7 +295,6 @@ def test_photos_that_are_gone_or_have_changed_are_said_as_on_the_disk(
         line = refuse("features", "--recipe", "tiny.toml", "--dataset", name)
         assert "is not as it was when `make data` read it" in line
         assert again in line
-    forget()
     run("data", "--source", "s3://moving/loose")
     (row,) = [line for line in rows("loose") if line.startswith("cat.3,")]
     assert hashlib.sha256(files["train/cat.4.jpg"]).hexdigest() in row

@@ -171,6 +171,17 @@ def test_that_keras_starts_is_said_under_the_name_of_the_backend(capsys):
     assert keras_backend.NAMES.keys() == set(environment.BACKENDS)
 
 
+def test_keras_that_runs_on_another_backend_already_is_refused(monkeypatch):
+    """As in a notebook where another cell has imported it: features would bear a wrong name."""
+    running = keras_backend.start().config.backend()
+    other = next(backend for backend in environment.BACKENDS if backend != running)
+    monkeypatch.setenv("KERAS_BACKEND", other)
+    hooks = list(sys.meta_path)
+    with pytest.raises(UserError, match=f"KERAS_BACKEND is {other}. Set KERAS_BACKEND={running}"):
+        keras_backend.start()
+    assert sys.meta_path == hooks
+
+
 WITHOUT = """
 from importlib.machinery import PathFinder
 honest = PathFinder.find_spec

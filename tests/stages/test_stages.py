@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dogs_vs_cats import stages
-from dogs_vs_cats.features import extraction
+from dogs_vs_cats.features import extraction, keras_backend
 from dogs_vs_cats.kaggle import ledger
 from dogs_vs_cats.kaggle.competitions import REDUX
 from dogs_vs_cats.modeling import training
@@ -123,6 +123,28 @@ def test_a_result_shows_itself_in_a_notebook(trained):
         "source/test/1.jpg",
         "source/test/2.jpg",
     ]
+
+
+def test_a_photo_that_can_t_be_read_costs_no_prediction_of_others(trained):
+    Path("source/test/0.jpg").write_text("no photo")
+    broken, *others = stages.predict("source/test", "tiny.toml").rows
+    assert broken["problem"]
+    assert len([row for row in others if row["p_dog"] is not None]) == TESTS
+
+
+def test_features_that_members_of_a_blend_share_count_once(trained):
+    (trained / "same.toml").write_text(LOGISTIC)
+    one, two = stages.features("tiny.toml"), stages.features("tiny.toml same.toml")
+    assert (two.views, two.bytes) == (one.views, one.bytes)
+
+
+def test_what_another_cell_sets_in_keras_does_not_change_what_is_trained(trained):
+    predicted = Path("models/source/tiny/out-of-fold.csv")
+    before = predicted.read_bytes()
+    shutil.rmtree(predicted.parent)
+    keras_backend.start().config.set_dtype_policy("mixed_float16")
+    stages.train("tiny.toml")
+    assert predicted.read_bytes() == before
 
 
 def test_a_report_is_shown_whole_inside_the_notebook(trained):

@@ -78,7 +78,7 @@ _Found = tuple[str, _Entry, RemotePath]  # URL, what is known of the file, its p
 
 @functools.cache
 def read(root: str) -> RemoteListing:
-    """Return the files below a URL; it is read once a run.
+    """Return the files below a URL; it is read once, until `forget`.
 
     UserError if there are none, if a tar is damaged, or if two files have one place.
     """
@@ -113,6 +113,12 @@ def read(root: str) -> RemoteListing:
             "place: make it one, or download it and give its path as SOURCE."
         )
     return listing
+
+
+def forget() -> None:
+    """Let URLs be listed anew: a notebook may ask for one twice, and its files may have changed."""
+    read.cache_clear()
+    _below.cache_clear()
 
 
 def signature(root: str) -> str:

@@ -36,6 +36,7 @@ def limit_threads(threads: int | None) -> None:
 @functools.cache
 def _loaded(backend: str) -> Any:
     """Return the keras module; cached, since each batch of predictions asks for it."""
+    _require_no_other(backend)
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if backend != "tensorflow":
@@ -54,11 +55,35 @@ def _loaded(backend: str) -> Any:
         keras.ops.zeros(1)
     # TensorFlow warns of each new shape and model; five heads are five models.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    # Keras' own defaults, which the user's keras.json may have changed.
+    _set_defaults(keras)
+    return keras
+
+
+def _require_no_other(backend: str) -> None:
+    """Raise UserError if Keras was imported on another backend, as in a notebook's other cell."""
+    if "keras" not in sys.modules:
+        return
+    running = sys.modules["keras"].config.backend()
+    if running != backend:
+        raise UserError(
+            f"Keras runs on {NAMES.get(running, running)} already, and KERAS_BACKEND is {backend}. "
+            f"Set KERAS_BACKEND={running}, or restart the session and run this before Keras is "
+            "imported."
+        )
+
+
+def reset() -> None:
+    """Set Keras' own defaults again if it has started: a notebook may have changed them since."""
+    if _loaded.cache_info().currsize:
+        _set_defaults(sys.modules["keras"])
+
+
+def _set_defaults(keras: Any) -> None:
+    """Set Keras' own defaults, which keras.json or a notebook's other cell may have changed."""
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
     keras.config.set_epsilon(1e-7)
-    return keras
 
 
 def require(device: str) -> None:

@@ -12,8 +12,9 @@ have in common.
 A function has the name of its make target, and its options those of the variables, in lower case;
 `make` calls the same functions. They work in the current folder (data/, cache/, models/,
 submissions/, reports/), say what they do, make only what is missing or stale, first of all the
-stages before them, and return a frozen dataclass that a notebook shows. A user's mistake is a
-`UserError`, a text of one line; where it says `make data SOURCE=x`, that is `data(source="x")`.
+stages before them (not so `search`, which takes features that are there), and return a frozen
+dataclass that a notebook shows. A user's mistake is a `UserError`, a text of one line; where it
+says `make data SOURCE=x`, that is `data(source="x")`.
 
 Functions, their options and the fields of their results stay as they are within a major version.
 Everything else in dogs_vs_cats may change at any time.

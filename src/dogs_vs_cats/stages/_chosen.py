@@ -8,6 +8,7 @@ from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
 from dogs_vs_cats.data import dataset as datasets
 from dogs_vs_cats.errors import UserError
+from dogs_vs_cats.features import keras_backend
 from dogs_vs_cats.workspace import Workspace, current_workspace
 
 Path = str | os.PathLike[str]  # what a caller may give as one
@@ -29,6 +30,7 @@ def choose(
 ) -> Chosen:
     """Return what the names stand for; UserError for one that stands for nothing here."""
     positive("threads", threads)
+    keras_backend.reset()
     called = os.fspath(recipe)
     read = recipe_files.read(called)
     chosen = engines.choose(engine, precision)

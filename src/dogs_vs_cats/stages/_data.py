@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dogs_vs_cats import cells, console, progress
 from dogs_vs_cats.data import dataset as datasets
-from dogs_vs_cats.data import sources
+from dogs_vs_cats.data import remote_listing, sources
 from dogs_vs_cats.data.dataset import Dataset
 from dogs_vs_cats.data.sources import Source
 from dogs_vs_cats.kaggle import credentials
@@ -76,6 +76,7 @@ def make(
 ) -> DataResult:
     """Do what `data` does, but leave the dataset that later stages take as it is."""
     _chosen.positive("threads", threads)
+    remote_listing.forget()
     found = sources.parse(os.fspath(source), competition, os.environ.get("MICROSOFT_URL"))
     workspace = Workspace(check_dataset_name(dataset or found.name))
     fresh = datasets.artifact(found, workspace).fresh()

@@ -1,11 +1,14 @@
 """stages.features: run the photos through a recipe's frozen backbone and cache the features."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from dogs_vs_cats import cells, files, progress
+from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config import recipes
 from dogs_vs_cats.config.recipes import Recipe
 from dogs_vs_cats.features import cache
+from dogs_vs_cats.features.cache import CachedFeatures
 from dogs_vs_cats.legible import per_second
 from dogs_vs_cats.stages import _chosen, _display
 from dogs_vs_cats.stages._chosen import Chosen
@@ -60,16 +63,18 @@ def features(
 
     recipe: a name in recipes/, the path of a .toml file, or several of them in one text: a blend.
     dataset: default, that of the last `data`. engine: "keras" or "openvino". precision: "auto",
-    "float32", "bfloat16" or "int8". threads: of the processor (default: all). batch: photos a step
-    (default: what suits the machine). cluster: "local", "auto" or the host:port of a Ray cluster
-    that computes (insecure: it asks for no token).
+    "float32", "bfloat16" or "int8". threads: of the processor (default: all); Keras keeps those
+    that the first stage of a session starts it with. batch: photos a step (default: what suits the
+    machine). cluster: "local", "auto" or the host:port of a Ray cluster that computes (insecure: it
+    asks for no token).
 
     UserError for photos that are gone, weights that can't be fetched, and what later stages would
     refuse.
     """
     _chosen.positive("batch", batch)
     chosen = _chosen.choose(recipe, dataset, engine, precision, threads)
-    views = computed = size = 0
+    computed = 0
+    stores: dict[Path, Artifact[CachedFeatures]] = {}
     for member in recipes.members(chosen.recipe):
         cached = cache.fresh(chosen.workspace, member.features, chosen.engine)
         if cached:
@@ -77,9 +82,11 @@ def features(
             progress.say(f"features: {of}: up to date ({files.size_text(cached.bytes)})")
         else:
             computed += _compute(chosen, member, Run(batch, cluster, insecure))
-            cached = cache.fresh(chosen.workspace, member.features, chosen.engine)
-            assert cached, "just computed"
-        views, size = views + cached.rows, size + cached.bytes
+        made = cache.artifacts(chosen.workspace, member.features, chosen.engine)
+        stores |= {store.stamp: store for store in made.values()}  # members may share some
+    there = [found for store in stores.values() if (found := store.fresh())]
+    assert len(there) == len(stores), "just computed"
+    views, size = sum(x.rows for x in there), sum(x.bytes for x in there)
     return FeaturesResult(chosen.workspace.dataset, chosen.recipe.name, views, computed, size)
 
 

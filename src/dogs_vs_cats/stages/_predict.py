@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from dogs_vs_cats import cells, console, progress, stopping
 from dogs_vs_cats.data import photo_files
-from dogs_vs_cats.errors import UserError
 from dogs_vs_cats.inference import output
 from dogs_vs_cats.legible import counted, listed
 from dogs_vs_cats.modeling import evaluation
@@ -58,8 +57,8 @@ def predict(
     """Predict your own photos; print, and write, a table (`make predict`).
 
     photos: a photo, a folder of photos, or a pattern. csv, json: files to write the table to. The
-    recipe is trained first if need be. The other options are those of `features`. UserError where
-    a photo can't be read, once the others are predicted.
+    recipe is trained first if need be. The other options are those of `features`. A photo that
+    can't be read has its `problem` in its row. UserError where there are no photos.
     """
     paths = photo_files.named_by(os.fspath(photos))
     named = {"csv": csv, "json": json}
@@ -77,7 +76,6 @@ def predict(
     rows = _predict(chosen, paths, files)
     for path in files.values():
         progress.say(f"predict: {path}")
-    _require_readable(rows)
     return PredictResult(chosen.workspace.dataset, name, tuple(rows))
 
 
@@ -115,13 +113,3 @@ def _predict(chosen: Chosen, paths: list[Path], files: dict[str, Path]) -> list[
             f"{listed(model.classes)} only, and its prediction of anything else means little"
         )
     return rows
-
-
-def _require_readable(rows: list["Row"]) -> None:
-    problems = [row for row in rows if row["problem"]]
-    if problems:
-        first = problems[0]
-        raise UserError(
-            f"{len(problems):,} of {counted(len(rows), 'photo')} can't be read, the first of them "
-            f"{first['photo']}: {first['problem']}. The others are predicted."
-        )
