@@ -58,15 +58,15 @@ session = colab_session.start(content)
 # %% [markdown]
 # ## 2. Photos, features, heads, submission
 #
-# `light` takes minutes. `champion`, the best single recipe, takes about ten times as long: change
-# the name in this cell and in the next. Each is measured out of fold, so you know about which
-# score to expect.
+# `light` takes minutes. `champion`, the best single recipe, takes about ten times as long. Each is
+# measured out of fold, so you know about which score to expect.
 
 # %%
 from dogs_vs_cats import stages
 
+RECIPE = "light"
 stages.data(source=session.source)
-stages.submit(recipe="light")
+stages.submit(RECIPE)
 
 # %% [markdown]
 # ## 3. What was trained, and where it is wrong
@@ -74,4 +74,4 @@ stages.submit(recipe="light")
 # The page has photos of the competition in it: leave this cell out of a notebook that you publish.
 
 # %%
-stages.report(recipe="light")
+stages.report(RECIPE)

@@ -75,16 +75,16 @@ session = kaggle_session.start()
 # %% [markdown]
 # ## 2. Photos, features, heads, submission
 #
-# `light` takes minutes. `champion`, the best single recipe, takes about ten times as long: change
-# the name in this cell and in the next. Each is measured out of fold, so you know about which
-# score to expect before you submit. Afterwards: *Save Version*, *Save & Run All*, and *Submit* in
-# the version's *Output*.
+# `light` takes minutes. `champion`, the best single recipe, takes about ten times as long. Each is
+# measured out of fold, so you know about which score to expect before you submit. Afterwards:
+# *Save Version*, *Save & Run All*, and *Submit* in the version's *Output*.
 
 # %%
 from dogs_vs_cats import stages
 
+RECIPE = "light"
 stages.data(source=session.photos, competition=session.competition)
-stages.submit(recipe="light", upload=False, output=session.csv)
+stages.submit(RECIPE, upload=False, output=session.csv)
 
 # %% [markdown]
 # ## 3. What was trained, and where it is wrong
@@ -92,4 +92,4 @@ stages.submit(recipe="light", upload=False, output=session.csv)
 # The page has photos of the competition in it: leave this cell out of a notebook that you publish.
 
 # %%
-stages.report(recipe="light")
+stages.report(RECIPE)

@@ -36,6 +36,7 @@ def main() -> None:
     print("kaggle-dataset: to upload it (it stays private), and later a new version:")
     print(f"  {kaggle} datasets create -p {FOLDER} -r zip")
     print(f"  {kaggle} datasets version -p {FOLDER} -r zip -m 'new version'")
+    print("kaggle-dataset: then import notebooks/kaggle.ipynb on Kaggle (docs/notebooks.md)")
 
 
 def client() -> str:

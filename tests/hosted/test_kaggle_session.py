@@ -43,7 +43,10 @@ def test_the_competition_is_found_where_kaggle_mounts_it(place, kaggle, capsys):
 
 
 def test_photos_that_are_not_attached_or_an_empty_folder_are_an_error(kaggle):
-    with pytest.raises(UserError, match=f"not attached. Choose Add Input, Competition, {REDUX}"):
+    other = kaggle / "input" / "competitions" / "dogs-vs-cats"
+    other.mkdir(parents=True)
+    line = f"only code, competitions, dogs-vs-cats. Choose Add Input, Competition, {REDUX}"
+    with pytest.raises(UserError, match=line):
         kaggle_session.start()
     (kaggle / "input" / REDUX).mkdir()
     with pytest.raises(UserError, match=r"is empty. Accept the competition's rules \(https"):

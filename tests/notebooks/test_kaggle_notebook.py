@@ -224,7 +224,7 @@ MISTAKES = {
     "nothing": ([], "error: There is no code. Choose Add Input"),
     "no code": ([REDUX], "error: There is no code. Choose Add Input"),
     "two datasets": ([REDUX, "code", "a/b/code"], "error: There are two datasets with the code, "),
-    "no competition": (["code"], "error: The competition's photos are not attached. Choose Add"),
+    "no competition": (["code"], "error: The competition's photos are not attached, only code. Ch"),
 }
 
 

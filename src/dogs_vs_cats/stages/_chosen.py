@@ -31,12 +31,19 @@ def choose(
     """Return what the names stand for; UserError for one that stands for nothing here."""
     positive("threads", threads)
     keras_backend.reset()
-    called = os.fspath(recipe)
+    called = text("recipe", recipe, "several recipes are one text, 'light champion'")
     read = recipe_files.read(called)
     chosen = engines.choose(engine, precision)
     workspace = current_workspace(dataset)
     imagenet.require_classes(read, datasets.read(workspace).classes)
     return Chosen(called, read, chosen, workspace, threads)
+
+
+def text(option: str, value: Path, hint: str) -> str:
+    """Return the text of an option; UserError, with a hint, for a list or the like."""
+    if not isinstance(value, str | os.PathLike):
+        raise UserError(f"{option}={value!r} is not a text or a path: {hint}.")
+    return os.fspath(value)
 
 
 def positive(option: str, value: int | None) -> None:

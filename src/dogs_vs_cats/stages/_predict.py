@@ -1,6 +1,5 @@
 """stages.predict: predict your own photos with a trained recipe."""
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +59,9 @@ def predict(
     recipe is trained first if need be. The other options are those of `features`. A photo that
     can't be read has its `problem` in its row. UserError where there are no photos.
     """
-    paths = photo_files.named_by(os.fspath(photos))
+    hint = "give a photo, a folder of photos, or a pattern such as 'photos/*.jpg'"
+    named_by = _chosen.text("photos", photos, hint)
+    paths = photo_files.named_by(named_by)
     named = {"csv": csv, "json": json}
     files = {kind: Path(path) for kind, path in named.items() if path is not None}
     output.require_writable({kind.upper(): path for kind, path in files.items()})
@@ -70,7 +71,7 @@ def predict(
     metrics = evaluation.read(chosen.workspace.model(name)).metrics
     about = f"{name} of {chosen.workspace.dataset}, accuracy {metrics.accuracy:.2%} out of fold"
     progress.say(f"predict: {counted(len(paths), 'photo')}, with {about}")
-    others = photo_files.others_named_by(os.fspath(photos))
+    others = photo_files.others_named_by(named_by)
     why = "no photos, by ending and first bytes"
     console.report_left_out("predict", "file", why, {str(path): 1 for path in others})
     rows = _predict(chosen, paths, files)
