@@ -91,6 +91,23 @@ def test_a_photo_that_was_renamed_or_copied_is_not_decoded_again(paths, inspecte
     assert again.problems == first.problems
 
 
+def test_a_renamed_photo_is_looked_up_once_however_long_the_journal_is(
+    paths, inspected, monkeypatch
+):
+    monkeypatch.setattr(journal, "PART", 1)
+    first = journal.inspect_all(paths, JOURNAL)
+    for path in paths:
+        Path(path).rename(f"other-{path}")
+    looked, rows = [], digests.Lookup.rows
+    inspected.clear()
+    monkeypatch.setattr(digests.Lookup, "rows", lambda *x: looked.append(len(x[1])) or rows(*x))
+    again = journal.inspect_all([f"other-{path}" for path in paths], JOURNAL)
+    assert (again.sha256 == first.sha256).all()
+    assert again.width.tolist() == first.width.tolist()
+    assert not inspected
+    assert len(looked) == 4 + 4, "a line of the journal each, then a photo each"
+
+
 def test_a_photo_whose_bytes_were_changed_is_decoded_again(paths, inspected):
     journal.inspect_all(paths, JOURNAL)
     inspected.clear()

@@ -5,11 +5,12 @@ import functools
 import hashlib
 import json
 import os
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -87,25 +88,21 @@ class Elsewhere:
     As where the photos were unpacked again, or a copy has other times of change.
     """
 
-    def __init__(self) -> None:
-        self._parts: list[tuple[Lookup, Inspected]] = []
-
-    def add(self, entries: list[dict[str, Any]]) -> None:
-        """Take lines of the journal."""
-        part = Inspected.none(len(entries))
-        usable = np.array([part.put(row, entry) for row, entry in enumerate(entries)], bool)
-        if usable.any():
-            self._parts.append((Lookup(part.sha256, usable), part))
+    def __init__(self, parts: list[Inspected]) -> None:
+        self._parts = parts
+        # One look-up for all of them, or a million photos would take a hundred each.
+        self._lookup = Lookup(np.concatenate([x.sha256 for x in parts])) if parts else None
+        self._starts = list(accumulate((len(x.sha256) for x in parts), initial=0))
 
     def find(self, photo: Path) -> Inspection | None:
         """Return what is known of a file with the same bytes, None if nothing is."""
-        if not self._parts or not photo.is_file():
+        if self._lookup is None or not photo.is_file():
             return None
-        digest = digests.from_hex([files.digest(photo)])
-        for lookup, part in self._parts:
-            if (row := int(lookup.rows(digest)[0])) >= 0:
-                return part.inspection(row)
-        return None
+        row = int(self._lookup.rows(digests.from_hex([files.digest(photo)]))[0])
+        if row < 0:
+            return None
+        part = bisect_right(self._starts, row) - 1
+        return self._parts[part].inspection(row - self._starts[part])
 
 
 def in_threads(
@@ -197,7 +194,7 @@ def _read(
 
     Return (n,) bool, the rows known; and what they say of other files.
     """
-    known, elsewhere = np.zeros(len(found.width), bool), Elsewhere()
+    known, others = np.zeros(len(found.width), bool), []
     lookup = Lookup(_digests(keys))
     lines = files.read_json_lines(journal)
     while part := list(islice(lines, PART)):
@@ -208,8 +205,11 @@ def _read(
         for row, entry in usable:
             if row >= 0:
                 known[row] |= found.put(row, entry)
-        elsewhere.add([entry for row, entry in usable if row < 0])
-    return known, elsewhere
+        if rest := [entry for row, entry in usable if row < 0]:
+            others.append(Inspected.none(len(rest)))
+            for row, entry in enumerate(rest):
+                others[-1].put(row, entry)  # one that isn't usable keeps a sha256 of zeros
+    return known, Elsewhere(others)
 
 
 def _digests(keys: Iterable[str]) -> np.ndarray:

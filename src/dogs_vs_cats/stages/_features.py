@@ -38,15 +38,6 @@ class FeaturesResult:
         return _display.card(f"features: {self.dataset}, {self.recipe}", facts)
 
 
-@dataclass(frozen=True)
-class Run:
-    """How features are computed, which decides no byte of them: as for `features`."""
-
-    batch: int | None = None
-    cluster: str | None = None
-    insecure: bool = False
-
-
 @cells.stage("features")
 def features(
     recipe: _chosen.Path = "fast",
@@ -81,7 +72,7 @@ def features(
             of = f"{chosen.workspace.dataset}, {member.name}"
             progress.say(f"features: {of}: up to date ({files.size_text(cached.bytes)})")
         else:
-            computed += _compute(chosen, member, Run(batch, cluster, insecure))
+            computed += _compute(chosen, member, batch, cluster, insecure)
         made = cache.artifacts(chosen.workspace, member.features, chosen.engine)
         stores |= {store.stamp: store for store in made.values()}  # members may share some
     there = [found for store in stores.values() if (found := store.fresh())]
@@ -94,19 +85,25 @@ def ensure(chosen: Chosen, *of: Recipe) -> None:
     """Compute what is missing of the features of recipes; say nothing where nothing is."""
     for recipe in of:
         if cache.fresh(chosen.workspace, recipe.features, chosen.engine) is None:
-            _compute(chosen, recipe, Run())
+            _compute(chosen, recipe)
 
 
-def _compute(chosen: Chosen, recipe: Recipe, run: Run) -> int:
-    """Compute what is missing of a recipe's features; say how much, how fast, and return it."""
+def _compute(
+    chosen: Chosen,
+    recipe: Recipe,
+    batch: int | None = None,
+    cluster: str | None = None,
+    insecure: bool = False,
+) -> int:
+    """Compute what is missing of a recipe's features; say how fast; return how many views."""
     workspace, engine = chosen.workspace, chosen.engine
     preflight.require_inputs(workspace)
     preflight.require_photos(workspace)
 
     from dogs_vs_cats.features import extraction
 
-    how = extraction.Run(run.batch, chosen.threads, run.cluster, run.insecure)
-    done = extraction.build(workspace, recipe.features, engine, how)
+    run = extraction.Run(batch, chosen.threads, cluster, insecure)
+    done = extraction.build(workspace, recipe.features, engine, run)
     computed, times = sum(done.computed.values()), done.times
     if not computed:
         progress.say("features: every one was there already")
