@@ -20,7 +20,8 @@ from dogs_vs_cats.stages import UserError, _display
 from support.commands import LOGISTIC, PROJECT, TESTS
 from support.pictures import kaggle_folder
 
-FUNCTIONS = {name: value for name, value in vars(stages).items() if inspect.isfunction(value)}
+PUBLIC = {name: getattr(stages, name) for name in stages.__all__}
+FUNCTIONS = {name: value for name, value in PUBLIC.items() if inspect.isfunction(value)}
 
 
 def test_names_are_those_of_make_and_options_those_of_its_variables():
@@ -35,27 +36,27 @@ def test_names_are_those_of_make_and_options_those_of_its_variables():
 
 
 def test_what_is_public_is_listed_and_documented():
-    public = {name for name in vars(stages) if name[0] not in "_"} - {"annotations"}
-    assert public == set(stages.__all__)
-    for name in stages.__all__:
-        value = getattr(stages, name)
+    assert dir(stages) == sorted(PUBLIC)
+    assert not hasattr(stages, "review")
+    for name, value in PUBLIC.items():
         assert value.__doc__, name
         if dataclasses.is_dataclass(value):
             assert value.__dataclass_params__.frozen, name
     for name, function in FUNCTIONS.items():
         result = inspect.signature(function).return_annotation
         assert f"`make {name}`" in function.__doc__
-        assert result is getattr(stages, f"{name.title()}Result")
+        assert result is PUBLIC[f"{name.title()}Result"]
         for option in inspect.signature(function).parameters:
             known = function.__doc__ + stages.features.__doc__
             assert re.search(rf"\b{option}\b", known), (name, option)
 
 
-def test_importing_the_stages_starts_nothing():
-    code = "import sys; from dogs_vs_cats import stages; print(*sys.modules)"
+def test_a_stage_is_imported_by_itself_and_starts_nothing():
+    code = "import sys; from dogs_vs_cats import stages; stages.train; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert "dogs_vs_cats.stages" in loaded
+    assert "dogs_vs_cats.stages._train" in loaded
+    assert not loaded & {"dogs_vs_cats.stages._report", "dogs_vs_cats.export"}
     assert not loaded & {"keras", "kaggle", "matplotlib", "numpy", "pandas", "PIL", "tensorflow"}
 
 

@@ -20,20 +20,25 @@ Functions, their options and the fields of their results stay as they are within
 Everything else in dogs_vs_cats may change at any time.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from dogs_vs_cats.errors import UserError
-from dogs_vs_cats.stages._check import CheckResult, check
-from dogs_vs_cats.stages._compare import CompareResult, compare
-from dogs_vs_cats.stages._data import DataResult, data
-from dogs_vs_cats.stages._export import ExportResult, export
-from dogs_vs_cats.stages._features import FeaturesResult, features
-from dogs_vs_cats.stages._predict import PredictResult, predict
-from dogs_vs_cats.stages._report import ReportResult, report
-from dogs_vs_cats.stages._scores import ScoresResult, scores
-from dogs_vs_cats.stages._search import SearchResult, search
-from dogs_vs_cats.stages._status import StatusResult, status
-from dogs_vs_cats.stages._submit import SubmitResult, submit
-from dogs_vs_cats.stages._train import TrainResult, train
-from dogs_vs_cats.stages._upload import UploadResult, upload
+
+if TYPE_CHECKING:
+    from dogs_vs_cats.stages._check import CheckResult, check
+    from dogs_vs_cats.stages._compare import CompareResult, compare
+    from dogs_vs_cats.stages._data import DataResult, data
+    from dogs_vs_cats.stages._export import ExportResult, export
+    from dogs_vs_cats.stages._features import FeaturesResult, features
+    from dogs_vs_cats.stages._predict import PredictResult, predict
+    from dogs_vs_cats.stages._report import ReportResult, report
+    from dogs_vs_cats.stages._scores import ScoresResult, scores
+    from dogs_vs_cats.stages._search import SearchResult, search
+    from dogs_vs_cats.stages._status import StatusResult, status
+    from dogs_vs_cats.stages._submit import SubmitResult, submit
+    from dogs_vs_cats.stages._train import TrainResult, train
+    from dogs_vs_cats.stages._upload import UploadResult, upload
 
 __all__ = [
     "CheckResult",
@@ -64,3 +69,15 @@ __all__ = [
     "train",
     "upload",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a function or a result. Its module is imported now: a script needs only its own."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}._{name.removesuffix('Result').lower()}")
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
