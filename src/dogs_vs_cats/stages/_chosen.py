@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from dogs_vs_cats import console
 from dogs_vs_cats.config import engines, imagenet, recipe_files
 from dogs_vs_cats.config.engines import Engine
 from dogs_vs_cats.config.recipes import Blend, Recipe
@@ -44,6 +45,21 @@ def text(option: str, value: Path, hint: str) -> str:
     if not isinstance(value, str | os.PathLike):
         raise UserError(f"{option}={value!r} is not a text or a path: {hint}.")
     return os.fspath(value)
+
+
+def switches(**values: bool) -> None:
+    """Raise UserError unless each is True or False: "0" would count as True."""
+    for option, value in values.items():
+        if not isinstance(value, bool):
+            raise UserError(f"{option}={value!r} is neither True nor False.")
+
+
+def cluster(value: str | None) -> None:
+    """Raise UserError unless `value` is None or can be the name of a cluster."""
+    if value is not None and not console.CLUSTER.fullmatch(value):
+        raise UserError(
+            f"cluster={value!r} is not local, auto or the host:port of a Ray cluster that runs."
+        )
 
 
 def positive(option: str, value: int | None) -> None:

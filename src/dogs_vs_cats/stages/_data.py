@@ -76,6 +76,8 @@ def make(
 ) -> DataResult:
     """Do what `data` does, but leave the dataset that later stages take as it is."""
     _chosen.positive("threads", threads)
+    _chosen.switches(insecure=insecure)
+    _chosen.cluster(cluster)
     remote_listing.forget()
     found = sources.parse(os.fspath(source), competition, os.environ.get("MICROSOFT_URL"))
     workspace = Workspace(check_dataset_name(dataset or found.name))

@@ -63,6 +63,8 @@ def features(
     refuse.
     """
     _chosen.positive("batch", batch)
+    _chosen.switches(insecure=insecure)
+    _chosen.cluster(cluster)
     chosen = _chosen.choose(recipe, dataset, engine, precision, threads)
     computed = 0
     stores: dict[Path, Artifact[CachedFeatures]] = {}

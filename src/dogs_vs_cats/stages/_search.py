@@ -45,6 +45,8 @@ def search(
     each fold of `train`. cluster, insecure: as in `features`; workers make the trials. UserError
     for a blend, a wrong space, and features that are missing.
     """
+    _chosen.switches(nested=nested, insecure=insecure)
+    _chosen.cluster(cluster)
     chosen = _chosen.choose(recipe, dataset, engine, precision, threads)
 
     from dogs_vs_cats.search import head_search

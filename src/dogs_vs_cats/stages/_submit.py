@@ -78,6 +78,7 @@ def submit(
 
     UserError for what can't be written, what Kaggle refuses, and whatever `train` raises it for.
     """
+    _chosen.switches(upload=upload, again=again)
     copy = None if output is None else Path(output)
     outputs.require_writable({"OUTPUT": copy})
     chosen = _chosen.choose(recipe, dataset, engine, precision, threads)

@@ -44,6 +44,7 @@ def upload(
     uploaded before. UserError says what is wrong with the CSV, or what Kaggle
     refused.
     """
+    _chosen.switches(again=again)
     workspace = current_workspace(dataset)
     slug = competition or datasets.read(workspace).competition
     if not slug:
