@@ -56,6 +56,9 @@ def test_in_a_notebook_what_is_a_bug_keeps_its_traceback(notebook):
 
 def test_a_users_mistake_is_one_line_in_a_notebook():
     assert UserError("a is\nmissing.")._render_traceback_() == ["error: a is missing."]
+    (line,) = UserError("There is none. Run `make data SOURCE=...` first.")._render_traceback_()
+    assert line.startswith("error: There is none. Run `make data SOURCE=...` first. (Here `make")
+    assert line.endswith("is stages.data(source='x'), and so on.)")
 
 
 def test_the_outermost_stage_says_that_it_is_still_at_work(monkeypatch, capsys):

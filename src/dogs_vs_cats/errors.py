@@ -4,6 +4,8 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+# A notebook has no make.
+IN_PYTHON = " (Here `make data SOURCE=x` is stages.data(source='x'), and so on.)"
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -12,7 +14,8 @@ class UserError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython shows in place of a traceback."""
-        return [shown(str(self))]
+        text = str(self)
+        return [shown(text + (IN_PYTHON if "`make " in text else ""))]
 
 
 class PhotoError(OSError):
