@@ -167,7 +167,7 @@ def _bars() -> bool:
 def say(line: str) -> None:
     """Print a line without delay, even to a pipe; above a bar, where one is shown."""
     Silence.last_line = time.monotonic()
-    if "tqdm" not in sys.modules:  # half the time of a stage that has nothing to do
+    if sys.modules.get("tqdm") is None:  # half the time of a stage that has nothing to do
         print(line, flush=True)
         return
     from tqdm import tqdm
