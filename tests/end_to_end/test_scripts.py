@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -16,7 +17,7 @@ REFUSED = {
     "clean": (["--dataset", "../up"], "'../up'"),
     "compare": ([], "make data"),
     "data": (["--source", "nowhere"], "'nowhere'"),
-    "export": ([], "make data"),
+    "export": ([], "make data" if find_spec("onnxruntime") else "make setup EXTRAS=onnx"),
     "features": (["--precision", "int4"], "int4"),
     "figures": (["no-such-table"], ""),
     "kaggle_dataset": (["--recipe", "none"], "none"),

@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from werkzeug.serving import make_server
-
-from dogs_vs_cats.review import web_app
 from dogs_vs_cats.review.session import ReviewSession
 from support.commands import LOGISTIC, run_all
 from support.pictures import shape, write
@@ -52,6 +49,10 @@ def served(review: ReviewSession) -> Iterator[str]:
 
     By werkzeug, which ends at once; test_review.py has the server of the script.
     """
+    from werkzeug.serving import make_server
+
+    from dogs_vs_cats.review import web_app
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, web_app.app(review), threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
